@@ -1,0 +1,238 @@
+"""SciKeras' KerasClassifier made a true classifier of today's scikit-learn.
+
+Every repair of SciKeras is in this module; `docs/architecture.md` lists them with the defect that
+each one mends.
+"""
+
+import contextlib
+import functools
+import inspect
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import keras
+import numpy as np
+from scikeras.wrappers import BaseWrapper, KerasClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+
+from pcam_sklearn.networks import check_hyper_parameters, get_network
+
+ROUTES = ("model", "fit", "compile", "predict", "optimizer", "loss", "metrics", "callbacks")
+FIT_ROUTES = (
+    "batch_size", "callbacks", "epochs", "steps_per_epoch", "validation_freq",
+    "validation_steps", "verbose",
+)  # fmt: skip
+PREDICT_ROUTES = ("batch_size",)
+
+
+# BaseWrapper still defines tags in the way that scikit-learn removed, which its checks refuse.
+_Wrapper = type(
+    BaseWrapper.__name__,
+    BaseWrapper.__bases__,
+    {k: v for k, v in vars(BaseWrapper).items() if k not in ("_more_tags", "__dict__")},
+)
+
+
+class _TodaysOrder(type):
+    """Resolve ClassifierMixin before BaseEstimator, and BaseWrapper without its old tags.
+
+    SciKeras names its base classes in an order in which scikit-learn never sees that the estimator
+    is a classifier. Inheritance alone cannot put that right: a class keeps the order of its bases.
+    """
+
+    def mro(cls) -> list[type]:
+        order = [_Wrapper if parent is BaseWrapper else parent for parent in super().mro()]
+        order.remove(ClassifierMixin)
+        order.insert(order.index(KerasClassifier), ClassifierMixin)
+        return order
+
+
+def takes_routes(init: Callable[..., None]) -> Callable[..., None]:
+    """Let an ``__init__`` take SciKeras' routed names beside the parameters it spells out.
+
+    Parameters
+    ----------
+    init : callable
+        The ``__init__``; its signature stays what it is, as scikit-learn reads parameters there.
+
+    Returns
+    -------
+    init : callable
+        The same, for routed names too.
+    """
+
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **params: Any) -> None:
+        routed = {name: params.pop(name) for name in list(params) if _is_routed(name)}
+        init(self, *args, **params)
+        self.__dict__.update(routed)
+
+    return __init__
+
+
+class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
+    """A KerasClassifier that keeps scikit-learn's conventions.
+
+    A subclass names its parameters in ``__init__``, under `takes_routes`.
+    """
+
+    __repr__ = BaseEstimator.__repr__
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return sorted(p.name for p in parameters if p.kind in kinds)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, the routed ones that were set among them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Also return the parameters of parameters that are estimators.
+
+        Returns
+        -------
+        params : dict
+            Names and values.
+        """
+        routed = {name: value for name, value in vars(self).items() if _is_routed(name)}
+        return {**BaseEstimator.get_params(self, deep=deep), **routed}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, routed ones too; an unknown name changes nothing.
+
+        Parameters
+        ----------
+        **params : dict
+            Names and values.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If a name is not a parameter, or a routed one that leads nowhere.
+        """
+        routed = {name: value for name, value in params.items() if _is_routed(name)}
+        plain = {name: value for name, value in params.items() if name not in routed}
+        for name in plain:
+            if name not in self._get_param_names():
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {self}. "
+                    f"Valid parameters are: {self._get_param_names()}."
+                )
+        check_routes({**vars(self), **params})
+        self.__dict__.update(params)
+        return self
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = False
+        return tags
+
+    def _compile_parameters(self) -> dict[str, Any]:
+        """Return what `keras.Model.compile` is given, made anew for each training.
+
+        A Keras optimizer or metric belongs to the first network it meets, so instances that the
+        user passed are copied.
+        """
+        parameters = self._scratch(metrics=self._named_metrics())._get_compile_kwargs()
+        parameters["optimizer"] = _fresh(parameters["optimizer"])
+        parameters["metrics"] = [_fresh(metric) for metric in parameters["metrics"] or []]
+        return parameters
+
+    def _named_metrics(self) -> Any:
+        """Return `metrics` with one stable name each; Keras would number them in each process."""
+        routed = any(name.startswith("metrics__") for name in vars(self))
+        if routed or not isinstance(self.metrics, (list, tuple)):
+            return self.metrics
+        return [_metric(metric) for metric in self.metrics]
+
+    def _build_callbacks(self) -> list[keras.callbacks.Callback]:
+        scratch = self._scratch()
+        scratch._initialize_callbacks()
+        return scratch._fit_callbacks
+
+    def _scratch(self, **changes: Any) -> Self:
+        """Return a shallow copy, on which SciKeras may leave its working state."""
+        scratch = object.__new__(type(self))
+        scratch.__dict__.update(vars(self) | changes)
+        return scratch
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed Python's and NumPy's global generators, and put them back as they were.
+
+    Keras draws the seed of a layer or initializer that was given none from Python's generator, so
+    this makes any network reproducible, with no framework's global seed or determinism touched.
+
+    Parameters
+    ----------
+    seed : int
+        In 0..2**32 - 1.
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def _is_routed(name: str) -> bool:
+    return name.partition("__")[0] in ROUTES and "__" in name
+
+
+def check_routes(params: Mapping[str, Any]) -> None:
+    """Raise for a routed name that leads nowhere; SciKeras would let it pass unused.
+
+    Parameters
+    ----------
+    params : mapping
+        An estimator's parameters, among them `network`.
+
+    Raises
+    ------
+    ValueError
+        For the first such name, with the names that are allowed.
+    """
+    allowed = {
+        "fit": FIT_ROUTES,
+        "predict": PREDICT_ROUTES,
+        "compile": tuple(inspect.signature(keras.Model.compile).parameters)[1:],
+    }
+    for name in filter(_is_routed, params):
+        route, _, target = name.partition("__")
+        if route in allowed and target.partition("__")[0] not in allowed[route]:
+            raise ValueError(
+                f"{name!r} is not a parameter; behind {route}__ are allowed: "
+                f"{', '.join(allowed[route])}."
+            )
+    to_network = [name.removeprefix("model__") for name in params if name.startswith("model__")]
+    if to_network:
+        check_hyper_parameters(get_network(params["network"]), to_network, "model__")
+
+
+def _metric(metric: Any) -> Any:
+    found = keras.metrics.get(metric) if metric not in ("accuracy", "acc") else metric
+    if isinstance(metric, str) and isinstance(found, keras.metrics.Metric):
+        return type(found).from_config({**found.get_config(), "name": metric})
+    return metric
+
+
+def _fresh(part: Any) -> Any:
+    if isinstance(part, (keras.optimizers.Optimizer, keras.metrics.Metric)):
+        return type(part).from_config(part.get_config())
+    return part

@@ -1,0 +1,427 @@
+"""CNNClassifier: a convolutional network as a scikit-learn classifier."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, Self
+
+import keras
+import numpy as np
+from sklearn.utils import check_consistent_length, check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from pcam_sklearn._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
+from pcam_sklearn._training import (
+    PatchModel,
+    TrainingSet,
+    allow_memory_growth,
+    hold_out,
+    make_trainer,
+    predict_in_batches,
+    train,
+)
+from pcam_sklearn._validation import check_labels, check_weights, encode_labels
+from pcam_sklearn.networks import build_network, check_hyper_parameters, get_network
+from pcam_sklearn.preprocessing import check_patches
+
+__all__ = ["CNNClassifier"]
+
+_PREDICT_BATCH_SIZE = 256
+_HYPER_PARAMETERS = ("filters", "third_pool", "dense_units", "dropout")
+
+allow_memory_growth()
+
+
+class CNNClassifier(TrueKerasClassifier):
+    """A convolutional network that tells patches with tumour in the center from those without.
+
+    A SciKeras ``KerasClassifier`` that keeps scikit-learn's conventions. Beside the parameters
+    below it takes SciKeras' routed names: ``optimizer__learning_rate``, ``model__<parameter of the
+    network's function>``, ``compile__jit_compile``, ``fit__validation_freq``,
+    ``predict__batch_size``, ``callbacks__<parameter of the callbacks>`` and so on.
+
+    Parameters
+    ----------
+    network : str or callable, default="notebook"
+        A name out of `pcam_sklearn.networks.NETWORKS`, or a function ``(input_shape,
+        **hyper_parameters) -> keras.Model`` that returns an uncompiled network from patches in
+        [0, 1] to one probability.
+    filters : sequence of int or None, default=None
+        Numbers of filters, first to last layer. None is the network's own default, for this and
+        the next three; any other value is an error where the network has no such parameter.
+    third_pool : {1, 2} or None, default=None
+        Side of the third max pooling.
+    dense_units : int or None, default=None
+        Units of the dense layer.
+    dropout : float or None, default=None
+        Share of units dropped while training, in [0, 1).
+    augment : {"d4"} or None, default="d4"
+        ``"d4"`` shows each patch in one of its 8 turned and mirrored views, anew in each epoch.
+    optimizer : str, class or instance of keras.optimizers.Optimizer, default="adam"
+        The optimizer; ``optimizer__learning_rate`` and the like need a name or class.
+    loss : str, class, instance or function, default="binary_crossentropy"
+        The loss.
+    metrics : sequence, default=("accuracy", "auc")
+        Keras metrics followed in `history_`, for training and validation.
+    epochs : int, default=20
+        Largest number of passes over the training patches, at least 1.
+    batch_size : int, default=32
+        Patches a gradient step, at least 1. Predictions use batches of 256, or
+        ``predict__batch_size``.
+    validation_fraction : float, default=0.1
+        Share of the patches held out of training, stratified by class, to follow the metrics and
+        for early stopping, in [0, 1). 0 trains on all patches.
+    early_stopping : bool, default=True
+        Stop when `monitor` has not improved for `n_iter_no_change` epochs, and in any case end
+        with the weights of the best epoch. Needs a `validation_fraction` above 0.
+    monitor : str, default="val_auc"
+        The entry of `history_` that early stopping follows.
+    n_iter_no_change : int, default=5
+        Epochs without improvement before training stops, at least 1.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, ``{label: weight}``; "balanced" weighs classes by the inverse of
+        their frequency. They multiply `sample_weight`.
+    callbacks : list, dict, class or instance of keras.callbacks.Callback, default=None
+        Keras callbacks for training.
+    warm_start : bool, default=False
+        Go on from the last fit's weights and optimizer instead of starting anew.
+    random_state : int, RandomState instance or None, default=None
+        Fixes weights, validation split, shuffling, dropout and augmentation: on a CPU the same
+        number gives the same bits. None differs each time; the global state is left alone always.
+    verbose : {0, 1, 2}, default=0
+        Keras' progress: none, a bar, or a line an epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        The labels; the second one is the class whose probability the network gives.
+    n_classes_ : int
+        2.
+    model_ : keras.Model
+        The network: floats in [0, 1] in, probabilities out.
+    trainer_ : keras.Model
+        `model_` behind scaling and augmentation; it takes bytes as well.
+    history_ : dict of str to list of float
+        Loss and metrics by epoch; those of the held-out patches begin with ``val_``.
+    n_iter_ : int
+        Number of epochs trained.
+    best_epoch_ : int
+        The epoch, counted from 1, whose weights `model_` carries.
+    X_shape_ : tuple of int
+        Shape of the training patches.
+    n_features_in_ : int
+        ``X_shape_[1]``, by SciKeras' convention.
+
+    See Also
+    --------
+    pcam_sklearn.make_pcam_pipeline : The classifier behind reading and normalization.
+
+    Notes
+    -----
+    Research software, not a medical device.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn import CNNClassifier
+    >>> X = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    >>> y = np.arange(40) % 2
+    >>> clf = CNNClassifier(filters=(4, 4, 4), dense_units=4, epochs=2, random_state=0).fit(X, y)
+    >>> clf.predict_proba(X).shape, sorted(clf.history_)[:3]
+    ((40, 2), ['accuracy', 'auc', 'loss'])
+    """
+
+    model_: keras.Model
+    trainer_: PatchModel
+    history_: dict[str, list[float]]
+    n_iter_: int
+
+    @takes_routes
+    def __init__(
+        self,
+        network: str | Callable[..., keras.Model] = "notebook",
+        *,
+        filters: Sequence[int] | None = None,
+        third_pool: int | None = None,
+        dense_units: int | None = None,
+        dropout: float | None = None,
+        augment: str | None = "d4",
+        optimizer: Any = "adam",
+        loss: Any = "binary_crossentropy",
+        metrics: Sequence[Any] = ("accuracy", "auc"),
+        epochs: int = 20,
+        batch_size: int = 32,
+        validation_fraction: float = 0.1,
+        early_stopping: bool = True,
+        monitor: str = "val_auc",
+        n_iter_no_change: int = 5,
+        class_weight: dict[Any, float] | str | None = None,
+        callbacks: Any = None,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.network = network
+        self.filters = filters
+        self.third_pool = third_pool
+        self.dense_units = dense_units
+        self.dropout = dropout
+        self.augment = augment
+        self.optimizer = optimizer
+        self.loss = loss
+        self.metrics = metrics
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.monitor = monitor
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on labelled patches; whatever fails leaves the classifier as it was.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, channels)
+            Patches: uint8, or floats in [0, 1]. A memory map is read batch by batch.
+        y : array-like of shape (n_samples,)
+            Labels of two classes: numbers, bools or strings.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0; patches of weight 0 take no part.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or sample_weight is not as documented, or there are too few
+            patches to hold out `validation_fraction` of them.
+        """
+        self._check_parameters()
+        continues = self.warm_start and hasattr(self, "model_")
+        data = self._check_training_set(X, y, sample_weight, self.classes_ if continues else None)
+        epochs = self._routed("fit").get("epochs", self.epochs)
+        return self._learn(data, epochs, self.validation_fraction, continues)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one epoch on these patches, going on from where the classifier is.
+
+        Nothing is held out and nothing stops early: the patches of all calls together are the
+        training set.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, channels)
+            Patches: uint8, or floats in [0, 1].
+        y : array-like of shape (n_samples,)
+            Labels; one class alone is fine once `classes` are known.
+        classes : array-like of shape (2,), default=None
+            All labels there are; needed in the first call if its y does not hold both.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, at least 0.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; also if `classes` differ from those of an earlier call, or `class_weight`
+            is "balanced", which no part of the data can tell.
+        """
+        self._check_parameters()
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all labels at once and is not supported by "
+                "partial_fit; pass the weights as a dict, {label: weight}."
+            )
+        data = self._check_training_set(X, y, sample_weight, self._known_classes(classes))
+        return self._learn(data, 1, 0.0, hasattr(self, "model_"))
+
+    def initialize(self, X: Any, y: Any) -> Self:
+        """Build the network for these patches with random weights, and train nothing.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, channels)
+            Patches of the shape to come.
+        y : array-like of shape (n_samples,)
+            Labels of both classes.
+
+        Returns
+        -------
+        self : object
+            The classifier, able to predict.
+        """
+        self._check_parameters()
+        return self._learn(self._check_training_set(X, y, None, None), 0, 0.0, False)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of both classes for each patch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, channels)
+            Patches of the training patches' size: uint8, or floats in [0, 1], whichever the
+            classifier was trained on.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, 2)
+            float64; columns in the order of `classes_`, rows sum to 1.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the classifier is not fitted.
+        ValueError
+            If X is not as documented.
+        """
+        check_is_fitted(self)
+        X = self._check_shape(check_patches(X, channels=None))
+        batch_size = self._routed("predict").get("batch_size", _PREDICT_BATCH_SIZE)
+        positive = predict_in_batches(self.trainer_, X, batch_size).astype(np.float64)
+        return np.column_stack([1 - positive, positive])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the more probable label of each patch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, channels)
+            Patches, as in `predict_proba`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Values of `classes_`.
+        """
+        more_probable = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[more_probable]
+
+    @property
+    def current_epoch(self) -> int:
+        """Number of epochs trained so far."""
+        return getattr(self, "n_iter_", 0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in super().__getstate__().items() if k != "trainer_"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "model_" in state:
+            self.trainer_ = PatchModel(self.model_)
+
+    def _routed(self, route: str) -> dict[str, Any]:
+        start = f"{route}__"
+        found = {k.removeprefix(start): v for k, v in vars(self).items() if k.startswith(start)}
+        return {name: value for name, value in found.items() if not name.startswith("callbacks")}
+
+    def _hyper_parameters(self) -> dict[str, Any]:
+        named = {name: getattr(self, name) for name in _HYPER_PARAMETERS}
+        given = {name: value for name, value in named.items() if value is not None}
+        check_hyper_parameters(get_network(self.network), list(given), "")
+        return {**given, **self._routed("model")}
+
+    def _check_parameters(self) -> None:
+        for name, low in (("epochs", 1), ("batch_size", 1), ("n_iter_no_change", 1)):
+            check_scalar(getattr(self, name), name, Integral, min_val=low)
+        check_scalar(
+            self.validation_fraction, "validation_fraction", Real,
+            min_val=0, max_val=1, include_boundaries="left",
+        )  # fmt: skip
+        if self.early_stopping and not self.validation_fraction:
+            raise ValueError(
+                "early_stopping=True needs patches to watch, but validation_fraction is 0; "
+                "pass validation_fraction=0.1, or early_stopping=False."
+            )
+        check_routes(vars(self))
+        self._hyper_parameters()
+
+    def _known_classes(self, classes: Any) -> np.ndarray | None:
+        known = getattr(self, "classes_", None)
+        if classes is None:
+            return known
+        classes = np.unique(classes)
+        if known is not None and not np.array_equal(classes, known):
+            raise ValueError(
+                f"classes={classes.tolist()} is not the same as in an earlier call, "
+                f"{known.tolist()}; pass those, or start with a clone of the classifier."
+            )
+        return classes
+
+    def _check_training_set(
+        self, X: Any, y: Any, sample_weight: Any, classes: np.ndarray | None
+    ) -> TrainingSet:
+        X = check_patches(X, channels=None)
+        y = check_labels(y)
+        check_consistent_length(X, y)
+        weights = check_weights(y, sample_weight, self.class_weight)
+        classes = np.unique(y) if classes is None else classes
+        return TrainingSet(X, encode_labels(y, classes), weights, classes)
+
+    def _check_shape(self, X: np.ndarray) -> np.ndarray:
+        if X.shape[1:] != self.X_shape_[1:]:
+            raise ValueError(
+                f"X has patches of shape {X.shape[1:]}, but this {type(self).__name__} was fitted "
+                f"on {self.X_shape_[1:]}; put CenterCropNormalizer before it in a pipeline."
+            )
+        return X
+
+    def _seed(self) -> int:
+        if self.random_state is None:
+            return int(np.random.default_rng().integers(2**31))
+        if isinstance(self.random_state, Integral):
+            check_random_state(self.random_state)  # Raises for a number out of range.
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _learn(
+        self, data: TrainingSet, epochs: int, validation_fraction: float, goes_on: bool
+    ) -> Self:
+        """Train, and set what was learned only when all has gone well."""
+        if goes_on:
+            self._check_shape(data.X)
+        start = self.n_iter_ if goes_on else 0
+        rng = np.random.default_rng([self._seed(), start])
+        training, held_out = hold_out(data, validation_fraction, int(rng.integers(2**31)))
+        with seeded(int(rng.integers(2**32))):
+            network = self.model_ if goes_on else self._build(data.X.shape[1:])
+            parameters = self._compile_parameters()
+            if goes_on:
+                parameters["optimizer"] = network.optimizer
+            trainer = make_trainer(network, self.augment, parameters)
+            callbacks = self._build_callbacks()
+        options = {"batch_size": self.batch_size, "verbose": self.verbose, **self._routed("fit")}
+        options |= {"callbacks": callbacks, "initial_epoch": start, "epochs": start + epochs}
+        stopper = self._early_stopping() if len(held_out) and self.early_stopping else None
+        history = train(trainer, data, training, held_out, rng, stopper, **options)
+
+        self.history_ = _joined(self.history_ if goes_on else {}, history)
+        self.n_iter_ = start + len(history.get("loss", ()))
+        self.best_epoch_ = stopper.best_epoch + 1 if stopper else self.n_iter_
+        self.model_, self.trainer_ = network, trainer
+        self.classes_, self.n_classes_ = data.classes, 2
+        self.X_shape_, self.n_features_in_ = data.X.shape, data.X.shape[1]
+        return self
+
+    def _build(self, input_shape: tuple[int, int, int]) -> keras.Model:
+        return build_network(self.network, input_shape, **self._hyper_parameters())
+
+    def _early_stopping(self) -> keras.callbacks.EarlyStopping:
+        return keras.callbacks.EarlyStopping(
+            self.monitor, patience=self.n_iter_no_change, restore_best_weights=True
+        )
+
+
+def _joined(earlier: dict[str, list], later: dict[str, list]) -> dict[str, list]:
+    return {k: [*earlier.get(k, ()), *later.get(k, ())] for k in {**earlier, **later}}

@@ -1,0 +1,40 @@
+"""Tune the pipeline with GridSearchCV over folds of slides, and save the best one.
+
+    python examples/grid_search.py                    patches made on the spot
+    python examples/grid_search.py FOLDER [MODEL]     a folder in Kaggle's layout
+
+Writes the fitted pipeline to MODEL, model.joblib unless given.
+"""
+
+import sys
+
+import joblib
+import pandas as pd
+from build_pipeline import load
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+
+from pcam_sklearn import make_pcam_pipeline
+
+
+def main():
+    """Search, show the table, save."""
+    X, y, slides = load(sys.argv[1] if len(sys.argv) > 1 else None)
+    search = GridSearchCV(
+        make_pcam_pipeline(network="notebook", epochs=5, random_state=0),
+        {"cnnclassifier__dropout": [0.3, 0.5], "cnnclassifier__third_pool": [1, 2]},
+        scoring="roc_auc",
+        cv=StratifiedGroupKFold(3, shuffle=True, random_state=0),
+    )
+    search.fit(X, y, groups=slides)
+
+    table = pd.DataFrame(search.cv_results_).sort_values("rank_test_score")
+    columns = ["mean_test_score", "std_test_score", "mean_fit_time", "params"]
+    print(table[columns].to_string(index=False))
+
+    model = sys.argv[2] if len(sys.argv) > 2 else "model.joblib"
+    joblib.dump(search.best_estimator_, model)
+    print(f"the best pipeline is saved in {model}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Is a Kaggle-layout folder whole, and is every file what its name says? One pass over it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from pcam_sklearn.datasets._audit_pixels import check_pixels
+from pcam_sklearn.datasets._audit_report import AuditReport, Finding
+from pcam_sklearn.datasets._ids import is_id, name_of
+
+_EXAMPLES = 5
+_MISSING = {"", "nan", "na", "n/a", "null", "none"}
+
+
+def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> AuditReport:
+    r"""Check every row and every file of a folder in Kaggle's layout.
+
+    Each file is read once. Since a Kaggle id is the SHA-1 of the patch's raw RGB bytes, a single
+    changed pixel is found, and so are reversed channels. No path is ever made from an id: the
+    folders are listed, and names are compared with ids as text.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder that holds ``train/`` and ``train_labels.csv``; ``test/``,
+        ``sample_submission.csv`` and ``slides.csv`` are checked where they are present. A sample
+        submission may list more ids than ``test/`` has files: a part of the data is no damage.
+    progress : bool, default=True
+        Whether to show a progress bar on the standard error stream.
+
+    Returns
+    -------
+    AuditReport
+        What was counted and found: `AuditReport.summary` as text, `AuditReport.to_frame` with one
+        row per finding, `AuditReport.ok`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder, its ``train/`` or its ``train_labels.csv`` is missing.
+    ValueError
+        If a table is no CSV file, or lacks a column that it must have.
+
+    See Also
+    --------
+    pcam_sklearn.datasets.load_kaggle : Load the folder once it is whole.
+
+    Notes
+    -----
+    The kinds of finding, and what they mean, are listed in `AuditReport`. Two of them are notes
+    and leave `AuditReport.ok` true: a blank patch is what the scanner delivered (Kaggle's own data
+    hold some), and a file of another kind is read by nobody.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from pcam_sklearn.datasets import audit_patches
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "train").mkdir()
+    ...     _ = Path(folder, "train_labels.csv").write_text("id,label\n../secret,1\n")
+    ...     report = audit_patches(folder, progress=False)
+    >>> report.ok
+    False
+    >>> report.to_frame()[["kind", "id"]].to_dict("records")
+    [{'kind': 'malformed id', 'id': '../secret'}]
+    """
+    root = Path(folder)
+    labels = _read_labels(root)
+    counts: dict[str, int] = {"rows": len(labels)}
+    for value in (0, 1):
+        counts[f"label {value}"] = int((_as_number(labels["label"]) == value).sum())
+    findings = [*_check_labels(labels), *_check_ids(labels["id"], "train_labels.csv")]
+
+    train, strangers = _list_patches(root / "train")
+    test, more_strangers = _list_patches(root / "test")
+    counts |= {"train files": len(train), "test files": len(test)}
+    findings += [*strangers, *more_strangers, *_check_names([*train, *test])]
+    findings += _match(labels["id"], train)
+    findings += _check_submission(root, test, counts)
+    findings += _check_slides(root, labels["id"], counts)
+    with tqdm(total=len(train) + len(test), unit="patch", disable=not progress) as bar:
+        findings += check_pixels(root, [*train, *test], bar.update)
+    return AuditReport(folder=root, counts=counts, findings=tuple(findings))
+
+
+def _read_labels(root: Path) -> pd.DataFrame:
+    for name, there in (("train_labels.csv", Path.is_file), ("train", Path.is_dir)):
+        if not there(root / name):
+            raise FileNotFoundError(
+                f"{root} has no {name}; an audit needs Kaggle's layout: train/<id>.tif and"
+                " train_labels.csv (and test/<id>.tif, sample_submission.csv, slides.csv, if any)"
+            )
+    return _read_table(root / "train_labels.csv", ["id", "label"])
+
+
+def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read a CSV file as text, so that an id or a label is judged as it was written."""
+    try:
+        table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8-sig")
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is left over for an index
+        raise ValueError(f"{path} has rows with more fields than its header names")
+    if not set(columns) <= set(table):
+        raise ValueError(f"{path} has the columns {list(table)}; it must have {columns}")
+    return table[columns].fillna("")
+
+
+def _as_number(labels: pd.Series) -> pd.Series:
+    return pd.to_numeric(labels, errors="coerce")
+
+
+def _check_labels(table: pd.DataFrame) -> Iterator[Finding]:
+    missing = table["label"].str.strip().str.lower().isin(_MISSING)
+    invalid = ~missing & ~_as_number(table["label"]).isin([0, 1])
+    for bad, kind in ((missing, "missing label"), (invalid, "invalid label")):
+        for row in bad.to_numpy().nonzero()[0]:
+            identifier, label = table.iloc[row]
+            yield Finding(kind, identifier, "train_labels.csv", f"row {row + 1}: {label!r}")
+
+
+def _check_ids(ids: pd.Series, table: str) -> Iterator[Finding]:
+    formed = ids.map(is_id).astype(bool)
+    for row, identifier in zip((~formed).to_numpy().nonzero()[0], ids[~formed], strict=True):
+        yield Finding("malformed id", identifier, table, f"row {row + 1}: {identifier!r}")
+    repeated = ids[formed & ids.duplicated(keep=False)]
+    for identifier, rows in repeated.groupby(repeated).groups.items():
+        named = ", ".join(str(row + 1) for row in rows[:_EXAMPLES])
+        more = ", ..." if len(rows) > _EXAMPLES else ""
+        yield Finding("duplicate id", str(identifier), table, f"rows {named}{more}")
+
+
+def _list_patches(folder: Path) -> tuple[list[str], list[Finding]]:
+    """Return the patches of a folder, as ``train/<name>.tif``, and what else lies there."""
+    patches, strangers = [], []
+    if folder.is_dir():
+        for name in sorted(os.listdir(folder)):
+            path = f"{folder.name}/{name}"
+            if name.endswith(".tif"):
+                patches.append(path)
+            else:
+                strangers.append(Finding("other file", "", path, "not named <id>.tif"))
+    return patches, strangers
+
+
+def _check_names(paths: list[str]) -> Iterator[Finding]:
+    for path in paths:
+        if not is_id(name_of(path)):
+            yield Finding("malformed id", name_of(path), path, "the file's name is no id")
+
+
+def _match(ids: pd.Series, train: list[str]) -> Iterator[Finding]:
+    listed = set(filter(is_id, ids))
+    there = set(filter(is_id, map(name_of, train)))
+    for identifier in sorted(listed - there):
+        yield Finding("no file", identifier, "train_labels.csv", "labelled, but not in train/")
+    for identifier in sorted(there - listed):
+        yield Finding("no label", identifier, f"train/{identifier}.tif", "not in train_labels.csv")
+
+
+def _check_submission(root: Path, test: list[str], counts: dict[str, int]) -> list[Finding]:
+    name = "sample_submission.csv"
+    if not (root / name).is_file():
+        return []
+    ids = _read_table(root / name, ["id"])["id"]
+    listed, there = set(ids), set(filter(is_id, map(name_of, test)))
+    counts["listed for submission"] = len(ids)
+    counts["listed without a file"] = len(listed - there)
+    return [
+        *_check_ids(ids, name),
+        *(
+            Finding("not listed", identifier, f"test/{identifier}.tif", f"not in {name}")
+            for identifier in sorted(there - listed)
+        ),
+    ]
+
+
+def _check_slides(root: Path, labelled: pd.Series, counts: dict[str, int]) -> list[Finding]:
+    name = "slides.csv"
+    if not (root / name).is_file():
+        return []
+    table = _read_table(root / name, ["id", "slide"])
+    known = set(table["id"][table["slide"].str.strip() != ""])
+    counts["slides"] = table["slide"].nunique()
+    return [
+        *_check_ids(table["id"], name),
+        *(
+            Finding("no slide", identifier, name, "labelled, but on no slide")
+            for identifier in sorted(set(filter(is_id, labelled)) - known)
+        ),
+    ]

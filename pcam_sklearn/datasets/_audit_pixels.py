@@ -1,0 +1,114 @@
+"""The part of an audit that reads the files: decode, hash, compare."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pcam_sklearn._tiff import missing_bytes, read_image
+from pcam_sklearn.datasets._audit_report import Finding
+from pcam_sklearn.datasets._ids import is_id, name_of, patch_digest
+
+_SHAPE = (96, 96, 3)
+_BLACK, _WHITE = 10, 245
+_BLOCK = 64  # files per task: handing over single files costs as much as reading them
+_THREADS = 4  # files in memory gain nothing, files on a disk are read twice as fast
+
+
+def check_pixels(
+    root: Path, paths: list[str], advance: Callable[[int], object]
+) -> Iterator[Finding]:
+    """Read every file once and give what is wrong with its pixels, in the order of the paths.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The folder that the paths start from.
+    paths : list of str
+        ``train/<name>.tif`` or ``test/<name>.tif``.
+    advance : callable
+        Called with a number of files whenever so many are done.
+
+    Yields
+    ------
+    Finding
+    """
+    seen: dict[bytes, str] = {}
+    blocks = [paths[i : i + _BLOCK] for i in range(0, len(paths), _BLOCK)]
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
+        with _quiet_opencv():
+            for block in pool.map(lambda block: [_inspect(root, path) for path in block], blocks):
+                for path, (digest, findings) in block:
+                    yield from findings
+                    if digest and seen.setdefault(digest, path) != path:
+                        yield _finding("duplicate pixels", path, f"the same as {seen[digest]}")
+                advance(len(block))
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for all the files
+
+
+def _inspect(root: Path, path: str) -> tuple[str, tuple[bytes, list[Finding]]]:
+    """Return the path, the digest of the pixels (empty if there are none), and what was found."""
+    full = f"{root}{os.sep}{path}"
+    try:
+        pixels = read_image(full)
+    except OSError as error:
+        return path, (b"", [_finding("unreadable", path, str(error.strerror))])
+    if pixels is None:
+        return path, (b"", [_unreadable(full, path)])
+    digest = patch_digest(pixels)
+    findings = [*_check_size(path, pixels), *_check_blank(path, pixels)]
+    if pixels.shape == _SHAPE and digest.hex() != name_of(path) and is_id(name_of(path)):
+        findings.append(_wrong_pixels(path, pixels, digest))
+    return path, (digest, findings)
+
+
+def _unreadable(full: str, path: str) -> Finding:
+    missing = missing_bytes(full)
+    if missing:
+        return _finding("truncated", path, f"{missing} bytes are missing at its end")
+    return _finding("unreadable", path, f"{os.path.getsize(full)} bytes that are no image")
+
+
+def _check_size(path: str, pixels: np.ndarray) -> list[Finding]:
+    height, width = pixels.shape[:2]
+    if pixels.shape == _SHAPE:
+        return []
+    return [_finding("wrong size", path, f"{width} x {height} pixels (width x height)")]
+
+
+def _check_blank(path: str, pixels: np.ndarray) -> list[Finding]:
+    # One pixel clears nearly every patch; looking at all of them costs as much as reading does.
+    if _BLACK <= pixels[0, 0, 0] <= _WHITE:
+        return []
+    low, high = int(pixels.min()), int(pixels.max())
+    if high >= _BLACK and low <= _WHITE:
+        return []
+    return [_finding("blank", path, f"values from {low} to {high}")]
+
+
+def _wrong_pixels(path: str, pixels: np.ndarray, digest: bytes) -> Finding:
+    reversed_ = patch_digest(np.ascontiguousarray(pixels[:, :, ::-1]))
+    if reversed_.hex() == name_of(path):
+        return _finding("wrong pixels", path, "channels reversed: blue, green, red")
+    return _finding("wrong pixels", path, f"their SHA-1 is {digest.hex()}")
+
+
+def _finding(kind: str, path: str, detail: str) -> Finding:
+    return Finding(kind, name_of(path), path, detail)
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV from printing five lines for each file that the report speaks of anyway."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)

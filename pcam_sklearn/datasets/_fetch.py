@@ -1,0 +1,153 @@
+"""Download the official PatchCamelyon files: whole, verified, continued where they broke off."""
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pcam_sklearn._files import flush_to_disk, md5_of
+from pcam_sklearn.datasets._download import Download, TransferError
+from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5, SPLITS, check_split, file_name
+
+_PARTS = ("x.h5.gz", "y.h5.gz", "meta.csv")
+_URL = "https://zenodo.org/records/2546921/files/{name}?download=1"
+
+
+def fetch_pcam(
+    folder: str | os.PathLike[str],
+    splits: Iterable[str] = SPLITS,
+    *,
+    base_url: str = _URL,
+    md5: Mapping[str, str] | None = None,
+    retries: int = 5,
+    backoff: float = 1.0,
+    timeout: float = 60.0,
+    progress: bool = True,
+) -> list[Path]:
+    """Download the official PatchCamelyon files.
+
+    Call it again after whatever went wrong: files that are there and have the right MD5 are left
+    alone, and a download that broke off goes on from where it stopped.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where to put the files; it is created if it does not exist. The training split needs
+        about 6.4 GB, the others 0.8 GB each; `load_pcam` then writes 7.2 GB and 0.9 GB, and
+        needs the same again while it unpacks them.
+    splits : iterable of {"train", "valid", "test"}, default=("train", "valid", "test")
+        The splits. Each has three files: patches, labels, meta data.
+    base_url : str, default="https://zenodo.org/records/2546921/files/{name}?download=1"
+        Where the files are: ``{name}`` stands for the name of the file, and is appended if it
+        does not occur.
+    md5 : mapping of str to str, default=None
+        The MD5 of each file by name. None takes those of the official files.
+    retries : int, default=5
+        How many times in a row a transfer may fail before it is given up; whenever it has brought
+        another 1 MiB, they are counted afresh.
+    backoff : float, default=1.0
+        Seconds to wait after the first failure; twice as long after each further one, up to a
+        minute, unless the server says how long.
+    timeout : float, default=60.0
+        Seconds without a byte after which a connection counts as failed.
+    progress : bool, default=True
+        Whether to show a progress bar per file on the standard error stream.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files, all of them verified.
+
+    Raises
+    ------
+    ValueError
+        If a split, `base_url`, `retries`, `backoff` or `timeout` is not allowed.
+    OSError
+        If a file cannot be had: the server refuses it, the transfer fails `retries` times in a
+        row, its MD5 is wrong twice, or the disk is full. What has come stays as ``<name>.part``.
+
+    Warns
+    -----
+    UserWarning
+        If a file is there already with a wrong MD5; it is replaced once the right one has come.
+
+    See Also
+    --------
+    pcam_sklearn.datasets.load_pcam : Load the files.
+
+    References
+    ----------
+    .. [1] B. S. Veeling et al., PatchCamelyon, Zenodo record 2546921,
+       https://doi.org/10.5281/zenodo.2546921
+
+    Examples
+    --------
+    >>> from pcam_sklearn.datasets import fetch_pcam
+    >>> fetch_pcam("pcam", splits=("valid",))  # doctest: +SKIP
+    [PosixPath('pcam/camelyonpatch_level_2_split_valid_x.h5.gz'), ...]
+    """
+    _check_options(base_url, retries, backoff, timeout)
+    sums = ARCHIVE_MD5 if md5 is None else md5
+    names = _names(splits, sums)
+    root = Path(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    return [
+        _fetch(
+            root / name,
+            sums[name],
+            Download(
+                url=_url(base_url, name),
+                part=root / f"{name}.part",
+                retries=retries,
+                backoff=backoff,
+                timeout=timeout,
+                progress=progress,
+            ),
+        )
+        for name in names
+    ]
+
+
+def _check_options(base_url: str, retries: int, backoff: float, timeout: float) -> None:
+    if not base_url.startswith(("http://", "https://")):
+        raise ValueError(f"base_url must begin with http:// or https://; got {base_url!r}")
+    if retries < 0 or backoff < 0 or timeout <= 0:
+        raise ValueError(
+            "retries and backoff must be at least 0 and timeout more than 0;"
+            f" got {retries!r}, {backoff!r} and {timeout!r}"
+        )
+
+
+def _names(splits: Iterable[str], sums: Mapping[str, str]) -> list[str]:
+    if isinstance(splits, str):
+        raise ValueError(f"splits must be a sequence; got {splits!r}, type ({splits!r},)")
+    names = [file_name(check_split(split), part) for split in splits for part in _PARTS]
+    unknown = [name for name in names if name not in sums]
+    if unknown:
+        raise ValueError(f"md5 has no entry for {', '.join(unknown)}")
+    return names
+
+
+def _url(base_url: str, name: str) -> str:
+    return base_url.replace("{name}", name) if "{name}" in base_url else f"{base_url}/{name}"
+
+
+def _fetch(final: Path, md5: str, download: Download) -> Path:
+    if final.is_file():
+        if md5_of(final) == md5:
+            return final
+        warnings.warn(
+            f"{final} has a wrong MD5, so it is damaged: it is downloaded again", stacklevel=4
+        )
+    for _ in range(2):  # what was there of an earlier download may be what is wrong
+        download.run()
+        got = md5_of(download.part)
+        if got == md5:
+            flush_to_disk(download.part)
+            os.replace(download.part, final)
+            return final
+        download.part.unlink()
+    raise TransferError(
+        f"{download.url} gave twice a file with the MD5 {got} instead of {md5}: the server has"
+        " another file by that name, or something on the way changes it; try another base_url"
+    )

@@ -1,0 +1,196 @@
+"""The official PatchCamelyon data, memory-mapped."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from pcam_sklearn._files import md5_of
+from pcam_sklearn.datasets._h5 import find_h5, open_h5
+from pcam_sklearn.datasets._npy import check_content, map_images, stored_digests
+from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5, check_split, file_name
+from pcam_sklearn.datasets._slides import hospitals_of_slides, read_meta
+
+_DESCR = """\
+PatchCamelyon (PCam), split {split!r}: {n:,} patches of 96 x 96 pixels (0.972 um each), cut from
+H&E-stained sections of lymph nodes, Camelyon16, two hospitals. Target 1: the 32 x 32 pixels in
+the center hold at least one pixel of tumour tissue. CC0.
+
+B. S. Veeling, J. Linmans, J. Winkens, T. Cohen, M. Welling: Rotation Equivariant CNNs for Digital
+Pathology, MICCAI 2018. B. Ehteshami Bejnordi et al.: JAMA 318(22), 2017.
+"""
+
+
+def load_pcam(
+    folder: str | os.PathLike[str],
+    split: str = "train",
+    *,
+    return_X_y: bool = False,
+    verify: bool = False,
+    progress: bool = True,
+) -> Any:
+    """Load a split of the official PatchCamelyon files, without reading it into memory.
+
+    The first call reads the HDF5 file once, from front to back, and writes its patches as a
+    ``.npy`` file beside it; every further call maps that file into memory.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder of ``camelyonpatch_level_2_split_<split>_x.h5`` and ``..._y.h5`` (each as it is
+        or as ``.h5.gz``) and ``..._meta.csv``; the last one may be missing, with a warning.
+    split : {"train", "valid", "test"}, default="train"
+        The split: 262,144, 32,768 or 32,768 patches.
+    return_X_y : bool, default=False
+        Whether to return ``(images, target)`` instead of a Bunch.
+    verify : bool, default=False
+        Whether to check all patches against the checksums taken when the ``.npy`` file was
+        written, or the first and last 256 only.
+    progress : bool, default=True
+        Whether to show progress bars on the standard error stream.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        Dictionary-like, with the following attributes.
+
+        images : numpy.memmap of shape (n_samples, 96, 96, 3), uint8
+            The patches, RGB, read-only.
+        target : ndarray of shape (n_samples,), int64
+            0 or 1.
+        ids : ndarray of shape (n_samples,), str
+            In the training split the SHA-1 of the pixels: Kaggle's ids. In the others the number
+            of the patch, as ``"valid_00000"``: those are Kaggle's test set, and its ids beside
+            its target would give away the answers of the competition.
+        groups : ndarray of shape (n_samples,), str, or None
+            The slide (``wsi``) of each patch. None without a meta file.
+        coordinates : ndarray of shape (n_samples, 2), int64, or None
+            Where the patch lies on its slide: ``coord_y, coord_x``, the row before the column as
+            in the meta file. None without a meta file.
+        hospital : ndarray of shape (n_samples,), str, or None
+            "RUMC", "UMCU", or "unknown" for test slides. None without a meta file.
+        DESCR : str
+            The description of the data.
+
+    (images, target) : tuple if `return_X_y` is true
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing; the error names all that are.
+    ValueError
+        If `split` is unknown, or a file is damaged or does not belong to the others.
+
+    Warns
+    -----
+    UserWarning
+        If there is no meta file, or a ``.npy`` file is damaged or out of date and written anew.
+
+    See Also
+    --------
+    pcam_sklearn.datasets.fetch_pcam : Download the files.
+    pcam_sklearn.datasets.load_kaggle : Load Kaggle's version of the data.
+
+    Notes
+    -----
+    What is verified: an HDF5 file with the official number of patches must have the official MD5
+    before it is read; the ``.npy`` file is read back after it is written, every patch compared by
+    SHA-1. It takes its name only then, and its record (``.npy.json``) is written last. A later
+    call believes it if its size is the recorded one, the HDF5 file (if it is still there) has the
+    recorded size and time, and the first and last patches have their checksums; with
+    ``verify=True`` all of them must. The HDF5 file of the patches may be deleted then.
+
+    Examples
+    --------
+    >>> from pcam_sklearn.datasets import load_pcam
+    >>> pcam = load_pcam("pcam", split="valid")  # doctest: +SKIP
+    >>> pcam.images.shape  # doctest: +SKIP
+    (32768, 96, 96, 3)
+    """
+    root = Path(folder)
+    _check_present(root, check_split(split))
+    target = _read_target(root, split)
+    stem = file_name(split, "x")
+    source = find_h5(root, stem)
+    images = map_images(
+        root, stem, source, digests=split == "train", verify=verify, progress=progress
+    )
+    if len(images) != len(target):
+        raise ValueError(
+            f"{stem} in {root} has {len(images):,} patches and {file_name(split, 'y')}"
+            f" {len(target):,} labels; the two files must be of one download"
+        )
+    if return_X_y:
+        return images, target
+    return Bunch(
+        images=images,
+        target=target,
+        ids=_ids(root / f"{stem}.npy", split, len(images)),
+        DESCR=_DESCR.format(split=split, n=len(images)),
+        **_read_places(root, split, target),
+    )
+
+
+def _check_present(root: Path, split: str) -> None:
+    missing = []
+    if (
+        not find_h5(root, file_name(split, "x"))
+        and not (root / file_name(split, "x.npy")).is_file()
+    ):
+        missing.append(file_name(split, "x.h5.gz"))
+    if not find_h5(root, file_name(split, "y")):
+        missing.append(file_name(split, "y.h5.gz"))
+    if missing:
+        raise FileNotFoundError(
+            f"{root} lacks {' and '.join(missing)} (packed, or unpacked as .h5); download with"
+            f" fetch_pcam({str(root)!r}, splits=({split!r},))"
+        )
+
+
+def _read_target(root: Path, split: str) -> np.ndarray:
+    path = find_h5(root, file_name(split, "y"))
+    assert path is not None  # _check_present has seen to it
+    with open_h5(path, "y") as (dataset, md5):
+        check_content(path, len(dataset), md5)
+        target = np.asarray(dataset[...]).reshape(-1).astype(np.int64)
+        if len(target) != len(dataset) or not np.isin(target, [0, 1]).all():
+            raise ValueError(f"{path}: y must hold one label, 0 or 1, for each patch")
+    return target
+
+
+def _ids(npy: Path, split: str, n: int) -> np.ndarray:
+    if split != "train":
+        return np.array([f"{split}_{i:05d}" for i in range(n)])
+    digits = stored_digests(npy).tobytes().hex().encode()
+    return np.frombuffer(digits, dtype="S40").astype(str)
+
+
+def _read_places(root: Path, split: str, target: np.ndarray) -> dict[str, np.ndarray | None]:
+    """Return the groups, coordinates and hospital of each patch, from the meta file."""
+    path = root / file_name(split, "meta.csv")
+    if not path.is_file():
+        warnings.warn(
+            f"there is no {path.name} in {root}: groups, coordinates and hospital are None, so"
+            f" patches cannot be split by slide; fetch_pcam({str(root)!r}, splits=({split!r},))"
+            " downloads it",
+            stacklevel=3,
+        )
+        return {"groups": None, "coordinates": None, "hospital": None}
+    meta = read_meta(path)
+    if len(meta) != len(target):
+        raise ValueError(f"{path} has {len(meta):,} rows for {len(target):,} patches")
+    agree = meta["center_tumor_patch"].astype(int).to_numpy() == target
+    if not agree.all() and md5_of(path) != ARCHIVE_MD5[path.name]:
+        raise ValueError(
+            f"{path}: center_tumor_patch differs from the label of {int((~agree).sum()):,}"
+            " patches, so its rows are those of other patches; download it again with fetch_pcam"
+        )
+    groups = meta["wsi"].to_numpy(dtype=str)
+    return {
+        "groups": groups,
+        "coordinates": meta[["coord_y", "coord_x"]].to_numpy(dtype=np.int64),
+        "hospital": hospitals_of_slides(groups),
+    }

@@ -1,0 +1,196 @@
+"""From patch to slide to hospital: what PatchCamelyon's meta data say and Kaggle's files do not."""
+
+import os
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pcam_sklearn.datasets._h5 import open_h5, read_blocks
+from pcam_sklearn.datasets._ids import patch_digest
+from pcam_sklearn.datasets._pcam_files import H5_MD5, SIZES
+
+_NAME = re.compile(r"(?:camelyon16_)?(?:train_)?(normal|tumor)_(\d+)\Z")
+_LAST_RUMC = {"normal": 100, "tumor": 70}
+_LAST_UMCU = {"normal": 160, "tumor": 111}
+_META_COLUMNS = ["coord_y", "coord_x", "center_tumor_patch", "wsi"]
+
+
+def hospital_of_slide(slide: str) -> str:
+    """Tell the hospital of a Camelyon16 slide from its name.
+
+    Parameters
+    ----------
+    slide : str
+        The name, for example ``"camelyon16_train_tumor_071"``.
+
+    Returns
+    -------
+    str
+        ``"RUMC"`` (Radboud, Nijmegen) for the training slides normal 1 to 100 and tumor 1 to 70,
+        ``"UMCU"`` (Utrecht) for normal 101 to 160 and tumor 71 to 111, ``"unknown"`` for every
+        other name: those of the test slides do not say.
+
+    References
+    ----------
+    .. [1] B. Ehteshami Bejnordi et al., "Diagnostic Assessment of Deep Learning Algorithms for
+       Detection of Lymph Node Metastases in Women With Breast Cancer", JAMA 318(22), 2017.
+
+    Examples
+    --------
+    >>> from pcam_sklearn.datasets import hospital_of_slide
+    >>> hospital_of_slide("camelyon16_train_tumor_071")
+    'UMCU'
+    >>> hospital_of_slide("camelyon16_test_001")
+    'unknown'
+    """
+    match = _NAME.match(slide)
+    if match is None:
+        return "unknown"
+    kind, number = match[1], int(match[2])
+    if 1 <= number <= _LAST_RUMC[kind]:
+        return "RUMC"
+    return "UMCU" if _LAST_RUMC[kind] < number <= _LAST_UMCU[kind] else "unknown"
+
+
+def hospitals_of_slides(slides: np.ndarray) -> np.ndarray:
+    """Return the hospital of each of many slide names; shape (n,), str."""
+    names, where = np.unique(slides, return_inverse=True)
+    return np.array([hospital_of_slide(name) for name in names], dtype=str)[where]
+
+
+def read_meta(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read an official meta file.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``camelyonpatch_level_2_split_<split>_meta.csv``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per patch, in the order of the patches.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a patch has no slide.
+    """
+    try:
+        meta = pd.read_csv(path, index_col=0)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
+    if not set(_META_COLUMNS) <= set(meta):
+        raise ValueError(f"{path} has the columns {list(meta)}; it must have {_META_COLUMNS}")
+    if meta["wsi"].isna().any():
+        raise ValueError(f"{path}: {int(meta['wsi'].isna().sum())} rows name no slide (wsi)")
+    return meta
+
+
+def slides_from_official(
+    h5: str | os.PathLike[str], meta: str | os.PathLike[str] | pd.DataFrame
+) -> pd.DataFrame:
+    """Find the slide of Kaggle's training patches, from the official training files.
+
+    Kaggle's files come without slides, and a random split of them puts one slide on both sides.
+    Their ids are the SHA-1 of the pixels, so that hashing the official training patches tells
+    which slide each is from. Only the training split is taken: the patches of the others are
+    Kaggle's test set, of which nothing may be told.
+
+    Parameters
+    ----------
+    h5 : path-like
+        ``camelyonpatch_level_2_split_train_x.h5`` or ``.h5.gz``.
+    meta : path-like or pandas.DataFrame
+        ``camelyonpatch_level_2_split_train_meta.csv``, or that file as a frame with the column
+        ``wsi`` and one row per patch.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_ids, 3)
+        The columns ``id``, ``slide`` and ``hospital`` ("RUMC", "UMCU" or "unknown"), one row per
+        id. For ``load_kaggle(folder, slides=...)``, or to be kept as ``slides.csv``.
+
+    Raises
+    ------
+    ValueError
+        If the files are of another split, damaged, or do not belong together.
+
+    Warns
+    -----
+    UserWarning
+        If the same pixels occur on several slides (blank patches do): the first one is taken.
+
+    See Also
+    --------
+    pcam_sklearn.datasets.fetch_pcam : Download the official files.
+
+    Examples
+    --------
+    >>> from pcam_sklearn.datasets import slides_from_official
+    >>> slides_from_official("camelyonpatch_level_2_split_test_x.h5", "m.csv")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: camelyonpatch_level_2_split_test_x.h5 is of the split 'test'; ...
+    """
+    for given in (h5, meta):
+        if not isinstance(given, pd.DataFrame):
+            _refuse_name(Path(given))
+    frame = meta if isinstance(meta, pd.DataFrame) else read_meta(meta)
+    slides = _training_slides(frame)
+    with open_h5(Path(h5), "x") as (patches, md5):
+        _refuse_content(Path(h5), len(patches), md5)
+        if len(patches) != len(slides):
+            raise ValueError(
+                f"{h5} has {len(patches):,} patches and the meta data {len(slides):,} rows;"
+                " pass the two files of one download"
+            )
+        ids = [patch_digest(patch).hex() for block in read_blocks(patches) for patch in block]
+    table = pd.DataFrame({"id": ids, "slide": slides}).drop_duplicates(ignore_index=True)
+    _warn_of_ambiguous(table)
+    table = table.drop_duplicates("id", ignore_index=True)
+    return table.assign(hospital=hospitals_of_slides(table["slide"].to_numpy(dtype=str)))
+
+
+def _refuse_name(path: Path) -> None:
+    for split in ("valid", "test"):
+        if f"split_{split}_" in path.name:
+            raise ValueError(
+                f"{path.name} is of the split {split!r}; its patches are Kaggle's test set,"
+                " so only the files of the split 'train' are taken"
+            )
+
+
+def _refuse_content(path: Path, n: int, md5: str) -> None:
+    held_back = [md5_ for name, md5_ in H5_MD5.items() if "_train_" not in name]
+    if md5 in held_back or n in {SIZES["valid"], SIZES["test"]}:
+        raise ValueError(
+            f"{path} holds the patches of the split 'valid' or 'test', under another name:"
+            f" {n:,} of them; only those of the split 'train' are taken"
+        )
+
+
+def _training_slides(meta: pd.DataFrame) -> np.ndarray:
+    if "wsi" not in meta:
+        raise ValueError(f"meta has the columns {list(meta)}; it must have 'wsi'")
+    slides = meta["wsi"].to_numpy(dtype=str)
+    foreign = sorted({str(slide) for slide in slides if "train" not in slide})
+    if foreign:
+        raise ValueError(
+            f"meta names {len(foreign)} slides that are not training slides, {foreign[0]!r} first;"
+            " only camelyon16_train_* are taken: the others are Kaggle's test set"
+        )
+    return slides
+
+
+def _warn_of_ambiguous(table: pd.DataFrame) -> None:
+    several = int(table["id"][table["id"].duplicated()].nunique())
+    if several:
+        warnings.warn(
+            f"{several} ids occur on more than one slide (blank patches do); each is put on the"
+            " first of them",
+            stacklevel=3,
+        )

@@ -1,0 +1,202 @@
+"""A submission holds the right probability for each id, or is not written."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pcam_sklearn.submission import write_submission
+
+IDS = ["c", "a", "b"]
+SCORES = [0.3, 0.1, 0.2]
+SAMPLE = pd.DataFrame({"id": ["a", "b", "c"], "label": 0})
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "submission.csv"
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("submission") / "submission.csv"
+
+
+def read_back(path: Path) -> tuple[list[str], list[float]]:
+    with open(path, newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["id", "label"]
+    return [row[0] for row in rows], [float(row[1]) for row in rows]
+
+
+def test_without_a_sample_the_order_is_that_of_the_ids(path):
+    assert write_submission(path, IDS, SCORES) == path
+    assert path.read_text() == "id,label\nc,0.3\na,0.1\nb,0.2\n"
+
+
+def test_with_a_sample_the_order_is_that_of_the_sample(path):
+    write_submission(path, IDS, SCORES, SAMPLE)
+    assert path.read_text() == "id,label\na,0.1\nb,0.2\nc,0.3\n"
+
+
+def test_the_sample_may_be_a_file(path, tmp_path):
+    SAMPLE.to_csv(tmp_path / "sample.csv", index=False)
+    write_submission(path, IDS, SCORES, tmp_path / "sample.csv")
+    assert read_back(path)[0] == ["a", "b", "c"]
+
+
+def test_kaggle_s_own_sample_is_filled_in_its_order(path, sample_folder):
+    sample = pd.read_csv(sample_folder / "sample_submission.csv")
+    rng = np.random.default_rng(0)
+    scores = pd.Series(rng.random(len(sample)), index=rng.permutation(sample["id"]))
+    write_submission(path, scores.index, scores, sample_folder / "sample_submission.csv")
+    assert read_back(path) == (sample["id"].tolist(), scores[sample["id"]].tolist())
+
+
+@given(
+    st.dictionaries(
+        st.text("abcdef0123456789", min_size=1, max_size=40),
+        st.floats(0, 1, exclude_min=True, exclude_max=True),
+        min_size=1,
+    ),
+    st.randoms(),
+)
+def test_every_probability_comes_back_as_it_was_beside_its_id(scratch, scores, random):
+    order = random.sample(sorted(scores), len(scores))
+    write_submission(scratch, list(scores), list(scores.values()), pd.DataFrame({"id": order}))
+    assert read_back(scratch) == (order, [scores[name] for name in order])
+
+
+def test_single_precision_comes_back_as_it_was(path):
+    scores = np.array([0.1, 0.7], np.float32)
+    write_submission(path, ["a", "b"], scores)
+    assert np.array_equal(np.array(read_back(path)[1], np.float32), scores)
+
+
+def test_what_predict_proba_returns_is_taken_by_its_positive_column(path):
+    positive = np.array(SCORES)
+    write_submission(path, IDS, np.column_stack([1 - positive, positive]))
+    assert read_back(path) == (IDS, SCORES)
+
+
+def test_one_column_is_taken_as_it_is(path):
+    write_submission(path, IDS, np.array(SCORES)[:, np.newaxis])
+    assert read_back(path) == (IDS, SCORES)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([0, 1, 1], "are labels.*predict_proba"),
+        ([0.0, 1.0, 0.0], "are labels"),
+        ([True, False, True], "are labels"),
+        ([[0, 1], [1, 0], [0, 1]], "are labels"),
+        ([0.1, np.nan, 0.2], "1 of 3 probabilities are NaN .* nan at position 1"),
+        ([0.1, 0.2, 1.01], r"1\.01 at position 2"),
+        ([-0.1, 0.2, 0.3], r"-0\.1 at position 0"),
+        ([0.1, np.inf, 0.3], "inf at position 1"),
+        ([0.1, 0.2], "3 ids for 2 probabilities"),
+        ([[0.1, 0.2, 0.7]] * 3, r"got \(3, 3\)"),
+        ([[0.1, 0.2]] * 3, "3 of 3 rows .* do not sum to 1"),
+        (["high", "low", "low"], "must be numbers"),
+        (0.5, r"got \(\)"),
+    ],
+    ids=str,
+)
+def test_what_is_no_probability_is_refused(path, scores, message):
+    with pytest.raises(ValueError, match=message):
+        write_submission(path, IDS, scores)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["a", "b", "a"], "more than once: 'a'"),
+        (["a", "b", ""], "1 of 3 ids are empty or no text"),
+        (["a", "b", None], "the first is None"),
+        (["a", "b", 3], "the first is 3"),
+        ([["a"], ["b"], ["c"]], r"got \(3, 1\)"),
+    ],
+    ids=str,
+)
+def test_ids_that_are_none_are_refused(path, ids, message):
+    with pytest.raises(ValueError, match=message):
+        write_submission(path, ids, SCORES)
+    assert not path.exists()
+
+
+def test_an_id_of_the_sample_that_is_not_given_is_refused(path):
+    with pytest.raises(ValueError, match="ids lack 1 of those in sample: 'c'"):
+        write_submission(path, ["a", "b"], [0.1, 0.2], SAMPLE)
+    assert not path.exists()
+
+
+def test_an_id_that_is_not_in_the_sample_is_refused(path):
+    with pytest.raises(ValueError, match=r"1 ids are not in sample: 'test/d\.tif'; an id has nei"):
+        write_submission(path, [*IDS, "test/d.tif"], [*SCORES, 0.4], SAMPLE)
+    assert not path.exists()
+
+
+def test_many_wrong_ids_are_counted_and_three_named(path):
+    with pytest.raises(ValueError, match="'x0', 'x1', 'x2' and 7 more"):
+        write_submission(path, [f"x{i}" for i in range(10)] * 2, [0.5] * 20)
+
+
+def test_a_sample_with_an_id_twice_is_refused(path):
+    sample = pd.DataFrame({"id": ["a", "b", "c", "c"]})
+    with pytest.raises(ValueError, match="ids of sample occur more than once: 'c'"):
+        write_submission(path, IDS, SCORES, sample)
+
+
+def test_a_sample_without_ids_is_refused(path):
+    with pytest.raises(ValueError, match=r"columns \['name'\]; it must have 'id'"):
+        write_submission(path, IDS, SCORES, pd.DataFrame({"name": IDS}))
+
+
+def test_a_sample_that_is_no_table_is_an_error_that_names_the_file(path, tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(ValueError, match=r"empty\.csv cannot be read"):
+        write_submission(path, IDS, SCORES, tmp_path / "empty.csv")
+
+
+def test_a_missing_sample_is_an_error_that_names_its_path(path, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
+        write_submission(path, IDS, SCORES, tmp_path / "nowhere.csv")
+
+
+def test_not_one_id_is_refused(path):
+    with pytest.raises(ValueError, match="not one probability"):
+        write_submission(path, [], [])
+
+
+def test_a_file_that_is_there_stays_if_the_new_one_is_refused(path):
+    path.write_text("old")
+    with pytest.raises(ValueError, match="labels"):
+        write_submission(path, IDS, [0, 1, 0])
+    assert path.read_text() == "old"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatch):
+    path.write_text("old")
+
+    def fail(self, target, **options):
+        Path(target).write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pd.Series, "to_csv", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_submission(path, IDS, SCORES)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert path.read_text() == "old"
+
+
+def test_the_caller_s_values_are_not_changed(path):
+    scores, sample = np.array(SCORES), SAMPLE.copy()
+    write_submission(path, IDS, scores, sample)
+    assert scores.tolist() == SCORES
+    pd.testing.assert_frame_equal(sample, SAMPLE)

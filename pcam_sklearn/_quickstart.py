@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import RocCurveDisplay, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from pcam_sklearn.datasets import load_kaggle, make_patches
@@ -114,7 +115,7 @@ def _split(train: Bunch, n_splits: int, random_state: int) -> tuple[np.ndarray, 
     return next(folds.split(train.paths, train.target, train.groups))
 
 
-def _draw(pipeline: object, train: Bunch, rows: np.ndarray, output: Path) -> float:
+def _draw(pipeline: Pipeline, train: Bunch, rows: np.ndarray, output: Path) -> float:
     """Draw the ROC curve on these rows and the training history, and return the AUC."""
     probabilities = pipeline.predict_proba(train.paths[rows])[:, 1]
     roc = RocCurveDisplay.from_predictions(

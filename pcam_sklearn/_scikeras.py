@@ -24,7 +24,7 @@ FIT_ROUTES = (
     "batch_size", "callbacks", "epochs", "steps_per_epoch", "validation_freq",
     "validation_steps", "verbose",
 )  # fmt: skip
-PREDICT_ROUTES = ("batch_size",)
+PREDICT_ROUTES = ("batch_size", "verbose")
 
 
 # BaseWrapper still defines tags in the way that scikit-learn removed, which its checks refuse.

@@ -11,7 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 from sklearn.model_selection import StratifiedShuffleSplit
+from tqdm.auto import tqdm
 
+from pcam_sklearn._memory_map import PageReleaser
+from pcam_sklearn._patch_files import read_ahead
 from pcam_sklearn.augmentation import build_augmentation
 
 # PyTorch has no such thing, and JAX would unroll and compile the steps anew for each length.
@@ -153,6 +156,7 @@ class Batches(keras.utils.PyDataset):
         rng: np.random.Generator | None = None,
     ) -> None:
         super().__init__()
+        self._releaser = PageReleaser(data.X)
         columns = [data.X, data.codes.astype(np.float32)[:, np.newaxis], data.weights]
         self._columns = [column for column in columns if column is not None]
         self._rows = rows
@@ -165,7 +169,9 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         rows = self._rows[index * self._batch_size : (index + 1) * self._batch_size]
-        return tuple(column[rows] for column in self._columns)
+        batch = tuple(column[rows] for column in self._columns)
+        self._releaser.touched(len(rows))
+        return batch
 
     def on_epoch_end(self) -> None:
         """Shuffle the rows for the next epoch."""
@@ -315,26 +321,36 @@ def _no_retracing_warning() -> Iterator[None]:
         logger.removeFilter(keep)
 
 
-def predict_in_batches(model: PatchModel, X: np.ndarray, batch_size: int) -> np.ndarray:
+def predict_in_batches(
+    model: PatchModel, X: Any, batch_size: int, *, show_progress: bool = False
+) -> np.ndarray:
     """Return a model's output for each patch of X, shape (n_samples,).
 
     Parameters
     ----------
     model : PatchModel
         From patches to outputs of shape (n_samples, 1).
-    X : ndarray of shape (n_samples, height, width, channels)
-        The patches, uint8 or float.
+    X : ndarray of shape (n_samples, height, width, channels), or PatchFiles
+        The patches, uint8 or float; files are read ahead while the model computes.
     batch_size : int
         Patches a batch.
+    show_progress : bool, default=False
+        Show a progress bar on stderr.
 
     Returns
     -------
     output : ndarray of shape (n_samples,)
         float32.
     """
-    dtype = X.dtype if X.dtype == np.uint8 else np.float32
+    dtype = np.uint8 if X.dtype == np.uint8 else np.float32
     output = np.empty(len(X), dtype=np.float32)
-    for start in range(0, len(X), batch_size):
-        batch = X[start : start + batch_size].astype(dtype, copy=False)
-        output[start : start + batch_size] = model.infer(batch)[:, 0]
+    releaser = PageReleaser(X)
+    done = 0
+    with tqdm(total=len(X), unit="patch", disable=not show_progress) as bar:
+        for batch in read_ahead(X, batch_size):
+            values = model.infer(batch.astype(dtype, copy=False))[:, 0]
+            output[done : done + len(batch)] = values
+            done += len(batch)
+            releaser.touched(len(batch))
+            bar.update(len(batch))
     return output

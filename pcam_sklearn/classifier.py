@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from pcam_sklearn._patch_files import read_if_small
 from pcam_sklearn._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
 from pcam_sklearn._training import (
     PatchModel,
@@ -37,7 +38,8 @@ class CNNClassifier(TrueKerasClassifier):
     A SciKeras ``KerasClassifier`` that keeps scikit-learn's conventions. Beside the parameters
     below it takes SciKeras' routed names: ``optimizer__learning_rate``, ``model__<parameter of the
     network's function>``, ``compile__jit_compile``, ``fit__validation_freq``,
-    ``predict__batch_size``, ``callbacks__<parameter of the callbacks>`` and so on.
+    ``predict__batch_size``, ``predict__verbose`` (a progress bar), ``callbacks__<parameter of the
+    callbacks>`` and so on.
 
     Parameters
     ----------
@@ -288,8 +290,13 @@ class CNNClassifier(TrueKerasClassifier):
         """
         check_is_fitted(self)
         X = self._check_shape(check_patches(X, channels=None))
-        batch_size = self._routed("predict").get("batch_size", _PREDICT_BATCH_SIZE)
-        positive = predict_in_batches(self.trainer_, X, batch_size).astype(np.float64)
+        routes = self._routed("predict")
+        positive = predict_in_batches(
+            self.trainer_,
+            X,
+            routes.get("batch_size", _PREDICT_BATCH_SIZE),
+            show_progress=bool(routes.get("verbose", False)),
+        ).astype(np.float64)
         return np.column_stack([1 - positive, positive])
 
     def predict(self, X: Any) -> np.ndarray:
@@ -362,11 +369,13 @@ class CNNClassifier(TrueKerasClassifier):
     def _check_training_set(
         self, X: Any, y: Any, sample_weight: Any, classes: np.ndarray | None
     ) -> TrainingSet:
-        X = check_patches(X, channels=None)
+        X = read_if_small(check_patches(X, channels=None))
         y = check_labels(y)
         check_consistent_length(X, y)
-        weights = check_weights(y, sample_weight, self.class_weight)
-        classes = np.unique(y) if classes is None else classes
+        labels = np.unique(y) if classes is None else classes
+        weights = check_weights(y, labels, sample_weight, self.class_weight)
+        if classes is None:  # Patches of weight 0 take no part.
+            classes = labels if weights is None else np.unique(y[weights > 0])
         return TrainingSet(X, encode_labels(y, classes), weights, classes)
 
     def _check_shape(self, X: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ def main() -> None:
 @click.option("--jobs", type=int, default=1, show_default=True, help="Parallel fits.")
 @click.option("--random-state", type=click.IntRange(min=0), default=0, show_default=True)
 def quickstart(data: Path | None, output: Path, epochs: int, jobs: int, random_state: int) -> None:
-    """Do the whole job once: tune, save, load, predict, draw.
+    r"""Do the whole job once: tune, save, load, predict, draw.
 
     Without --data it makes its own patches, so nothing is downloaded.
 
@@ -54,7 +54,7 @@ def quickstart(data: Path | None, output: Path, epochs: int, jobs: int, random_s
 @click.option("--output", type=_NEW_FILE, default=Path("submission.csv"), show_default=True)
 @click.option("--subset", type=click.Choice(["test", "train"]), default="test", show_default=True)
 def predict(model: Path, folder: Path, output: Path, subset: str) -> None:
-    """Write the probability of tumour for each patch of FOLDER.
+    r"""Write the probability of tumour for each patch of FOLDER.
 
     MODEL is a pipeline saved with joblib; loading one runs code, so load only files you trust.
     FOLDER is in Kaggle's layout.

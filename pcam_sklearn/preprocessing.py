@@ -1,6 +1,7 @@
 """From files to patches, from patches to the input of a network: stateless transformers."""
 
-from collections.abc import Iterable
+import os
+from functools import partial
 from typing import Any
 
 import cv2
@@ -8,9 +9,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_array, check_scalar
 
-__all__ = ["CenterCropNormalizer", "PatchReader"]
+from pcam_sklearn._memory_map import PageReleaser
+from pcam_sklearn._patch_files import PatchFiles, check_files, open_image
 
-_NAMED = 5
+__all__ = ["CenterCropNormalizer", "PatchReader", "check_patches"]
+
+_IN_MEMORY = 256 * 2**20
+_CHUNK = 4096
 
 
 class _StatelessPatchTransformer(TransformerMixin, BaseEstimator):
@@ -54,10 +59,22 @@ class _StatelessPatchTransformer(TransformerMixin, BaseEstimator):
 
 
 class PatchReader(_StatelessPatchTransformer):
-    """Read image files into one uint8 RGB array; arrays pass through unchanged.
+    """Read image files as uint8 RGB patches; arrays pass through unchanged.
 
     The first step of a pipeline that takes file paths. Channels are always red, green, blue,
-    whatever OpenCV's own order is, and gray or transparent images become RGB.
+    whatever OpenCV's own order is, and gray or transparent images become RGB. Kaggle's files,
+    uncompressed TIFF, are read by offset; every other file goes through OpenCV.
+
+    Parameters
+    ----------
+    crop_size : int or None, default=None
+        Side of the center to read from each file, in pixels; None reads all of it. Set it where
+        the reader is used by itself: in a pipeline `CenterCropNormalizer` cuts, and has the
+        reader read no more than it needs.
+    in_memory : bool or "auto", default="auto"
+        True returns an array. False returns an object that reads its files when it is indexed, so
+        that patches beyond the memory can be trained on and predicted; `numpy.asarray` reads it
+        whole. "auto" returns an array up to 256 MB of pixels.
 
     See Also
     --------
@@ -77,7 +94,11 @@ class PatchReader(_StatelessPatchTransformer):
     ((1, 96, 96, 3), 'uint8', True)
     """
 
-    def transform(self, X: Any) -> np.ndarray:
+    def __init__(self, crop_size: int | None = None, in_memory: bool | str = "auto") -> None:
+        self.crop_size = crop_size
+        self.in_memory = in_memory
+
+    def transform(self, X: Any) -> Any:
         """Read the files named by X, or return the patches X.
 
         Parameters
@@ -88,18 +109,44 @@ class PatchReader(_StatelessPatchTransformer):
 
         Returns
         -------
-        patches : ndarray of shape (n_samples, height, width, 3)
-            uint8 RGB where X holds paths; otherwise X itself.
+        patches : array of shape (n_samples, height, width, 3)
+            uint8 RGB where X holds paths: an ndarray, or by `in_memory` an object that reads
+            when it is indexed; X itself where X holds patches.
 
         Raises
         ------
         ValueError
-            If X is empty, or neither 1-D paths nor 4-D patches; if files are missing, cannot be
-            decoded or differ in size: all of them are counted and the first ones named.
+            If a parameter is not as documented; if X is empty, or neither 1-D paths nor 4-D
+            patches; if files are missing, cannot be decoded, differ in size or are smaller than
+            the crop: all of them are counted and the first ones named. Files that are read when
+            they are needed raise then.
         """
+        self._check_parameters()
         if getattr(X, "ndim", None) == 4:
             return X
-        return _read_files(_as_paths(X))
+        paths = _as_paths(X)
+        files = PatchFiles(paths, self._file_shape(paths), self.crop_size)
+        in_memory = files.nbytes <= _IN_MEMORY if self.in_memory == "auto" else self.in_memory
+        return np.asarray(files) if in_memory else files
+
+    def _check_parameters(self) -> None:
+        if self.crop_size is not None:
+            check_scalar(self.crop_size, "crop_size", (int, np.integer), min_val=1)
+        if self.in_memory not in (True, False, "auto"):
+            raise ValueError(f"in_memory must be True, False or 'auto', got {self.in_memory!r}.")
+
+    def _file_shape(self, paths: np.ndarray) -> tuple[int, int, int]:
+        """Return the shape of the first image that can be read."""
+        images = (open_image(path) for path in paths)
+        shape = next((image.shape for image in images if image is not None), None)
+        if shape is None:
+            raise check_files(paths, (0, 0, 3))
+        if self.crop_size is not None and self.crop_size > min(shape[:2]):
+            raise ValueError(
+                f"crop_size={self.crop_size} is more than the images hold, {shape}; pass at most "
+                f"{min(shape[:2])}."
+            )
+        return (shape[0], shape[1], 3)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -108,8 +155,8 @@ class PatchReader(_StatelessPatchTransformer):
         return tags
 
 
-def _as_paths(X: Any) -> list[str]:
-    """Return X as a list of paths, or say what X should have been."""
+def _as_paths(X: Any) -> np.ndarray:
+    """Return X as a 1-D array of paths, or say what X should have been."""
     values = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)
     if values.ndim == 4:
         raise ValueError(
@@ -130,44 +177,7 @@ def _as_paths(X: Any) -> list[str]:
             f"X must hold paths (str or pathlib.Path); {len(wrong)} of {len(values)} are not, "
             f"the first is {wrong[0]!r} of type {type(wrong[0]).__name__}."
         )
-    return [str(v) for v in values]
-
-
-def _read_files(paths: list[str]) -> np.ndarray:
-    """Read every file, or raise one error that speaks of all that failed."""
-    first = next((p for p in map(_read_rgb, paths) if p is not None), None)
-    if first is None:
-        raise ValueError(_failure(paths, paths, "cannot be read as images (missing or damaged)"))
-    patches = np.empty((len(paths), *first.shape), dtype=np.uint8)
-    unreadable, misshapen = [], []
-    for i, path in enumerate(paths):
-        patch = _read_rgb(path)
-        if patch is None:
-            unreadable.append(path)
-        elif patch.shape != first.shape:
-            misshapen.append(f"{path} {patch.shape}")
-        else:
-            patches[i] = patch
-    if unreadable:
-        raise ValueError(
-            _failure(unreadable, paths, "cannot be read as images (missing or damaged)")
-        )
-    if misshapen:
-        raise ValueError(
-            _failure(misshapen, paths, f"differ from the first patch's shape {first.shape}")
-            + " Patches of one call must have one size: resize the files, or read them apart."
-        )
-    return patches
-
-
-def _read_rgb(path: str) -> np.ndarray | None:
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def _failure(bad: list[str], everything: Iterable[str], what: str) -> str:
-    named = ", ".join(bad[:_NAMED]) + (", ..." if len(bad) > _NAMED else "")
-    return f"{len(bad)} of {len(list(everything))} files {what}: {named}."
+    return np.array([os.fspath(v) for v in values], dtype=object)
 
 
 class CenterCropNormalizer(_StatelessPatchTransformer):
@@ -210,7 +220,7 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
         self.input_size = input_size
         self.dtype = dtype
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """Resize what has another size, cut the center, scale.
 
         Parameters
@@ -220,8 +230,9 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
 
         Returns
         -------
-        patches : ndarray of shape (n_samples, crop_size, crop_size, 3)
-            float32 in [0, 1], or uint8 by `dtype`. uint8 from uint8 of the right size is a view
+        patches : array of shape (n_samples, crop_size, crop_size, 3)
+            float32 in [0, 1], or uint8 by `dtype`; files that `PatchReader` left unread stay so.
+            uint8 from uint8 of the right size is a view
             of X; floats become the nearest of 256 levels, which is exact for bytes / 255.
 
         Raises
@@ -232,11 +243,16 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
         """
         self._check_parameters()
         X = check_patches(X)
-        if X.shape[1:3] != (self.input_size, self.input_size):
-            X = _resize(X, self.input_size)
-        start = (self.input_size - self.crop_size) // 2
-        window = slice(start, start + self.crop_size)
-        return _convert(X[:, window, window], self.dtype)
+        if not isinstance(X, PatchFiles):
+            return _prepare(X, self.input_size, self.crop_size, self.dtype)
+        shape = (self.crop_size, self.crop_size, 3)
+        if X.shape[1:3] == (self.input_size, self.input_size):
+            # Then no more than the center has to be read.
+            return X.mapped(partial(_scale, dtype=self.dtype), shape, self.dtype, self.crop_size)
+        prepare = partial(
+            _prepare, input_size=self.input_size, crop_size=self.crop_size, dtype=self.dtype
+        )
+        return X.mapped(prepare, shape, self.dtype)
 
     def _check_parameters(self) -> None:
         check_scalar(self.input_size, "input_size", (int, np.integer), min_val=1)
@@ -247,7 +263,7 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
             raise ValueError(f"dtype must be 'float32' or 'uint8', got {self.dtype!r}.")
 
 
-def check_patches(X: Any, *, channels: int | None = 3) -> np.ndarray:
+def check_patches(X: Any, *, channels: int | None = 3) -> Any:
     """Return X as 4-D images that are uint8 or floats in [0, 1], without copying an array.
 
     Parameters
@@ -259,8 +275,8 @@ def check_patches(X: Any, *, channels: int | None = 3) -> np.ndarray:
 
     Returns
     -------
-    X : ndarray of shape (n_samples, height, width, channels)
-        The images; a memory map stays one.
+    X : array of shape (n_samples, height, width, channels)
+        The images; a memory map stays one, and files that `PatchReader` left unread stay unread.
 
     Raises
     ------
@@ -274,6 +290,8 @@ def check_patches(X: Any, *, channels: int | None = 3) -> np.ndarray:
     >>> check_patches(np.zeros((1, 96, 96, 3), dtype=np.uint8)).shape
     (1, 96, 96, 3)
     """
+    if isinstance(X, PatchFiles):
+        return X
     X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)
     if X.ndim != 4 or (channels is not None and X.shape[3] != channels):
         wanted = f"(n_samples, height, width, {channels or 'channels'})"
@@ -282,6 +300,8 @@ def check_patches(X: Any, *, channels: int | None = 3) -> np.ndarray:
             + (" For a single patch pass X[np.newaxis]." if X.ndim == 3 else "")
             + (" File paths go through PatchReader first." if X.dtype.kind in "OUT" else "")
         )
+    if 0 in X.shape:
+        raise ValueError(f"X must hold patches of at least one pixel, got shape {X.shape}.")
     if X.dtype.kind == "f":
         _check_unit_range(X)
     elif X.dtype != np.uint8:
@@ -293,7 +313,7 @@ def check_patches(X: Any, *, channels: int | None = 3) -> np.ndarray:
 
 
 def _check_unit_range(X: np.ndarray) -> None:
-    low, high = X.min(), X.max()
+    low, high = _range(X)
     if np.isnan(low):
         raise ValueError("Input X contains NaN; patches must be uint8, or floats in [0, 1].")
     if low < 0 or high > 1:
@@ -301,6 +321,26 @@ def _check_unit_range(X: np.ndarray) -> None:
             f"Float patches must already lie in [0, 1], got values from {low:g} to {high:g}; "
             "pass the bytes themselves as uint8, X.astype(np.uint8), or divide them by 255 first."
         )
+
+
+def _range(X: np.ndarray) -> tuple[float, float]:
+    """Return the least and the largest value, NaN if there is one, in the memory of a chunk."""
+    releaser = PageReleaser(X)
+    chunks = []
+    for start in range(0, len(X), _CHUNK):
+        chunk = X[start : start + _CHUNK]
+        chunks.append((chunk.min(), chunk.max()))
+        releaser.touched(len(chunk))
+    low, high = zip(*chunks, strict=True)
+    return np.min(low), np.max(high)
+
+
+def _prepare(X: np.ndarray, input_size: int, crop_size: int, dtype: str) -> np.ndarray:
+    if X.shape[1:3] != (input_size, input_size):
+        X = _resize(X, input_size)
+    start = (input_size - crop_size) // 2
+    window = slice(start, start + crop_size)
+    return _scale(X[:, window, window], dtype)
 
 
 def _resize(X: np.ndarray, size: int) -> np.ndarray:
@@ -313,10 +353,11 @@ def _resize(X: np.ndarray, size: int) -> np.ndarray:
         resized[i] = cv2.resize(
             patch.astype(dtype, copy=False), (size, size), interpolation=filter_
         )
-    return resized
+    # Averages of ones come out a rounding error above one, which a classifier would refuse.
+    return resized if dtype is np.uint8 else np.clip(resized, 0, 1, out=resized)
 
 
-def _convert(X: np.ndarray, dtype: str) -> np.ndarray:
+def _scale(X: np.ndarray, dtype: str) -> np.ndarray:
     if X.dtype == np.uint8:
         return X if dtype == "uint8" else np.divide(X, np.float32(255), dtype=np.float32)
     if dtype == "uint8":

@@ -1,0 +1,282 @@
+"""Patches that stay in their files until they are asked for."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from pcam_sklearn._tiff import read_image, read_rows
+
+_NAMED = 5
+_CHUNK = 512
+_SMALL = 2**30
+
+
+class PatchFiles:
+    """A read-only array of patches whose pixels lie in image files.
+
+    It has an array's shape, is indexed by rows, and ``np.asarray`` reads it whole; in between its
+    pixels take no memory.
+
+    Parameters
+    ----------
+    paths : ndarray of str, shape (n_samples,)
+        The files.
+    file_shape : tuple of int
+        Height, width and 3: the shape of the image in every file.
+    crop_size : int or None, default=None
+        Side of the center that is read; None reads all.
+    finish : callable or None, default=None
+        What is done to each batch that was read, before it is given out.
+    dtype : dtype, default=uint8
+        What `finish` returns.
+    patch_shape : tuple of int or None, default=None
+        The shape of one patch that `finish` returns; None is what is read.
+    """
+
+    ndim = 4
+
+    def __init__(
+        self,
+        paths: np.ndarray,
+        file_shape: tuple[int, int, int],
+        crop_size: int | None = None,
+        *,
+        finish: Callable[[np.ndarray], np.ndarray] | None = None,
+        dtype: Any = np.uint8,
+        patch_shape: tuple[int, int, int] | None = None,
+    ) -> None:
+        self._paths = paths
+        self._crop_size = crop_size
+        self._finish = finish
+        self.file_shape = file_shape
+        read_shape = (crop_size, crop_size, 3) if crop_size else file_shape
+        self.shape = (len(paths), *(patch_shape or read_shape))
+        self.dtype = np.dtype(dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory it would take, read whole."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        try:
+            patches = read_patches(self._paths[rows], self.file_shape, self._crop_size)
+        except UnreadablePatchesError:
+            check_files(self._paths, self.file_shape)  # Raises for all the files that fail.
+            raise
+        return self._finish(patches) if self._finish else patches
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = np.empty(self.shape, dtype=self.dtype)
+        for start in range(0, len(self), _CHUNK):
+            array[start : start + _CHUNK] = self[start : start + _CHUNK]
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype})"
+
+    def mapped(
+        self,
+        finish: Callable[[np.ndarray], np.ndarray],
+        patch_shape: tuple[int, int, int],
+        dtype: Any,
+        crop_size: int | None = None,
+    ) -> "PatchFiles":
+        """Return the same files with another treatment of each batch.
+
+        Parameters
+        ----------
+        finish, patch_shape, dtype
+            As in the class.
+        crop_size : int or None, default=None
+            Read the center alone.
+
+        Returns
+        -------
+        files : PatchFiles
+            Nothing is read yet.
+        """
+        return PatchFiles(
+            self._paths,
+            self.file_shape,
+            crop_size or self._crop_size,
+            finish=finish,
+            patch_shape=patch_shape,
+            dtype=dtype,
+        )
+
+
+def read_if_small(X: Any) -> Any:
+    """Read patches into memory where they fit well, so that no epoch reads them again.
+
+    Parameters
+    ----------
+    X : ndarray or PatchFiles
+        The patches.
+
+    Returns
+    -------
+    X : ndarray or PatchFiles
+        An ndarray up to 1 GB, otherwise X.
+    """
+    return np.asarray(X) if isinstance(X, PatchFiles) and X.nbytes <= _SMALL else X
+
+
+class UnreadablePatchesError(ValueError):
+    """Some files are missing, damaged, or of another shape than the others."""
+
+
+def read_patches(
+    paths: Sequence[str] | np.ndarray,
+    file_shape: tuple[int, int, int],
+    crop_size: int | None = None,
+) -> np.ndarray:
+    """Read files of one shape into one array.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files.
+    file_shape : tuple of int
+        The shape that every image must have.
+    crop_size : int or None, default=None
+        Side of the center to keep; None keeps all.
+
+    Returns
+    -------
+    patches : ndarray of shape (n_samples, height, width, 3)
+        uint8 RGB.
+
+    Raises
+    ------
+    UnreadablePatchesError
+        If any file cannot be read or has another shape: all are counted, the first ones named.
+    """
+    height, width = file_shape[:2]
+    top, left = _start(height, crop_size), _start(width, crop_size)
+    rows, columns = (crop_size or height), slice(left, left + (crop_size or width))
+    patches = np.empty((len(paths), rows, crop_size or width, 3), dtype=np.uint8)
+    band = np.empty((rows, width, 3), dtype=np.uint8)
+    for i, path in enumerate(paths):
+        read = _read_band(path, top, band, (height, width))
+        if read is None:
+            raise check_files(paths, file_shape)
+        patches[i] = read[:, columns]
+    return patches
+
+
+def check_files(
+    paths: Sequence[str] | np.ndarray, file_shape: tuple[int, int, int]
+) -> UnreadablePatchesError:
+    """Read every file again and raise one error that speaks of all that fail.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files.
+    file_shape : tuple of int
+        The shape that every image must have.
+
+    Returns
+    -------
+    error : UnreadablePatchesError
+        For files that failed a moment ago and can be read now.
+
+    Raises
+    ------
+    UnreadablePatchesError
+        If any file cannot be read or has another shape.
+    """
+    unreadable, misshapen = [], []
+    for path in paths:
+        image = open_image(path)
+        if image is None:
+            unreadable.append(str(path))
+        elif image.shape != tuple(file_shape):
+            misshapen.append(f"{path} {image.shape}")
+    total = len(paths)
+    if unreadable:
+        raise UnreadablePatchesError(
+            f"{len(unreadable)} of {total} files cannot be read as images, they are missing or "
+            f"damaged: {_named(unreadable)}."
+        )
+    if misshapen:
+        raise UnreadablePatchesError(
+            f"{len(misshapen)} of {total} files differ from the first patch's shape {file_shape}: "
+            f"{_named(misshapen)}. The patches of one call must have one size: resize the files, "
+            "or read them apart."
+        )
+    return UnreadablePatchesError("Files failed and can be read now; are they being written?")
+
+
+def open_image(path: str) -> np.ndarray | None:
+    """Return the RGB image in a file, or None where there is none.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Returns
+    -------
+    image : ndarray of shape (height, width, 3) or None
+        uint8 RGB.
+    """
+    try:
+        return read_image(path)
+    except OSError:
+        return None
+
+
+def read_ahead(X: Any, batch_size: int) -> Iterator[np.ndarray]:
+    """Give X in batches, the next one being read while the caller works on the last.
+
+    Parameters
+    ----------
+    X : ndarray or PatchFiles
+        The patches.
+    batch_size : int
+        Patches a batch.
+
+    Yields
+    ------
+    batch : ndarray
+        At most `batch_size` patches.
+    """
+    slices = [slice(start, start + batch_size) for start in range(0, len(X), batch_size)]
+    if not isinstance(X, PatchFiles):
+        yield from (X[rows] for rows in slices)
+        return
+    with ThreadPoolExecutor(1) as reader:
+        waiting = [reader.submit(X.__getitem__, rows) for rows in slices[:2]]
+        for rows in [*slices[2:], None, None][: len(slices)]:
+            batch = waiting.pop(0).result()
+            if rows is not None:
+                waiting.append(reader.submit(X.__getitem__, rows))
+            yield batch
+
+
+def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) -> np.ndarray | None:
+    """Return the rows from `top` on, as many as `band` holds."""
+    try:
+        read = read_rows(path, top, top + len(band), shape=shape, out=band)
+    except OSError:
+        return None
+    if read is None:
+        image = open_image(path)
+        if image is not None and image.shape[:2] == shape:
+            read = image[top : top + len(band)]
+    return read
+
+
+def _start(side: int, crop_size: int | None) -> int:
+    return (side - crop_size) // 2 if crop_size else 0
+
+
+def _named(paths: list[str]) -> str:
+    return ", ".join(paths[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")

@@ -1,0 +1,240 @@
+"""Patches in the layout of Kaggle's competition "Histopathologic Cancer Detection"."""
+
+import os
+import re
+import warnings
+from collections.abc import Collection, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import Bunch
+
+# Kaggle's own ids are 40 hexadecimal digits; these letters are safe in the name of any file.
+_SAFE_ID = re.compile(r"[0-9A-Za-z_-]+")
+_EXTENSIONS = (".tif", ".png")
+_NAMED = 5
+
+_DESCR = """\
+Patches in the layout of Kaggle's "Histopathologic Cancer Detection", subset {subset!r}:
+{n:,} files, {labels}, {slides}.
+
+Each patch is 96 x 96 pixels of an H&E-stained lymph node section; target 1 means tumour tissue in
+the 32 x 32 pixels in the center. In Kaggle's own data, which is PatchCamelyon without its
+duplicates (CC0), an id is the SHA-1 of the patch's RGB bytes.
+
+B. S. Veeling, J. Linmans, J. Winkens, T. Cohen, M. Welling: Rotation Equivariant CNNs for Digital
+Pathology, MICCAI 2018. B. Ehteshami Bejnordi et al.: JAMA 318(22), 2017.
+"""
+
+
+def load_kaggle(
+    folder: str | os.PathLike[str], subset: str = "train", *, return_X_y: bool = False
+) -> Any:
+    r"""List the patches of a folder in Kaggle's layout, with labels and slides.
+
+    The files are listed, not opened: `PatchReader` reads them, and `audit_patches` checks them.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder of ``train/<id>.tif``, ``train_labels.csv`` (columns ``id,label``) and
+        ``test/<id>.tif``, or what of it the subset needs; with ``slides.csv`` (columns
+        ``id,slide``) where the slides are known. A folder of patches may hold ``.png`` files
+        instead of ``.tif``, but not both.
+    subset : {"train", "test"}, default="train"
+        Which patches to list.
+    return_X_y : bool, default=False
+        Whether to return ``(paths, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        Dictionary-like, with the following attributes.
+
+        paths : ndarray of shape (n_samples,), str
+            The files, each as ``<folder>/<subset>/<id>.tif``.
+        target : ndarray of shape (n_samples,), int64, or None
+            0 or 1. None for "test".
+        ids : ndarray of shape (n_samples,), str
+            For "train" in the order of ``train_labels.csv``. For "test" sorted: the files that
+            are there, since a ``sample_submission.csv`` may list more than were downloaded.
+        groups : ndarray of shape (n_samples,), str, or None
+            The slide of each patch. None for "test", and without ``slides.csv``.
+        DESCR : str
+            The description of the data.
+
+    (paths, target) : tuple if `return_X_y` is true
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder or ``train_labels.csv`` is missing, a folder holds no patches, or a labelled
+        patch has no file.
+    ValueError
+        If `subset` is unknown, a table is no CSV file or lacks a column, an id occurs twice or has
+        other characters than letters, digits, ``_`` and ``-``, a label is not 0 or 1, or
+        ``slides.csv`` lacks a labelled id.
+
+    Warns
+    -----
+    UserWarning
+        If the slides of the training patches are unknown.
+
+    See Also
+    --------
+    pcam_sklearn.datasets.audit_patches : Check every row and every file of such a folder.
+    pcam_sklearn.datasets.slides_from_official : Find the slides of Kaggle's training patches.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from pcam_sklearn.datasets import load_kaggle
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "train").mkdir()
+    ...     for patch in "ab":
+    ...         Path(folder, "train", f"{patch}.tif").touch()
+    ...     _ = Path(folder, "train_labels.csv").write_text("id,label\nb,1\na,0\n")
+    ...     _ = Path(folder, "slides.csv").write_text("id,slide\na,s1\nb,s2\n")
+    ...     data = load_kaggle(folder)
+    >>> data.ids.tolist(), data.target.tolist(), data.groups.tolist()
+    (['b', 'a'], [1, 0], ['s2', 's1'])
+    """
+    root = Path(folder)
+    if subset not in ("train", "test"):
+        raise ValueError(f"subset={subset!r} is unknown; pass 'train' or 'test'")
+    files, extension = _list_patches(root / subset)
+    target = groups = None
+    if subset == "train":
+        ids, target = _read_labels(root / "train_labels.csv")
+        _check_present(ids, files, root / subset, extension)
+        groups = _read_slides(root / "slides.csv", ids)
+    else:
+        ids = np.array(sorted(files), dtype=str)
+        _check_ids(ids, root / subset)
+    start = os.path.join(root, subset, "")
+    paths = np.array([f"{start}{identifier}{extension}" for identifier in ids], dtype=str)
+    if return_X_y:
+        return paths, target
+    descr = _describe(subset, ids, target, groups)
+    return Bunch(paths=paths, target=target, ids=ids, groups=groups, DESCR=descr)
+
+
+def _list_patches(folder: Path) -> tuple[set[str], str]:
+    """Return the names of a folder's patches, without their ending, and that ending."""
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {folder}; pass the one that holds train/<id>.tif,"
+            " train_labels.csv and test/<id>.tif, as Kaggle's archive unpacks"
+        )
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+    files = {
+        extension: {name.removesuffix(extension) for name in names if name.endswith(extension)}
+        for extension in _EXTENSIONS
+    }
+    kinds = [extension for extension in _EXTENSIONS if files[extension]]
+    if not kinds:
+        raise FileNotFoundError(
+            f"{folder} holds no patches: of its {len(names):,} files none ends in .tif or .png"
+        )
+    if len(kinds) > 1:
+        counts = " and ".join(f"{len(files[kind]):,} {kind}" for kind in kinds)
+        raise ValueError(f"{folder} holds {counts} files; leave one kind in it")
+    return files[kinds[0]], kinds[0]
+
+
+def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}; it must list the labels, as id,label")
+    table = _read_table(path, ["id", "label"])
+    ids = table["id"].to_numpy(dtype=str)
+    _check_ids(ids, path)
+    labels = pd.to_numeric(table["label"], errors="coerce")
+    wrong = table[~labels.isin([0, 1])]
+    if len(wrong):
+        listed = _name_some(f"{label!r} of {id_}" for id_, label in wrong.itertuples(index=False))
+        raise ValueError(f"{path}: {len(wrong):,} labels are not 0 or 1: {listed}")
+    return ids, labels.to_numpy(dtype=np.int64)
+
+
+def _read_slides(path: Path, ids: np.ndarray) -> np.ndarray | None:
+    if not path.is_file():
+        warnings.warn(
+            f"there is no {path}, so groups is None: a random split puts patches of one slide on"
+            " both sides, which flatters the AUC by .03 to .065. slides_from_official(h5, meta)"
+            f' finds the slides; keep what it returns with .to_csv("{path}", index=False)',
+            stacklevel=3,
+        )
+        return None
+    table = _read_table(path, ["id", "slide"])
+    _check_unique(table["id"], path)
+    slides = table.set_index("id")["slide"].str.strip().reindex(ids, fill_value="")
+    unknown = ids[slides.to_numpy() == ""]
+    if len(unknown):
+        raise ValueError(
+            f"{path} names no slide for {len(unknown):,} of the {len(ids):,} labelled patches:"
+            f" {_name_some(unknown)}; add them, or move the file away to go without slides"
+        )
+    return slides.to_numpy(dtype=str)
+
+
+def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read columns of a CSV file as text, so that no id turns into a number or a NaN."""
+    try:
+        table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8-sig")
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is left over for an index
+        raise ValueError(f"{path} has rows with more fields than its header names")
+    if not set(columns) <= set(table):
+        raise ValueError(f"{path} has the columns {list(table)}; it must have {columns}")
+    if table.empty:
+        raise ValueError(f"{path} has no rows; it must have one for each labelled patch")
+    return table[columns].fillna("")
+
+
+def _check_ids(ids: np.ndarray, source: Path) -> None:
+    """Refuse what could lead out of the folder, and what occurs twice."""
+    unsafe = [identifier for identifier in ids if not _SAFE_ID.fullmatch(identifier)]
+    if unsafe:
+        raise ValueError(
+            f"{source} has {len(unsafe):,} ids that cannot be names of patches:"
+            f" {_name_some(map(repr, map(str, unsafe)))}; an id has letters, digits, _ and - only"
+        )
+    _check_unique(pd.Series(ids), source)
+
+
+def _check_unique(ids: pd.Series, source: Path) -> None:
+    repeated = ids[ids.duplicated()].unique()
+    if len(repeated):
+        raise ValueError(
+            f"{source} lists {len(repeated):,} ids more than once: {_name_some(repeated)};"
+            " keep one row of each"
+        )
+
+
+def _check_present(ids: np.ndarray, files: Collection[str], folder: Path, extension: str) -> None:
+    missing = [identifier for identifier in ids if identifier not in files]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing):,} of the {len(ids):,} labelled patches are not in {folder}:"
+            f" {_name_some(f'{identifier}{extension}' for identifier in missing)}"
+        )
+
+
+def _name_some(values: Iterable[object]) -> str:
+    """Name the first few, and let dots stand for the rest."""
+    first = [str(value) for value in islice(values, _NAMED + 1)]
+    return ", ".join(first[:_NAMED] + ["..."] * (len(first) > _NAMED))
+
+
+def _describe(
+    subset: str, ids: np.ndarray, target: np.ndarray | None, groups: np.ndarray | None
+) -> str:
+    labels = "no labels" if target is None else f"{target.sum():,} of them positive"
+    slides = "slides unknown" if groups is None else f"{len(set(groups.tolist())):,} slides"
+    return _DESCR.format(subset=subset, n=len(ids), labels=labels, slides=slides)

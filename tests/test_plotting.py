@@ -1,0 +1,66 @@
+"""Pictures by scikit-learn's Display convention."""
+
+import matplotlib.pyplot as plt
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from pcam_sklearn import CNNClassifier
+from pcam_sklearn.plotting import TrainingHistoryDisplay
+
+HISTORY = {"loss": [0.7, 0.6], "auc": [0.6, 0.8], "val_loss": [0.7, 0.8], "val_auc": [0.6, 0.7]}
+
+
+@pytest.fixture(autouse=True)
+def _no_window():
+    plt.switch_backend("Agg")
+    yield
+    plt.close("all")
+
+
+def test_each_metric_has_a_panel_with_training_and_validation():
+    display = TrainingHistoryDisplay(HISTORY).plot()
+    assert [ax.get_title() for ax in display.axes_] == ["Loss", "Area under the ROC curve"]
+    for ax in display.axes_:
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+            "training",
+            "validation",
+        ]
+
+
+def test_the_curves_are_the_history_counted_from_epoch_1():
+    line = TrainingHistoryDisplay(HISTORY).plot().axes_[0].get_lines()[1]
+    assert line.get_xdata().tolist() == [1, 2]
+    assert line.get_ydata().tolist() == HISTORY["val_loss"]
+
+
+def test_the_best_epoch_is_marked():
+    ax = TrainingHistoryDisplay(HISTORY, best_epoch=1).plot().axes_[0]
+    assert ax.get_lines()[-1].get_xdata() == [1, 1]
+    assert "best epoch" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_the_full_range_of_a_metric_is_0_to_1():
+    display = TrainingHistoryDisplay(HISTORY).plot(full_range=True)
+    assert display.axes_[1].get_ylim() == (0, 1)
+    assert display.axes_[0].get_ylim()[0] == 0
+
+
+def test_axes_of_the_caller_are_drawn_on():
+    figure, axes = plt.subplots(2)
+    display = TrainingHistoryDisplay(HISTORY).plot(axes=axes)
+    assert display.figure_ is figure
+
+
+def test_a_wrong_number_of_axes_is_refused():
+    with pytest.raises(ValueError, match="2 metrics, got 1 axes"):
+        TrainingHistoryDisplay(HISTORY).plot(axes=plt.subplots()[1])
+
+
+def test_an_empty_history_is_refused():
+    with pytest.raises(ValueError, match="train for at least one epoch"):
+        TrainingHistoryDisplay({}).plot()
+
+
+def test_a_classifier_that_is_not_fitted_is_refused():
+    with pytest.raises(NotFittedError):
+        TrainingHistoryDisplay.from_estimator(CNNClassifier())

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from pcam_sklearn import __version__
+from pcam_sklearn._files import atomic_path
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -49,6 +50,32 @@ def quickstart(data: Path | None, output: Path, epochs: int, jobs: int, random_s
 
 
 @main.command()
+@click.argument("folder", type=_FOLDER)
+@click.option("--findings", type=_NEW_FILE, help="Also write one row for each finding, as CSV.")
+@click.pass_context
+def check(context: click.Context, folder: Path, findings: Path | None) -> None:
+    r"""Check every row and every file of FOLDER, in Kaggle's layout.
+
+    Exits with 0 if all is well, 1 if anything is damaged, 2 if the folder cannot be checked.
+
+    \b
+    Example:
+      pcam-sklearn check histopathologic-cancer-detection
+    """
+    from pcam_sklearn.datasets import audit_patches
+
+    try:
+        report = audit_patches(folder)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(report.summary())
+    if findings is not None:
+        with atomic_path(findings) as path:
+            report.to_frame().to_csv(path, index=False)
+    context.exit(0 if report.ok else 1)
+
+
+@main.command()
 @click.argument("model", type=_FILE)
 @click.argument("folder", type=_FOLDER)
 @click.option("--output", type=_NEW_FILE, default=Path("submission.csv"), show_default=True)
@@ -70,7 +97,10 @@ def predict(model: Path, folder: Path, output: Path, subset: str) -> None:
 
     try:
         patches = load_kaggle(folder, subset=subset)
-        probabilities = joblib.load(model).predict_proba(patches.paths)[:, 1]
+        pipeline = joblib.load(model)
+        if "cnnclassifier__verbose" in pipeline.get_params():
+            pipeline.set_params(cnnclassifier__predict__verbose=True)
+        probabilities = pipeline.predict_proba(patches.paths)[:, 1]
         write_submission(output, patches.ids, probabilities)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -1,5 +1,6 @@
 """The command pcam-sklearn, run as a real process."""
 
+import shutil
 import subprocess
 import sys
 
@@ -91,3 +92,26 @@ def test_quickstart_does_the_same_on_real_patches(small_sample, tmp_path):
     command("quickstart", "--data", small_sample, "--output", tmp_path, "--epochs", 1)
     submission = pd.read_csv(tmp_path / "submission.csv")
     assert len(submission) == len(list((small_sample / "test").iterdir()))
+
+
+def test_check_finds_nothing_wrong_with_patches_made_by_quickstart(finished):
+    folder, _ = finished
+    assert "836" in command("check", folder / "patches").stdout
+
+
+def test_check_ends_with_1_and_a_row_for_a_damaged_patch(finished, tmp_path):
+    folder, _ = finished
+    copy = shutil.copytree(folder / "patches", tmp_path / "patches")
+    damaged = sorted((copy / "train").iterdir())[0]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    done = command("check", copy, "--findings", tmp_path / "findings.csv", check=False)
+    assert done.returncode == 1
+    findings = pd.read_csv(tmp_path / "findings.csv").astype(str)
+    assert len(findings) == 1
+    assert damaged.stem in findings.iloc[0].str.cat(sep=" ")
+
+
+def test_check_of_a_folder_without_labels_ends_with_2(tmp_path):
+    done = command("check", tmp_path, check=False)
+    assert done.returncode == 2
+    assert "train_labels.csv" in done.stderr or "train" in done.stderr

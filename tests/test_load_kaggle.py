@@ -110,6 +110,27 @@ def test_a_folder_of_png_files_is_listed_too(folder):
     assert load_kaggle(folder).paths[0] == str(folder / "train" / "c3.png")
 
 
+def test_slides_may_be_given_as_a_table_or_its_file(folder, tmp_path):
+    table = pd.read_csv(folder / "slides.csv", dtype=str)
+    table["slide"] = "other-" + table["slide"]
+    table.to_csv(tmp_path / "others.csv", index=False)
+    from_table = load_kaggle(folder, slides=table).groups
+    from_file = load_kaggle(folder, slides=tmp_path / "others.csv").groups
+    expected = ["other-" + slide for slide in load_kaggle(folder).groups]
+    assert from_table.tolist() == from_file.tolist() == expected
+
+
+def test_a_table_that_lacks_a_patch_is_refused(folder):
+    table = pd.read_csv(folder / "slides.csv", dtype=str)[1:]
+    with pytest.raises(ValueError, match="slides has no slide for 1 of"):
+        load_kaggle(folder, slides=table)
+
+
+def test_slides_of_test_patches_are_refused(folder):
+    with pytest.raises(ValueError, match="those of the training patches"):
+        load_kaggle(folder, subset="test", slides=folder / "slides.csv")
+
+
 def test_slides_of_more_patches_than_are_labelled_are_no_error(folder):
     with open(folder / "slides.csv", "a") as file:
         file.write("elsewhere,s3\n")

@@ -51,7 +51,7 @@ def make_slide(rng: Generator, variation: float) -> Slide:
         stains=stains.T.astype(np.float32),
         glass=(248 - variation * rng.uniform(0, 12, 3)).astype(np.float32),
         lymphocyte_radius=rng.uniform(3.2, 3.9),
-        tumour_radius=rng.uniform(6.0, 7.4),
+        tumour_radius=rng.uniform(6.2, 7.6),
         tumour_shade=rng.uniform(0.22, 0.34),
     )
 
@@ -197,7 +197,7 @@ def _expose(
     size = len(nuclei)
     chromatin = _noise(rng, size, 2.2)
     hematoxylin = nuclei * np.float32(1 / _INK)
-    eosin = 0.65 - 0.15 * tissue + 0.15 * _fibres(rng, size) + 0.12 * chromatin
+    eosin = 0.5 - 0.15 * tissue + 0.15 * _fibres(rng, size) + 0.12 * chromatin
     eosin = np.maximum(eosin, 0.05) * (1 - 0.5 * np.minimum(hematoxylin, 1))
     hematoxylin = hematoxylin * (1 + 0.2 * chromatin) + 0.08
     gaps = (_noise(rng, size, 22) > rng.uniform(1.0, 3.0)) & (nuclei == 0)

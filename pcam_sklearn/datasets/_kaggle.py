@@ -31,7 +31,11 @@ Pathology, MICCAI 2018. B. Ehteshami Bejnordi et al.: JAMA 318(22), 2017.
 
 
 def load_kaggle(
-    folder: str | os.PathLike[str], subset: str = "train", *, return_X_y: bool = False
+    folder: str | os.PathLike[str],
+    subset: str = "train",
+    *,
+    slides: pd.DataFrame | str | os.PathLike[str] | None = None,
+    return_X_y: bool = False,
 ) -> Any:
     r"""List the patches of a folder in Kaggle's layout, with labels and slides.
 
@@ -46,6 +50,9 @@ def load_kaggle(
         instead of ``.tif``, but not both.
     subset : {"train", "test"}, default="train"
         Which patches to list.
+    slides : pandas.DataFrame or path-like, default=None
+        The slide of each training patch, columns ``id,slide``, as `slides_from_official` gives
+        it; or the CSV file that holds it. None looks for ``slides.csv`` in the folder.
     return_X_y : bool, default=False
         Whether to return ``(paths, target)`` instead of a Bunch.
 
@@ -62,7 +69,7 @@ def load_kaggle(
             For "train" in the order of ``train_labels.csv``. For "test" sorted: the files that
             are there, since a ``sample_submission.csv`` may list more than were downloaded.
         groups : ndarray of shape (n_samples,), str, or None
-            The slide of each patch. None for "test", and without ``slides.csv``.
+            The slide of each patch. None for "test", and where slides are unknown.
         DESCR : str
             The description of the data.
 
@@ -74,9 +81,9 @@ def load_kaggle(
         If a folder or ``train_labels.csv`` is missing, a folder holds no patches, or a labelled
         patch has no file.
     ValueError
-        If `subset` is unknown, a table is no CSV file or lacks a column, an id occurs twice or has
-        other characters than letters, digits, ``_`` and ``-``, a label is not 0 or 1, or
-        ``slides.csv`` lacks a labelled id.
+        If `subset` is unknown, or "test" and `slides` are given; if a table is no CSV file or
+        lacks a column, an id occurs twice or has other characters than letters, digits, ``_`` and
+        ``-``, a label is not 0 or 1, or the slides lack a labelled id.
 
     Warns
     -----
@@ -106,12 +113,14 @@ def load_kaggle(
     root = Path(folder)
     if subset not in ("train", "test"):
         raise ValueError(f"subset={subset!r} is unknown; pass 'train' or 'test'")
+    if subset == "test" and slides is not None:
+        raise ValueError("slides are those of the training patches; pass none with subset='test'")
     files, extension = _list_patches(root / subset)
     target = groups = None
     if subset == "train":
         ids, target = _read_labels(root / "train_labels.csv")
         _check_present(ids, files, root / subset, extension)
-        groups = _read_slides(root / "slides.csv", ids)
+        groups = _find_slides(root, slides, ids)
     else:
         ids = np.array(sorted(files), dtype=str)
         _check_ids(ids, root / subset)
@@ -161,23 +170,35 @@ def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return ids, labels.to_numpy(dtype=np.int64)
 
 
-def _read_slides(path: Path, ids: np.ndarray) -> np.ndarray | None:
-    if not path.is_file():
-        warnings.warn(
-            f"there is no {path}, so groups is None: a random split puts patches of one slide on"
-            " both sides, which flatters the AUC by .03 to .065. slides_from_official(h5, meta)"
-            f' finds the slides; keep what it returns with .to_csv("{path}", index=False)',
-            stacklevel=3,
-        )
-        return None
-    table = _read_table(path, ["id", "slide"])
-    _check_unique(table["id"], path)
+def _find_slides(
+    root: Path, slides: pd.DataFrame | str | os.PathLike[str] | None, ids: np.ndarray
+) -> np.ndarray | None:
+    if slides is not None:
+        return _read_slides(slides, ids)
+    beside = root / "slides.csv"
+    if beside.is_file():
+        return _read_slides(beside, ids)
+    warnings.warn(
+        f"there is no {beside}, so groups is None: a random split puts patches of one slide on"
+        " both sides, which flatters the AUC by .03 to .065. slides_from_official(h5, meta)"
+        " finds the slides; pass what it returns as slides=",
+        stacklevel=3,
+    )
+    return None
+
+
+def _read_slides(source: pd.DataFrame | str | os.PathLike[str], ids: np.ndarray) -> np.ndarray:
+    if isinstance(source, pd.DataFrame):
+        name, table = "slides", _check_columns(source.astype(str), "slides", ["id", "slide"])
+    else:
+        name, table = str(source), _read_table(Path(source), ["id", "slide"])
+    _check_unique(table["id"], name)
     slides = table.set_index("id")["slide"].str.strip().reindex(ids, fill_value="")
     unknown = ids[slides.to_numpy() == ""]
     if len(unknown):
         raise ValueError(
-            f"{path} names no slide for {len(unknown):,} of the {len(ids):,} labelled patches:"
-            f" {_name_some(unknown)}; add them, or move the file away to go without slides"
+            f"{name} has no slide for {len(unknown):,} of the {len(ids):,} labelled patches:"
+            f" {_name_some(unknown)}; add them, or go without slides"
         )
     return slides.to_numpy(dtype=str)
 
@@ -190,11 +211,15 @@ def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
         raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is left over for an index
         raise ValueError(f"{path} has rows with more fields than its header names")
+    return _check_columns(table, path, columns).fillna("")
+
+
+def _check_columns(table: pd.DataFrame, name: str | Path, columns: list[str]) -> pd.DataFrame:
     if not set(columns) <= set(table):
-        raise ValueError(f"{path} has the columns {list(table)}; it must have {columns}")
+        raise ValueError(f"{name} has the columns {list(table)}; it must have {columns}")
     if table.empty:
-        raise ValueError(f"{path} has no rows; it must have one for each labelled patch")
-    return table[columns].fillna("")
+        raise ValueError(f"{name} has no rows; it must have one for each labelled patch")
+    return table[columns]
 
 
 def _check_ids(ids: np.ndarray, source: Path) -> None:
@@ -208,7 +233,7 @@ def _check_ids(ids: np.ndarray, source: Path) -> None:
     _check_unique(pd.Series(ids), source)
 
 
-def _check_unique(ids: pd.Series, source: Path) -> None:
+def _check_unique(ids: pd.Series, source: str | Path) -> None:
     repeated = ids[ids.duplicated()].unique()
     if len(repeated):
         raise ValueError(

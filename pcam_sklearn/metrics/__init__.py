@@ -1,0 +1,48 @@
+"""What a paper or a model card needs and scikit-learn does not have.
+
+Intervals for the area under the ROC curve, by DeLong and by resampling slides; a test for two
+models; operating points that are frozen before they are measured; predictive values; calibration
+error; tables by slide and by hospital. Functions take their arguments in scikit-learn's order,
+``(y_true, y_score)``, and ``groups`` is the slide of each patch. What scikit-learn has is not
+repeated: ``roc_auc_score``, ``brier_score_loss``, ``log_loss`` and all its other metrics get an
+interval that respects slides from :func:`cluster_bootstrap`.
+"""
+
+from pcam_sklearn.metrics._bootstrap import auc_cluster_bootstrap, cluster_bootstrap
+from pcam_sklearn.metrics._calibration import expected_calibration_error
+from pcam_sklearn.metrics._curves import RocBand, roc_band
+from pcam_sklearn.metrics._delong import DeLongTest, auc_delong, delong_test
+from pcam_sklearn.metrics._interval import Interval
+from pcam_sklearn.metrics._operating import (
+    OperatingPoint,
+    OperatingResult,
+    choose_operating_point,
+)
+from pcam_sklearn.metrics._slides import hospital_table, slide_table
+from pcam_sklearn.metrics._thresholds import (
+    PredictiveValues,
+    predictive_values,
+    sensitivity_at_specificity,
+    specificity_at_sensitivity,
+)
+
+__all__ = [
+    "DeLongTest",
+    "Interval",
+    "OperatingPoint",
+    "OperatingResult",
+    "PredictiveValues",
+    "RocBand",
+    "auc_cluster_bootstrap",
+    "auc_delong",
+    "choose_operating_point",
+    "cluster_bootstrap",
+    "delong_test",
+    "expected_calibration_error",
+    "hospital_table",
+    "predictive_values",
+    "roc_band",
+    "sensitivity_at_specificity",
+    "slide_table",
+    "specificity_at_sensitivity",
+]

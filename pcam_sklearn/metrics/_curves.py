@@ -1,0 +1,149 @@
+"""The ROC curve with a band that respects slides."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pcam_sklearn.metrics._bootstrap import count_slides, draw_slides
+from pcam_sklearn.metrics._inputs import (
+    BoolArray,
+    FloatArray,
+    RandomState,
+    check_fraction,
+    check_scores,
+)
+from pcam_sklearn.metrics._interval import (
+    effective_slides,
+    resampling_interval,
+)
+
+
+@dataclass(frozen=True)
+class RocBand:
+    """A ROC curve on a grid of false positive rates, with its band.
+
+    Attributes
+    ----------
+    fpr, tpr : ndarray of shape (n_points,)
+        The curve of all patches.
+    low, high : ndarray of shape (n_points,)
+        The band: for each false positive rate by itself an interval of the true positive rate.
+    confidence : float
+        Confidence level of each of these intervals, in (0, 1).
+    """
+
+    fpr: FloatArray
+    tpr: FloatArray
+    low: FloatArray
+    high: FloatArray
+    confidence: float
+
+
+def roc_band(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    groups: ArrayLike,
+    *,
+    fpr: ArrayLike | None = None,
+    n_rounds: int = 1000,
+    confidence: float = 0.95,
+    random_state: RandomState = None,
+    pos_label: Any = None,
+) -> RocBand:
+    """Compute the ROC curve, with a pointwise band from resampled slides.
+
+    The interval at ``fpr=[0.05]`` is that of the sensitivity at 95 % specificity where the
+    threshold is chosen anew for every drawn set of slides.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings.
+    y_score : array-like of shape (n_samples,)
+        Scores that grow with the positive class: probabilities or decision values.
+    groups : array-like of shape (n_samples,)
+        The slide of each patch; at least two slides with positive and two with negative patches.
+    fpr : array-like of shape (n_points,), default=None
+        Increasing false positive rates, in [0, 1]; None takes 201 from 0 to 1.
+    n_rounds : int, default=1000
+        Number of rounds, at least 100.
+    confidence : float, default=0.95
+        Confidence level of the interval at each false positive rate, in (0, 1).
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the draws; None draws afresh and leaves the global random state alone.
+    pos_label : object, default=None
+        The positive label; None takes the larger of the two sorted labels.
+
+    Returns
+    -------
+    RocBand
+        The curve, linear between its steps as ``RocCurveDisplay`` draws it, and its band, made
+        as the interval of :func:`auc_cluster_bootstrap`.
+
+    Raises
+    ------
+    ValueError
+        With one class, too few slides, missing values, unequal lengths or rates outside [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn.metrics import roc_band
+    >>> rng = np.random.default_rng(0)
+    >>> slide = np.repeat(np.arange(30), 40)
+    >>> y = rng.random(1200) < 0.4
+    >>> score = 2 * y + rng.normal(size=1200)
+    >>> band = roc_band(y, score, slide, fpr=[0.05, 0.5], random_state=0)
+    >>> print(band.tpr.round(2), band.low.round(2), band.high.round(2))
+    [0.58 0.98] [0.52 0.94] [0.63 0.99]
+    """
+    confidence = check_fraction(confidence, "confidence", open_interval=True)
+    grid = _check_grid(np.linspace(0, 1, 201) if fpr is None else fpr)
+    positive, score = check_scores(y_true, y_score, pos_label)
+    codes, n_positive, n_negative = count_slides(positive, groups)
+    order = np.argsort(-score, kind="stable")
+    curve = _Curve(positive[order], score[order])
+    slide = codes[order]
+    tpr = curve.at(grid, np.ones(len(score)))
+    drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
+    rounds = np.stack([curve.at(grid, counts[slide]) for counts in drawn])
+    n_effective = min(effective_slides(n_positive), effective_slides(n_negative))
+    low, high = resampling_interval(tpr, rounds, n_effective, confidence, 0.5 / n_positive.sum())
+    # Every curve ends in (1, 1): there is nothing to estimate.
+    low, high = np.where(grid == 1, 1.0, low), np.where(grid == 1, 1.0, high)
+    return RocBand(grid, tpr, low, high, confidence)
+
+
+class _Curve:
+    """The ROC curve of patches sorted by falling score, for any weights of theirs."""
+
+    def __init__(self, positive: BoolArray, score: FloatArray) -> None:
+        self.positive = positive
+        self.ends = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+
+    def at(self, grid: FloatArray, weight: FloatArray) -> FloatArray:
+        """Return the true positive rates at these false positive rates."""
+        both = np.cumsum(weight)[self.ends]
+        true = np.cumsum(weight * self.positive)[self.ends]
+        tpr = np.concatenate([[0.0], true / true[-1]])
+        fpr = np.concatenate([[0.0], (both - true) / (both - true)[-1]])
+        # The curve may rise at one rate: its upper end counts there, hence the last vertex.
+        left = np.searchsorted(fpr, grid, side="right") - 1
+        right = np.minimum(left + 1, len(fpr) - 1)
+        width = fpr[right] - fpr[left]
+        share = np.divide(grid - fpr[left], width, out=np.zeros_like(grid), where=width > 0)
+        values: FloatArray = tpr[left] + share * (tpr[right] - tpr[left])
+        return values
+
+
+def _check_grid(fpr: ArrayLike) -> FloatArray:
+    grid = np.atleast_1d(np.asarray(fpr, dtype=np.float64))
+    if grid.ndim != 1 or len(grid) == 0 or not ((grid >= 0) & (grid <= 1)).all():
+        raise ValueError(
+            f"fpr={fpr!r} must be a row of rates between 0 and 1; type for example fpr=[0.05, 0.1]"
+        )
+    if (np.diff(grid) < 0).any():
+        raise ValueError(f"fpr={fpr!r} must increase; type fpr=sorted(...)")
+    return grid

@@ -1,0 +1,167 @@
+"""What every metric asks of its labels, scores, weights and slides."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+RandomState = None | int | np.random.RandomState | np.random.Generator
+
+
+def check_scores(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    pos_label: Any = None,
+    *,
+    both_classes: bool = True,
+    score_name: str = "y_score",
+) -> tuple[BoolArray, FloatArray]:
+    """Return which patches are positive, and the scores as float64."""
+    positive = check_labels(y_true, pos_label, both_classes=both_classes)
+    score = check_numbers(y_score, score_name)
+    check_length(score, len(positive), score_name)
+    return positive, score
+
+
+def check_probabilities(
+    y_true: ArrayLike, y_prob: ArrayLike, pos_label: Any = None
+) -> tuple[BoolArray, FloatArray]:
+    """Return which patches are positive, and probabilities that lie in [0, 1]."""
+    positive, prob = check_scores(
+        y_true, y_prob, pos_label, both_classes=False, score_name="y_prob"
+    )
+    outside = (prob < 0) | (prob > 1)
+    if outside.any():
+        first = int(np.argmax(outside))
+        raise ValueError(
+            f"y_prob[{first}] is {prob[first]:g}, and probabilities lie in [0, 1]; "
+            "type predict_proba(X)[:, 1], not decision scores or logits"
+        )
+    return positive, prob
+
+
+def check_labels(y_true: ArrayLike, pos_label: Any = None, *, both_classes: bool) -> BoolArray:
+    """Return which labels are the positive one; `None` takes the larger of the two."""
+    codes, labels = _codes(y_true, "y_true")
+    if len(labels) > 2:
+        shown = ", ".join(repr(label) for label in labels[:5])
+        raise ValueError(f"y_true has {len(labels)} labels ({shown}, ...), and 2 are allowed")
+    if len(labels) == 1 and both_classes:
+        raise ValueError(
+            f"y_true holds only the label {labels[0]!r} ({len(codes)} patches), and both classes "
+            "are needed; pass patches of both, or look at slides of one class with slide_table"
+        )
+    if pos_label is None:
+        pos_label = _larger_label(labels)
+    elif pos_label not in labels and both_classes:
+        raise ValueError(f"pos_label={pos_label!r} is not in y_true; type one of {labels}")
+    positive: BoolArray = np.array([label == pos_label for label in labels], dtype=bool)[codes]
+    return positive
+
+
+def check_groups(
+    groups: ArrayLike | None, n_samples: int, name: str = "groups"
+) -> tuple[IntArray, list[Any]]:
+    """Return for every patch the number of its slide (or hospital), and their names."""
+    if groups is None:
+        raise ValueError(
+            f"{name} is None, and one per patch is needed, shape (n_samples,); type "
+            f"{name}=bunch.{name}, as the data set gives it"
+        )
+    codes, names = _codes(groups, name)
+    check_length(codes, n_samples, name)
+    return codes, names
+
+
+def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray:
+    """Return the weight of every patch, 1 where none is given."""
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weight = check_numbers(sample_weight, "sample_weight")
+    check_length(weight, n_samples, "sample_weight")
+    if (weight < 0).any() or not weight.any():
+        raise ValueError(
+            "sample_weight must not be negative and not all zero; got a range of "
+            f"{weight.min():g} to {weight.max():g}"
+        )
+    return weight
+
+
+def check_fraction(value: float, name: str, *, open_interval: bool = False) -> float:
+    """Return a number of [0, 1], or of (0, 1) where the ends make no sense."""
+    inside = 0 < value < 1 if open_interval else 0 <= value <= 1
+    if not inside:
+        allowed = "between 0 and 1, ends excluded" if open_interval else "between 0 and 1"
+        raise ValueError(f"{name}={value!r} must lie {allowed}; type for example {name}=0.95")
+    return float(value)
+
+
+def check_length(values: NDArray[Any], n_samples: int, name: str) -> None:
+    """Raise where an array is not as long as y_true."""
+    if len(values) != n_samples:
+        raise ValueError(
+            f"{name} has {len(values)} entries and y_true has {n_samples}; pass one per patch, "
+            "in the same order"
+        )
+
+
+def check_random_state(
+    random_state: RandomState,
+) -> np.random.RandomState | np.random.Generator:
+    """Return a generator; `None` draws a fresh one and leaves the global state alone."""
+    if isinstance(random_state, np.random.RandomState | np.random.Generator):
+        return random_state
+    return np.random.default_rng(random_state)
+
+
+def check_numbers(values: ArrayLike, name: str) -> FloatArray:
+    """Return a row of finite numbers as float64."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} has shape {array.shape}, and shape (n_samples,) is wanted; for the output "
+            "of predict_proba type predict_proba(X)[:, 1]"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has dtype {array.dtype}, and real numbers are wanted")
+    numbers = array.astype(np.float64)
+    broken = ~np.isfinite(numbers)
+    if broken.any():
+        first = int(np.argmax(broken))
+        raise ValueError(
+            f"{name} has {broken.sum()} values that are not finite, the first one "
+            f"{name}[{first}] = {numbers[first]}; every patch needs a number: remove or repair it"
+        )
+    return numbers
+
+
+def _codes(values: ArrayLike, name: str) -> tuple[IntArray, list[Any]]:
+    array = np.asarray(values)
+    if array.ndim != 1 or len(array) == 0:
+        raise ValueError(
+            f"{name} has shape {array.shape}, and shape (n_samples,) with at least one sample "
+            f"is wanted; a column of shape (n_samples, 1) fits after {name}.ravel()"
+        )
+    codes, names = pd.factorize(array, sort=True)
+    missing = codes < 0
+    if missing.any():
+        raise ValueError(
+            f"{name} has {missing.sum()} missing values, the first one {name}"
+            f"[{int(np.argmax(missing))}]; every patch needs one: fill it in or drop the patch"
+        )
+    return codes, np.asarray(names).tolist()
+
+
+def _larger_label(labels: list[Any]) -> Any:
+    if len(labels) == 2:
+        return labels[1]
+    if labels[0] in (0, 1):
+        return 1
+    raise ValueError(
+        f"y_true holds only the label {labels[0]!r}, so the positive one cannot be told; "
+        f"type pos_label={labels[0]!r} or the name of the other label"
+    )

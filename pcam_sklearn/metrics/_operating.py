@@ -1,0 +1,227 @@
+"""Operating points: a threshold chosen on one set and frozen for another."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from pcam_sklearn.metrics._bootstrap import count_slides, draw_slides
+from pcam_sklearn.metrics._inputs import (
+    BoolArray,
+    FloatArray,
+    RandomState,
+    check_fraction,
+    check_numbers,
+    check_scores,
+)
+from pcam_sklearn.metrics._interval import (
+    Interval,
+    count_by_slide,
+    effective_slides,
+    resampling_interval,
+)
+from pcam_sklearn.metrics._thresholds import (
+    PredictiveValues,
+    best_threshold,
+    predictive_values,
+)
+
+
+@dataclass(frozen=True)
+class OperatingResult:
+    """What a frozen operating point does on a set of patches.
+
+    Attributes
+    ----------
+    sensitivity, specificity : Interval
+        Share of the positive patches called positive, and of the negative ones called negative.
+    tp, fn, tn, fp : int
+        Numbers of patches: true positive, false negative, true negative, false positive.
+    """
+
+    sensitivity: Interval
+    specificity: Interval
+    tp: int
+    fn: int
+    tn: int
+    fp: int
+
+    def predictive_values(self, prevalence: float) -> PredictiveValues:
+        """Return PPV and NPV at a stated prevalence (see :func:`predictive_values`)."""
+        return predictive_values(self.sensitivity.estimate, self.specificity.estimate, prevalence)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold, with the criterion it was chosen for and what it did there.
+
+    Attributes
+    ----------
+    threshold : float
+        A patch is called positive where its score is at least this; infinite where not even the
+        highest score met the criterion.
+    sensitivity, specificity : float
+        On the set where the threshold was chosen, where they flatter.
+    criterion : str
+        What was asked for, such as ``"specificity >= 0.95"``.
+
+    Examples
+    --------
+    >>> from pcam_sklearn.metrics import choose_operating_point
+    >>> point = choose_operating_point([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], specificity=1.0)
+    >>> point
+    OperatingPoint(threshold=0.8, sensitivity=0.5, specificity=1.0, criterion='specificity >= 1')
+    >>> result = point.evaluate([0, 1, 1, 0, 1], [0.2, 0.9, 0.85, 0.3, 0.4])
+    >>> print(result.sensitivity)
+    0.667 (95 % CI 0.208 to 0.939)
+    """
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+    criterion: str
+
+    def predict(self, y_score: ArrayLike) -> BoolArray:
+        """Return which patches are called positive: their score is at least the threshold."""
+        called: BoolArray = check_numbers(y_score, "y_score") >= self.threshold
+        return called
+
+    def evaluate(
+        self,
+        y_true: ArrayLike,
+        y_score: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        n_rounds: int = 2000,
+        confidence: float = 0.95,
+        random_state: RandomState = None,
+        pos_label: Any = None,
+    ) -> OperatingResult:
+        """Measure the frozen threshold on other patches.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Two classes, as numbers, booleans or strings.
+        y_score : array-like of shape (n_samples,)
+            Scores on the scale on which the threshold was chosen.
+        groups : array-like of shape (n_samples,), default=None
+            The slide of each patch: intervals by resampling slides. Without it they are
+            Wilson's, which take patches as independent and are too narrow where they share
+            slides.
+        n_rounds : int, default=2000
+            Number of rounds, at least 100; used with groups.
+        confidence : float, default=0.95
+            Confidence level, in (0, 1).
+        random_state : int, Generator, RandomState or None, default=None
+            Seed of the draws; used with groups.
+        pos_label : object, default=None
+            The positive label; None takes the larger of the two sorted labels.
+
+        Returns
+        -------
+        OperatingResult
+            Sensitivity and specificity with intervals, and the four counts. The intervals hold
+            the threshold fixed.
+
+        Raises
+        ------
+        ValueError
+            With one class, missing values, unequal lengths, or with groups too few slides.
+        """
+        confidence = check_fraction(confidence, "confidence", open_interval=True)
+        positive, score = check_scores(y_true, y_score, pos_label)
+        correct = self.predict(score) == positive
+        if groups is None:
+            rates = [_wilson(correct[mask], confidence) for mask in (positive, ~positive)]
+        else:
+            rates = _clustered_rates(positive, correct, groups, confidence, n_rounds, random_state)
+        tp, tn = int((correct & positive).sum()), int((correct & ~positive).sum())
+        fn, fp = int(positive.sum()) - tp, int((~positive).sum()) - tn
+        return OperatingResult(rates[0], rates[1], tp, fn, tn, fp)
+
+
+def choose_operating_point(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    specificity: float | None = None,
+    sensitivity: float | None = None,
+    pos_label: Any = None,
+) -> OperatingPoint:
+    """Choose a threshold, to be frozen and measured on other slides.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings.
+    y_score : array-like of shape (n_samples,)
+        Scores that grow with the positive class.
+    specificity : float, default=None
+        Least specificity, in [0, 1]: takes the threshold of the highest sensitivity with it.
+    sensitivity : float, default=None
+        Least sensitivity, in [0, 1]: takes the threshold of the highest specificity with it.
+        Exactly one of the two is given.
+    pos_label : object, default=None
+        The positive label; None takes the larger of the two sorted labels.
+
+    Returns
+    -------
+    OperatingPoint
+        The threshold; its `evaluate` measures it on another set.
+
+    Raises
+    ------
+    ValueError
+        With none or both of the criteria, with one class, missing values or unequal lengths.
+
+    Examples
+    --------
+    >>> from pcam_sklearn.metrics import choose_operating_point
+    >>> choose_operating_point([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], sensitivity=0.9).threshold
+    0.35
+    """
+    if (specificity is None) == (sensitivity is None):
+        raise ValueError(
+            f"got specificity={specificity} and sensitivity={sensitivity}, and exactly one is "
+            "wanted; type specificity=0.95 or sensitivity=0.9"
+        )
+    positive, score = check_scores(y_true, y_score, pos_label)
+    if specificity is not None:
+        target, name = check_fraction(specificity, "specificity"), "specificity"
+    else:
+        target, name = check_fraction(float(sensitivity or 0.0), "sensitivity"), "sensitivity"
+    threshold, reached = best_threshold(positive, score, np.ones(len(score)), name, target)
+    return OperatingPoint(threshold, *reached, criterion=f"{name} >= {target:g}")
+
+
+def _wilson(correct: BoolArray, confidence: float) -> Interval:
+    counted = stats.binomtest(int(correct.sum()), len(correct))
+    ends = counted.proportion_ci(confidence, method="wilson")
+    return Interval(float(correct.mean()), float(ends.low), float(ends.high), confidence)
+
+
+def _clustered_rates(
+    positive: BoolArray,
+    correct: BoolArray,
+    groups: ArrayLike,
+    confidence: float,
+    n_rounds: int,
+    random_state: RandomState,
+) -> list[Interval]:
+    """Return sensitivity and specificity with intervals, from the same drawn slides."""
+    codes, n_positive, n_negative = count_slides(positive, groups)
+    totals = n_positive, n_negative
+    hits = count_by_slide(positive[correct], codes[correct], len(n_positive))
+    drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
+    return [_rate(hit, total, drawn, confidence) for hit, total in zip(hits, totals, strict=True)]
+
+
+def _rate(hit: FloatArray, total: FloatArray, drawn: FloatArray, confidence: float) -> Interval:
+    estimate = float(hit.sum() / total.sum())
+    rounds = (drawn @ hit) / (drawn @ total)
+    step = 0.5 / total.sum()
+    low, high = resampling_interval(estimate, rounds, effective_slides(total), confidence, step)
+    return Interval(estimate, float(low[0]), float(high[0]), confidence)

@@ -1,0 +1,219 @@
+"""Metrics slide by slide and hospital by hospital."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from pcam_sklearn.metrics._bootstrap import auc_cluster_bootstrap
+from pcam_sklearn.metrics._inputs import (
+    BoolArray,
+    FloatArray,
+    RandomState,
+    check_fraction,
+    check_groups,
+    check_scores,
+)
+
+
+def slide_table(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    groups: ArrayLike,
+    *,
+    hospital: ArrayLike | None = None,
+    threshold: float | None = None,
+    pos_label: Any = None,
+) -> pd.DataFrame:
+    """Measure every slide by itself.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings; a slide may hold one of them only.
+    y_score : array-like of shape (n_samples,)
+        Scores that grow with the positive class.
+    groups : array-like of shape (n_samples,)
+        The slide of each patch.
+    hospital : array-like of shape (n_samples,), default=None
+        The hospital of each patch, one per slide: becomes the column ``hospital``.
+    threshold : float, default=None
+        Calls a patch positive where its score is at least this, and adds the columns
+        ``sensitivity`` and ``specificity``. Choose it on other slides.
+    pos_label : object, default=None
+        The positive label; None takes the larger of the two sorted labels.
+
+    Returns
+    -------
+    DataFrame
+        One row per slide, its name as the index, with ``n_patches``, ``n_positive``, ``classes``
+        ("both", "only positive" or "only negative"), ``mean_score`` and ``auc``. What a slide of
+        one class cannot have is nan.
+
+    Raises
+    ------
+    ValueError
+        With missing values, unequal lengths, more than two labels, or a slide of two hospitals.
+
+    Examples
+    --------
+    >>> from pcam_sklearn.metrics import slide_table
+    >>> table = slide_table([0, 1, 1, 0, 0], [0.2, 0.9, 0.1, 0.3, 0.4], list("aaabb"))
+    >>> print(table)  # doctest: +NORMALIZE_WHITESPACE
+           n_patches  n_positive        classes  mean_score  auc
+    slide
+    a              3           2           both        0.40  0.5
+    b              2           0  only negative        0.35  NaN
+    """
+    positive, score = check_scores(y_true, y_score, pos_label, both_classes=False)
+    check_groups(groups, len(score))
+    table = _measure(positive, score, pd.Series(np.asarray(groups), name="slide"), threshold)
+    if hospital is not None:
+        table.insert(0, "hospital", _hospital_of_slide(hospital, groups).reindex(table.index))
+    return table
+
+
+def hospital_table(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    hospital: ArrayLike,
+    groups: ArrayLike,
+    *,
+    threshold: float | None = None,
+    n_rounds: int = 2000,
+    confidence: float = 0.95,
+    random_state: RandomState = None,
+    pos_label: Any = None,
+) -> pd.DataFrame:
+    """Measure every hospital, with an interval for the area that respects slides.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings.
+    y_score : array-like of shape (n_samples,)
+        Scores that grow with the positive class.
+    hospital : array-like of shape (n_samples,)
+        The hospital of each patch, one per slide.
+    groups : array-like of shape (n_samples,)
+        The slide of each patch.
+    threshold : float, default=None
+        Calls a patch positive where its score is at least this, and adds the columns
+        ``sensitivity`` and ``specificity``. Choose it on other slides.
+    n_rounds : int, default=2000
+        Number of bootstrap rounds per hospital, at least 100.
+    confidence : float, default=0.95
+        Confidence level, in (0, 1).
+    random_state : int, Generator, RandomState or None, default=None
+        Seed of the draws; None draws afresh and leaves the global random state alone.
+    pos_label : object, default=None
+        The positive label; None takes the larger of the two sorted labels.
+
+    Returns
+    -------
+    DataFrame
+        One row per hospital, its name as the index, with ``n_slides`` and the columns of
+        :func:`slide_table`, and ``auc_low`` and ``auc_high`` behind ``auc``: nan where either
+        class comes from fewer than two slides.
+
+    Raises
+    ------
+    ValueError
+        With missing values, unequal lengths, more than two labels, or a slide of two hospitals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn.metrics import hospital_table
+    >>> rng = np.random.default_rng(0)
+    >>> slide = np.repeat(np.arange(20), 30)
+    >>> hospital = np.where(slide < 12, "Radboud", "Utrecht")
+    >>> y = rng.random(600) < 0.4
+    >>> table = hospital_table(y, y + rng.normal(size=600), hospital, slide, random_state=0)
+    >>> shown = table[["n_slides", "n_patches", "auc", "auc_low", "auc_high"]].round(2)
+    >>> print(shown)  # doctest: +NORMALIZE_WHITESPACE
+              n_slides  n_patches   auc  auc_low  auc_high
+    hospital
+    Radboud         12        360  0.78     0.72      0.83
+    Utrecht          8        240  0.76     0.71      0.80
+    """
+    check_fraction(confidence, "confidence", open_interval=True)
+    positive, score = check_scores(y_true, y_score, pos_label, both_classes=False)
+    codes, _ = check_groups(groups, len(score))
+    slides = _hospital_of_slide(hospital, groups)
+    place = pd.Series(np.asarray(hospital), name="hospital")
+    table = _measure(positive, score, place, threshold)
+    table.insert(0, "n_slides", slides.value_counts().reindex(table.index))
+    intervals = []
+    for name in table.index:
+        own = (place == name).to_numpy()
+        intervals.append(
+            _auc_interval(
+                positive[own],
+                score[own],
+                codes[own],
+                n_rounds=n_rounds,
+                confidence=confidence,
+                random_state=random_state,
+            )
+        )
+    behind = list(table.columns).index("auc") + 1
+    table.insert(behind, "auc_low", [low for low, _ in intervals])
+    table.insert(behind + 1, "auc_high", [high for _, high in intervals])
+    return table
+
+
+def _measure(
+    positive: BoolArray, score: FloatArray, key: "pd.Series[Any]", threshold: float | None
+) -> pd.DataFrame:
+    """Return the table of one row per value of the key."""
+    frame = pd.DataFrame({"positive": positive, "negative": ~positive, "score": score})
+    rank = frame.groupby(key)["score"].rank()
+    frame["rank_of_positive"] = rank.where(positive, 0.0)
+    if threshold is not None:
+        frame["tp"] = positive & (score >= threshold)
+        frame["tn"] = ~positive & (score < threshold)
+    sums = frame.groupby(key).sum()
+    n_positive, n_negative = sums["positive"], sums["negative"]
+    # Mann-Whitney: the rank sum above its least possible value counts the pairs won.
+    won = sums["rank_of_positive"] - n_positive * (n_positive + 1) / 2
+    table = pd.DataFrame(
+        {
+            "n_patches": n_positive + n_negative,
+            "n_positive": n_positive,
+            "classes": np.select(
+                [n_negative == 0, n_positive == 0], ["only positive", "only negative"], "both"
+            ),
+            "mean_score": frame.groupby(key)["score"].mean(),
+            "auc": won / (n_positive * n_negative).where(lambda pairs: pairs > 0),
+        }
+    )
+    if threshold is not None:
+        table["sensitivity"] = sums["tp"] / n_positive.where(n_positive > 0)
+        table["specificity"] = sums["tn"] / n_negative.where(n_negative > 0)
+    return table
+
+
+def _hospital_of_slide(hospital: ArrayLike, groups: ArrayLike) -> "pd.Series[Any]":
+    slides = np.asarray(groups)
+    check_groups(hospital, len(slides), "hospital")
+    pairs = pd.DataFrame({"slide": slides, "hospital": np.asarray(hospital)}).drop_duplicates()
+    twice = pairs.loc[pairs["slide"].duplicated(), "slide"]
+    if len(twice):
+        raise ValueError(
+            f"slide {twice.iloc[0]!r} has patches of several hospitals, and a slide comes from "
+            "one; check that hospital and groups are in the same order"
+        )
+    return pairs.set_index("slide")["hospital"]
+
+
+def _auc_interval(
+    positive: BoolArray, score: FloatArray, codes: Any, **settings: Any
+) -> tuple[float, float]:
+    """Return the ends of the interval, nan where too few slides hold a class."""
+    fewest = min(len(np.unique(codes[mask])) for mask in (positive, ~positive))
+    if fewest < 2:
+        return np.nan, np.nan
+    interval = auc_cluster_bootstrap(positive, score, codes, **settings)
+    return interval.low, interval.high

@@ -1,0 +1,200 @@
+"""Sensitivity and specificity along the thresholds, and what they predict."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import roc_curve
+
+from pcam_sklearn.metrics._inputs import (
+    BoolArray,
+    FloatArray,
+    check_fraction,
+    check_scores,
+    check_weights,
+)
+
+# Rates are quotients in floating point: 1 - 9/10 is a little less than 0.1.
+ROUNDING = 1e-12
+
+
+class PredictiveValues(NamedTuple):
+    """Probability of the class given the test's answer.
+
+    Attributes
+    ----------
+    ppv, npv : float or ndarray
+        Positive and negative predictive value; nan where the test never gives that answer.
+    """
+
+    ppv: Any
+    npv: Any
+
+
+def sensitivity_at_specificity(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    specificity: float = 0.95,
+    *,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Any = None,
+) -> float:
+    """Compute the highest sensitivity of any threshold with at least this specificity.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings.
+    y_score : array-like of shape (n_samples,)
+        Scores that grow with the positive class.
+    specificity : float, default=0.95
+        Least specificity, in [0, 1].
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each patch; None weighs all alike.
+    pos_label : object, default=None
+        The positive label; None takes the larger of the two sorted labels.
+
+    Returns
+    -------
+    float
+        The sensitivity, in [0, 1]. The threshold is chosen on these same patches, so it
+        flatters: choose it elsewhere with :func:`choose_operating_point` for an honest figure.
+
+    Raises
+    ------
+    ValueError
+        With one class, missing values, unequal lengths or a specificity outside [0, 1].
+
+    Examples
+    --------
+    >>> from pcam_sklearn.metrics import sensitivity_at_specificity
+    >>> sensitivity_at_specificity([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], specificity=0.5)
+    1.0
+    """
+    positive, score = check_scores(y_true, y_score, pos_label)
+    weight = check_weights(sample_weight, len(score))
+    target = check_fraction(specificity, "specificity")
+    return best_threshold(positive, score, weight, "specificity", target)[1][0]
+
+
+def specificity_at_sensitivity(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    sensitivity: float = 0.9,
+    *,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Any = None,
+) -> float:
+    """Compute the highest specificity of any threshold with at least this sensitivity.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings.
+    y_score : array-like of shape (n_samples,)
+        Scores that grow with the positive class.
+    sensitivity : float, default=0.9
+        Least sensitivity, in [0, 1].
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each patch; None weighs all alike.
+    pos_label : object, default=None
+        The positive label; None takes the larger of the two sorted labels.
+
+    Returns
+    -------
+    float
+        The specificity, in [0, 1]. The threshold is chosen on these same patches, so it
+        flatters: choose it elsewhere with :func:`choose_operating_point` for an honest figure.
+
+    Raises
+    ------
+    ValueError
+        With one class, missing values, unequal lengths or a sensitivity outside [0, 1].
+
+    Examples
+    --------
+    >>> from pcam_sklearn.metrics import specificity_at_sensitivity
+    >>> specificity_at_sensitivity([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], sensitivity=0.9)
+    0.5
+    """
+    positive, score = check_scores(y_true, y_score, pos_label)
+    weight = check_weights(sample_weight, len(score))
+    target = check_fraction(sensitivity, "sensitivity")
+    return best_threshold(positive, score, weight, "sensitivity", target)[1][1]
+
+
+def predictive_values(
+    sensitivity: ArrayLike, specificity: ArrayLike, prevalence: ArrayLike
+) -> PredictiveValues:
+    """Compute positive and negative predictive value at a stated prevalence.
+
+    The share of positives in a data set is a choice of those who built it: PCam's is about one
+    half. State the prevalence where the test would be used.
+
+    Parameters
+    ----------
+    sensitivity, specificity : float or array-like
+        Rates of the test, in [0, 1].
+    prevalence : float or array-like
+        Share of positives among those tested, in [0, 1]; arrays broadcast.
+
+    Returns
+    -------
+    PredictiveValues
+        ``ppv`` and ``npv``: floats, or arrays of the broadcast shape; nan where the test never
+        gives that answer.
+
+    Raises
+    ------
+    ValueError
+        Where a value lies outside [0, 1].
+
+    References
+    ----------
+    Altman, Bland (1994), Diagnostic tests 2: predictive values, BMJ 309:102.
+
+    Examples
+    --------
+    The liver scan of Altman and Bland, at a prevalence of 0.25:
+
+    >>> from pcam_sklearn.metrics import predictive_values
+    >>> ppv, npv = predictive_values(231 / 258, 54 / 86, 0.25)
+    >>> print(f"{ppv:.2f} {npv:.2f}")
+    0.45 0.95
+    """
+    rates = {"sensitivity": sensitivity, "specificity": specificity, "prevalence": prevalence}
+    sens, spec, prev = (_check_rates(value, name) for name, value in rates.items())
+    true_positive, false_positive = sens * prev, (1 - spec) * (1 - prev)
+    true_negative, false_negative = spec * (1 - prev), (1 - sens) * prev
+    return PredictiveValues(
+        _share(true_positive, false_positive), _share(true_negative, false_negative)
+    )
+
+
+def best_threshold(
+    positive: BoolArray, score: FloatArray, weight: FloatArray, name: str, target: float
+) -> tuple[float, tuple[float, float]]:
+    """Return a threshold with its sensitivity and specificity; `name` is held to the target."""
+    if not (weight[positive].any() and weight[~positive].any()):
+        raise ValueError("sample_weight is zero for a whole class; weigh patches of both classes")
+    fpr, tpr, thresholds = roc_curve(positive, score, sample_weight=weight, drop_intermediate=False)
+    if name == "specificity":
+        last = np.searchsorted(fpr, 1 - target + ROUNDING, side="right") - 1
+        index = np.searchsorted(tpr, tpr[last], side="left")
+    else:
+        first = np.searchsorted(tpr, target - ROUNDING, side="left")
+        index = np.searchsorted(fpr, fpr[first], side="right") - 1
+    return float(thresholds[index]), (float(tpr[index]), float(1 - fpr[index]))
+
+
+def _check_rates(value: ArrayLike, name: str) -> FloatArray:
+    rates = np.asarray(value, dtype=np.float64)
+    if not ((rates >= 0) & (rates <= 1)).all():
+        raise ValueError(f"{name}={value!r} must lie between 0 and 1; 90 % is {name}=0.9")
+    return rates
+
+
+def _share(part: FloatArray, rest: FloatArray) -> Any:
+    whole = part + rest
+    share = np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+    return float(share) if share.ndim == 0 else share

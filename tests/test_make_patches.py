@@ -118,7 +118,7 @@ def test_the_global_random_state_is_not_touched(seed):
 @pytest.mark.parametrize("size", [32, 33, 64, 96, 131])
 @pytest.mark.parametrize("positive", [True, False])
 def test_a_patch_is_positive_if_and_only_if_tumour_nuclei_lie_in_its_center(size, positive):
-    _, tumour = drawn(positive, size)
+    _, tumour = drawn(positive, size, n=150)
     assert (center(tumour).any(axis=(1, 2)) == positive).all()
 
 

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 CENTER = 32
-_HISTIOCYTES = 0.08  # share of the negative patches
+_HISTIOCYTES = 0.07  # share of the negative patches
 _BORDER_TUMOUR = 0.3  # share of the negative patches
 _INK = 160  # the grey level of hematoxylin 1.0, which leaves room above for darker nuclei
 _SUBPIXEL_BITS = 4
@@ -52,7 +52,7 @@ def make_slide(rng: Generator, variation: float) -> Slide:
         glass=(248 - variation * rng.uniform(0, 12, 3)).astype(np.float32),
         lymphocyte_radius=rng.uniform(3.2, 3.9),
         tumour_radius=rng.uniform(6.2, 7.6),
-        tumour_shade=rng.uniform(0.22, 0.34),
+        tumour_shade=rng.uniform(0.20, 0.30),
     )
 
 
@@ -103,8 +103,9 @@ def _seed(rng: Generator, central: bool, size: int) -> NDArray[np.float64]:
 
 def _reaches_center(nuclei: _Nuclei, size: int) -> NDArray[np.bool_]:
     """(m,) whether any part of a nucleus may lie in the center square."""
-    away = np.abs(nuclei.centers - (size - 1) / 2).max(axis=1)
-    return away <= CENTER / 2 + nuclei.radii + 1
+    middle = (size - CENTER) // 2 + (CENTER - 1) / 2
+    away = np.abs(nuclei.centers - middle).max(axis=1)
+    return away <= CENTER / 2 + nuclei.radii + 2  # 2 pixels of smooth edge
 
 
 def _scatter(rng: Generator, size: int, spacing: float, radius: float) -> _Nuclei:
@@ -142,7 +143,7 @@ def _paint_small_cells(
     lymphocytes = lymphocytes.where(_at(tissue, lymphocytes) > rng.uniform(-1.9, 0.85))
     lymphocytes = lymphocytes.where(_apart(lymphocytes, nest) & _apart(lymphocytes, stromal))
     outlines = _outlines(rng, stromal, rng.choice([0.25, 0.7]), 0.04)
-    _fill(canvas, outlines, rng.uniform(0.65, 0.95, len(outlines)))
+    _fill(canvas, outlines, rng.uniform(0.75, 1.0, len(outlines)))
     outlines = _outlines(rng, lymphocytes, 0.7, 0.04)
     _fill(canvas, outlines, rng.uniform(0.75, 1.1, len(outlines)))
 
@@ -199,7 +200,7 @@ def _expose(
     hematoxylin = nuclei * np.float32(1 / _INK)
     eosin = 0.5 - 0.15 * tissue + 0.15 * _fibres(rng, size) + 0.12 * chromatin
     eosin = np.maximum(eosin, 0.05) * (1 - 0.5 * np.minimum(hematoxylin, 1))
-    hematoxylin = hematoxylin * (1 + 0.2 * chromatin) + 0.08
+    hematoxylin = hematoxylin * (1 + 0.15 * chromatin) + 0.08
     gaps = (_noise(rng, size, 22) > rng.uniform(1.0, 3.0)) & (nuclei == 0)
     hematoxylin[gaps] = eosin[gaps] = 0
     stain = cv2.GaussianBlur(cv2.merge([hematoxylin, eosin]), (0, 0), 0.7)

@@ -5,6 +5,7 @@ import mmap
 import numpy as np
 
 _RELEASE_AFTER = 256 * 2**20
+_CHUNK = 1024
 _MAPPED_AROUND = 64 * 2**10  # Linux maps as much around a page that is touched.
 
 
@@ -58,3 +59,33 @@ def _read_only_map(array: object) -> mmap.mmap | None:
         read_only = read_only or (isinstance(array, np.memmap) and array.mode == "r")
         array = getattr(array, "base", None)
     return None
+
+
+def copied_from_map(array: np.ndarray) -> np.ndarray:
+    """Copy an array out of a read-only memory map, page by page; return others as they are.
+
+    Parameters
+    ----------
+    array : ndarray
+        An array, or a view of a memory map.
+
+    Returns
+    -------
+    array : ndarray
+        In memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn._memory_map import copied_from_map
+    >>> copied_from_map(np.arange(3))
+    array([0, 1, 2])
+    """
+    if _read_only_map(array) is None:
+        return array
+    releaser = PageReleaser(array)
+    copy = np.empty(array.shape, dtype=array.dtype)
+    for start in range(0, len(array), _CHUNK):
+        copy[start : start + _CHUNK] = array[start : start + _CHUNK]
+        releaser.touched(_CHUNK)
+    return copy

@@ -199,18 +199,20 @@ def check_files(
             unreadable.append(str(path))
         elif image.shape != tuple(file_shape):
             misshapen.append(f"{path} {image.shape}")
-    total = len(paths)
+    total, told = len(paths), []
     if unreadable:
-        raise UnreadablePatchesError(
+        told.append(
             f"{len(unreadable)} of {total} files cannot be read as images, they are missing or "
             f"damaged: {_named(unreadable)}."
         )
     if misshapen:
-        raise UnreadablePatchesError(
+        told.append(
             f"{len(misshapen)} of {total} files differ from the first patch's shape {file_shape}: "
             f"{_named(misshapen)}. The patches of one call must have one size: resize the files, "
             "or read them apart."
         )
+    if told:
+        raise UnreadablePatchesError(" ".join(told))
     return UnreadablePatchesError("Files failed and can be read now; are they being written?")
 
 

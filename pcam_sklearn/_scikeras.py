@@ -5,9 +5,12 @@ each one mends.
 """
 
 import contextlib
+import copy
 import functools
 import inspect
 import random
+import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
@@ -25,6 +28,9 @@ FIT_ROUTES = (
     "validation_steps", "verbose",
 )  # fmt: skip
 PREDICT_ROUTES = ("batch_size", "verbose")
+
+# The global generators belong to all threads, and scikit-learn's searches may run in threads.
+_one_at_a_time = threading.RLock()
 
 
 # BaseWrapper still defines tags in the way that scikit-learn removed, which its checks refuse.
@@ -152,15 +158,16 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
 
     def _named_metrics(self) -> Any:
         """Return `metrics` with one stable name each; Keras would number them in each process."""
-        routed = any(name.startswith("metrics__") for name in vars(self))
-        if routed or not isinstance(self.metrics, (list, tuple)):
+        if self.metrics is None or any(name.startswith("metrics__") for name in vars(self)):
             return self.metrics
-        return [_metric(metric) for metric in self.metrics]
+        several = isinstance(self.metrics, (list, tuple))
+        return [_metric(metric) for metric in (self.metrics if several else [self.metrics])]
 
     def _build_callbacks(self) -> list[keras.callbacks.Callback]:
+        """Return the callbacks; instances are copied, as a callback keeps what it trained."""
         scratch = self._scratch()
         scratch._initialize_callbacks()
-        return scratch._fit_callbacks
+        return [copy.copy(callback) for callback in keras.tree.flatten(scratch._fit_callbacks)]
 
     def _scratch(self, **changes: Any) -> Self:
         """Return a shallow copy, on which SciKeras may leave its working state."""
@@ -181,14 +188,15 @@ def seeded(seed: int) -> Iterator[None]:
     seed : int
         In 0..2**32 - 1.
     """
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+    with _one_at_a_time:
+        python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def _is_routed(name: str) -> bool:
@@ -220,16 +228,36 @@ def check_routes(params: Mapping[str, Any]) -> None:
                 f"{name!r} is not a parameter; behind {route}__ are allowed: "
                 f"{', '.join(allowed[route])}."
             )
+    for route in ("optimizer", "loss", "metrics", "callbacks", "fit__callbacks"):
+        _check_targets(params, route)
     to_network = [name.removeprefix("model__") for name in params if name.startswith("model__")]
     if to_network:
         check_hyper_parameters(get_network(params["network"]), to_network, "model__")
 
 
+def _check_targets(params: Mapping[str, Any], route: str) -> None:
+    """Raise for a name that is routed to a part that there is not."""
+    part, start = params.get(route), f"{route}__"
+    keys = list(part) if isinstance(part, Mapping) else []
+    if isinstance(part, (list, tuple)):
+        keys = [str(i) for i in range(len(part))]
+    for name in (name for name in params if name.startswith(start)):
+        target, _, rest = name.removeprefix(start).partition("__")
+        if part is None or (rest and target not in keys and start + target not in params):
+            raise ValueError(
+                f"{name!r} is not a parameter: {route} is {part!r}, which has no part to pass it "
+                f"to; set {route} too, and put a part's place or key behind {start}."
+            )
+
+
 def _metric(metric: Any) -> Any:
-    found = keras.metrics.get(metric) if metric not in ("accuracy", "acc") else metric
-    if isinstance(metric, str) and isinstance(found, keras.metrics.Metric):
-        return type(found).from_config({**found.get_config(), "name": metric})
-    return metric
+    if metric in ("accuracy", "acc") or not isinstance(metric, (str, type)):
+        return metric
+    found = metric() if isinstance(metric, type) else keras.metrics.get(metric)
+    if not isinstance(found, keras.metrics.Metric):
+        return metric
+    name = metric if isinstance(metric, str) else re.sub(r"_\d+$", "", found.name)
+    return type(found).from_config({**found.get_config(), "name": name})
 
 
 def _fresh(part: Any) -> Any:

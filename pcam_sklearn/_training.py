@@ -1,18 +1,17 @@
-"""The one way patches take into a network: bytes or floats, in batches, augmented on the device."""
+"""A network that is trained and used: behind scaling and augmentation, which run on the device."""
 
 import contextlib
 import logging
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm.auto import tqdm
 
+from pcam_sklearn._feeding import Batches, Shuffle, TrainingSet, bytes_or_single
 from pcam_sklearn._memory_map import PageReleaser
 from pcam_sklearn._patch_files import read_ahead
 from pcam_sklearn.augmentation import build_augmentation
@@ -111,111 +110,19 @@ class PatchModel(keras.Model):
         return cls(**{**config, **parts})
 
 
-@dataclass(frozen=True)
-class TrainingSet:
-    """What a classifier trains on, checked.
+class BestEpoch(keras.callbacks.EarlyStopping):
+    """Early stopping that watches nothing else than what training follows."""
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, height, width, channels)
-        The patches.
-    codes : ndarray of shape (n_samples,)
-        Each patch's place in `classes`, 0 or 1.
-    weights : ndarray of shape (n_samples,) or None
-        Weights; patches of weight 0 take no part.
-    classes : ndarray of shape (2,)
-        The labels.
-    """
-
-    X: np.ndarray
-    codes: np.ndarray
-    weights: np.ndarray | None
-    classes: np.ndarray
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches of some rows of a training set, drawn without copying it whole.
-
-    Parameters
-    ----------
-    data : TrainingSet
-        The patches.
-    rows : ndarray of int
-        The rows that take part.
-    batch_size : int
-        Patches a batch; the last one may be smaller.
-    rng : numpy.random.Generator or None, default=None
-        Shuffles before each epoch; None keeps the order of `rows`.
-    """
-
-    def __init__(
-        self,
-        data: TrainingSet,
-        rows: np.ndarray,
-        batch_size: int,
-        rng: np.random.Generator | None = None,
-    ) -> None:
-        super().__init__()
-        self._releaser = PageReleaser(data.X)
-        columns = [data.X, data.codes.astype(np.float32)[:, np.newaxis], data.weights]
-        self._columns = [column for column in columns if column is not None]
-        self._rows = rows
-        self._batch_size = batch_size
-        self._rng = rng
-        self.on_epoch_end()
-
-    def __len__(self) -> int:
-        return -(-len(self._rows) // self._batch_size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        rows = self._rows[index * self._batch_size : (index + 1) * self._batch_size]
-        batch = tuple(column[rows] for column in self._columns)
-        self._releaser.touched(len(rows))
-        return batch
-
-    def on_epoch_end(self) -> None:
-        """Shuffle the rows for the next epoch."""
-        if self._rng is not None:
-            self._rows = self._rng.permutation(self._rows)
-
-
-def hold_out(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split the rows of a training set in two, each with the same share of both classes.
-
-    Parameters
-    ----------
-    data : TrainingSet
-        The patches.
-    fraction : float
-        Share to hold out, in [0, 1); 0 holds out none.
-    seed : int
-        Fixes the split.
-
-    Returns
-    -------
-    training, held_out : ndarray of int
-        Rows of nonzero weight.
-
-    Raises
-    ------
-    ValueError
-        If the patches are too few.
-    """
-    rows = np.arange(len(data.codes)) if data.weights is None else np.flatnonzero(data.weights)
-    if not fraction:
-        return rows, rows[:0]
-    codes = data.codes[rows]
-    splitter = StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
-    try:
-        training, held_out = next(splitter.split(rows, codes))
-    except ValueError as error:
-        counts = dict(zip(data.classes.tolist(), np.bincount(codes, minlength=2), strict=True))
-        raise ValueError(
-            f"validation_fraction={fraction} cannot be held out of so few patches of each class, "
-            f"{counts}: {error} Pass more patches, or validation_fraction=0 and "
-            "early_stopping=False."
-        ) from error
-    return rows[training], rows[held_out]
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Compare the epoch with the best one, if the held-out patches were looked at."""
+        followed = sorted(logs or {})
+        if self.monitor in followed:
+            super().on_epoch_end(epoch, logs)
+        elif any(name.startswith("val_") for name in followed):
+            raise ValueError(
+                f"monitor={self.monitor!r} is not followed; this training follows {followed}. "
+                "Pass one of these as monitor, or what it measures in metrics."
+            )
 
 
 def make_trainer(
@@ -237,7 +144,10 @@ def make_trainer(
     trainer : PatchModel
         The network behind scaling and augmentation.
     """
-    trainer = PatchModel(network, build_augmentation(augment, seed=random.randrange(2**31)))
+    augmentation = build_augmentation(augment, seed=random.randrange(2**31))
+    if augmentation is not None:
+        augmentation.build(network.input_shape)
+    trainer = PatchModel(network, augmentation)
     trainer.compile(**{"steps_per_execution": STEPS_PER_EXECUTION, **compile_parameters})
     network.compile(optimizer=trainer.optimizer, loss=compile_parameters["loss"])
     return trainer
@@ -281,12 +191,14 @@ def train(
     history : dict of str to list of float
         Loss and metrics by epoch.
     """
-    watched = Batches(data, held_out, max(batch_size, 256)) if len(held_out) else None
-    with _no_retracing_warning(), _seeded_torch(int(rng.integers(2**31))):
+    batches = Batches(data, training, batch_size)
+    watched = Batches(data, held_out, max(batch_size, 256)).for_keras() if len(held_out) else None
+    seed = int(rng.integers(2**31))
+    with _no_retracing_warning(), _seeded_torch(seed), _undone_on_error(trainer):
         history = trainer.fit(
-            Batches(data, training, batch_size, rng),
+            batches.for_keras(),
             validation_data=watched,
-            callbacks=callbacks + ([stopper] if stopper else []),
+            callbacks=[Shuffle(batches, rng), *callbacks, *([stopper] if stopper else [])],
             shuffle=False,
             **options,
         )
@@ -304,6 +216,19 @@ def _seeded_torch(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def _undone_on_error(trainer: PatchModel) -> Iterator[None]:
+    """Put the variables back if training fails, for a network that was trained before."""
+    variables = [*trainer.variables, *trainer.optimizer.variables]
+    values = [np.array(ops.convert_to_numpy(variable), copy=True) for variable in variables]
+    try:
+        yield
+    except BaseException:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        raise
 
 
 @contextlib.contextmanager
@@ -342,13 +267,12 @@ def predict_in_batches(
     output : ndarray of shape (n_samples,)
         float32.
     """
-    dtype = np.uint8 if X.dtype == np.uint8 else np.float32
     output = np.empty(len(X), dtype=np.float32)
     releaser = PageReleaser(X)
     done = 0
     with tqdm(total=len(X), unit="patch", disable=not show_progress) as bar:
         for batch in read_ahead(X, batch_size):
-            values = model.infer(batch.astype(dtype, copy=False))[:, 0]
+            values = model.infer(bytes_or_single(batch))[:, 0]
             output[done : done + len(batch)] = values
             done += len(batch)
             releaser.touched(len(batch))

@@ -59,11 +59,7 @@ def encode_labels(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     ValueError
         If there are not two classes, or y holds another label.
     """
-    if len(classes) != 2:
-        raise ValueError(
-            f"A classifier needs two classes with patches of nonzero weight, got the classes "
-            f"{_listed(classes)}; pass patches of both (partial_fit takes them as classes=...)."
-        )
+    check_two(classes)
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise ValueError(
@@ -73,17 +69,38 @@ def encode_labels(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.searchsorted(classes, y)
 
 
+def check_two(classes: np.ndarray) -> None:
+    """Raise if there are not two classes.
+
+    Parameters
+    ----------
+    classes : ndarray
+        The labels there are.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer or more than two.
+    """
+    if len(classes) != 2:
+        held = "one class alone" if len(classes) == 1 else f"{len(classes)} classes"
+        raise ValueError(
+            f"A classifier needs two classes, but the patches of nonzero weight hold {held}, "
+            f"{_listed(classes)}; pass patches of both (partial_fit takes them as classes=...)."
+        )
+
+
 def check_weights(
-    y: np.ndarray, classes: np.ndarray, sample_weight: Any, class_weight: Any
+    codes: np.ndarray, classes: np.ndarray, sample_weight: Any, class_weight: Any
 ) -> np.ndarray | None:
     """Return the product of both kinds of weights, or None where there are none.
 
     Parameters
     ----------
-    y : ndarray of shape (n_samples,)
-        Labels.
-    classes : ndarray
-        The sorted labels there are.
+    codes : ndarray of shape (n_samples,)
+        Each label's place in `classes`.
+    classes : ndarray of shape (2,)
+        The labels there are.
     sample_weight : array-like of shape (n_samples,) or None
         Weights of the patches.
     class_weight : dict, "balanced" or None
@@ -102,37 +119,36 @@ def check_weights(
     """
     if sample_weight is None and class_weight is None:
         return None
-    weights = np.ones(len(y)) if sample_weight is None else _one_a_patch(sample_weight, y)
-    if class_weight is not None:
-        weights = weights * _weights_of_labels(y, classes, weights, class_weight)
-    if weights.min() < 0 or not weights.any() or weights.max() > np.finfo(np.float32).max:
+    weights = np.ones(len(codes))
+    if sample_weight is not None:
+        weights = _non_negative(sample_weight, "sample_weight")
+    if weights.shape != codes.shape:
         raise ValueError(
-            "Weights must be at least zero, not zero for all patches, and finite in single "
-            f"precision; sample_weight and class_weight give {weights.min():g} to "
-            f"{weights.max():g}."
+            f"sample_weight.shape == {weights.shape}, expected {codes.shape}: one weight a patch."
+        )
+    if class_weight is not None:
+        totals = np.bincount(codes, weights, minlength=2)
+        weights = weights * _weights_of_classes(totals, classes, class_weight)[codes]
+    if not weights.any() or weights.max() > np.finfo(np.float32).max:
+        raise ValueError(
+            "Weights must not be zero for all patches, and finite in single precision; "
+            f"sample_weight and class_weight give {weights.min():g} to {weights.max():g}."
         )
     return weights.astype(np.float32)
 
 
-def _one_a_patch(sample_weight: Any, y: np.ndarray) -> np.ndarray:
-    weights = check_array(
-        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+def _non_negative(values: Any, name: str) -> np.ndarray:
+    return check_array(
+        values, dtype=np.float64, ensure_2d=False, ensure_non_negative=True, input_name=name
     )
-    if weights.shape != y.shape:
-        raise ValueError(
-            f"sample_weight.shape == {weights.shape}, expected {y.shape}: one weight a patch."
-        )
-    return weights
 
 
-def _weights_of_labels(
-    y: np.ndarray, classes: np.ndarray, weights: np.ndarray, class_weight: Any
-) -> np.ndarray:
-    """Return the class weight of each label; as in scikit-learn, an unnamed class weighs 1."""
-    codes, labels = np.searchsorted(classes, y), classes.tolist()
+def _weights_of_classes(totals: np.ndarray, classes: np.ndarray, class_weight: Any) -> np.ndarray:
+    """Return the weight of each class; as in scikit-learn, one that is not named weighs 1."""
+    labels = classes.tolist()
     if isinstance(class_weight, str) and class_weight == "balanced":
-        totals = np.bincount(codes, weights, minlength=len(classes))
-        return (totals.sum() / (len(classes) * np.maximum(totals, np.finfo(float).tiny)))[codes]
+        share = totals * len(totals) / totals.sum()
+        return np.divide(1, share, out=np.zeros_like(share), where=share > 0)
     if not isinstance(class_weight, dict):
         raise ValueError(
             "class_weight must be a dict {label: weight}, 'balanced' or None, got "
@@ -141,8 +157,7 @@ def _weights_of_labels(
     unknown = [label for label in class_weight if label not in labels]
     if unknown:
         raise ValueError(f"class_weight names {unknown}, but the classes are {labels}.")
-    values = [class_weight.get(label, 1.0) for label in labels]
-    return check_array(values, dtype=np.float64, ensure_2d=False, input_name="class_weight")[codes]
+    return _non_negative([class_weight.get(label, 1.0) for label in labels], "class_weight")
 
 
 def _listed(labels: np.ndarray) -> str:

@@ -92,7 +92,7 @@ def build_augmentation(augment: str | None, seed: int | None = None) -> keras.la
     """
     if augment is None:
         return None
-    if augment not in AUGMENTATIONS:
+    if not isinstance(augment, str) or augment not in AUGMENTATIONS:
         raise ValueError(
             f"augment must be one of {sorted(AUGMENTATIONS)} or None, got {augment!r}."
         )

@@ -9,18 +9,18 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from pcam_sklearn._feeding import TrainingSet, hold_out
 from pcam_sklearn._patch_files import read_if_small
 from pcam_sklearn._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
 from pcam_sklearn._training import (
+    BestEpoch,
     PatchModel,
-    TrainingSet,
     allow_memory_growth,
-    hold_out,
     make_trainer,
     predict_in_batches,
     train,
 )
-from pcam_sklearn._validation import check_labels, check_weights, encode_labels
+from pcam_sklearn._validation import check_labels, check_two, check_weights, encode_labels
 from pcam_sklearn.networks import build_network, check_hyper_parameters, get_network
 from pcam_sklearn.preprocessing import check_patches
 
@@ -28,6 +28,10 @@ __all__ = ["CNNClassifier"]
 
 _PREDICT_BATCH_SIZE = 256
 _HYPER_PARAMETERS = ("filters", "third_pool", "dense_units", "dropout")
+_COUNTS = (
+    "epochs", "batch_size", "n_iter_no_change", "fit__epochs", "fit__batch_size",
+    "predict__batch_size",
+)  # fmt: skip
 
 allow_memory_growth()
 
@@ -81,11 +85,12 @@ class CNNClassifier(TrueKerasClassifier):
         Epochs without improvement before training stops, at least 1.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, ``{label: weight}``; "balanced" weighs classes by the inverse of
-        their frequency. They multiply `sample_weight`.
+        their frequency, patches counted by `sample_weight`. They multiply `sample_weight`.
     callbacks : list, dict, class or instance of keras.callbacks.Callback, default=None
-        Keras callbacks for training.
+        Keras callbacks for training. Instances are copied, as an optimizer and metrics are.
     warm_start : bool, default=False
-        Go on from the last fit's weights and optimizer instead of starting anew.
+        Go on from the last fit's weights and optimizer, whatever the network's and optimizer's
+        parameters have become since, instead of starting anew.
     random_state : int, RandomState instance or None, default=None
         Fixes weights, validation split, shuffling, dropout and augmentation: on a CPU the same
         number gives the same bits. None differs each time; the global state is left alone always.
@@ -291,10 +296,11 @@ class CNNClassifier(TrueKerasClassifier):
         check_is_fitted(self)
         X = self._check_shape(check_patches(X, channels=None))
         routes = self._routed("predict")
+        batch_size = routes.get("batch_size", _PREDICT_BATCH_SIZE)
         positive = predict_in_batches(
             self.trainer_,
             X,
-            routes.get("batch_size", _PREDICT_BATCH_SIZE),
+            check_scalar(batch_size, "predict__batch_size", Integral, min_val=1),
             show_progress=bool(routes.get("verbose", False)),
         ).astype(np.float64)
         return np.column_stack([1 - positive, positive])
@@ -340,8 +346,8 @@ class CNNClassifier(TrueKerasClassifier):
         return {**given, **self._routed("model")}
 
     def _check_parameters(self) -> None:
-        for name, low in (("epochs", 1), ("batch_size", 1), ("n_iter_no_change", 1)):
-            check_scalar(getattr(self, name), name, Integral, min_val=low)
+        for name in filter(vars(self).__contains__, _COUNTS):
+            check_scalar(getattr(self, name), name, Integral, min_val=1)
         check_scalar(
             self.validation_fraction, "validation_fraction", Real,
             min_val=0, max_val=1, include_boundaries="left",
@@ -373,10 +379,11 @@ class CNNClassifier(TrueKerasClassifier):
         y = check_labels(y)
         check_consistent_length(X, y)
         labels = np.unique(y) if classes is None else classes
-        weights = check_weights(y, labels, sample_weight, self.class_weight)
-        if classes is None:  # Patches of weight 0 take no part.
-            classes = labels if weights is None else np.unique(y[weights > 0])
-        return TrainingSet(X, encode_labels(y, classes), weights, classes)
+        codes = encode_labels(y, labels)
+        weights = check_weights(codes, labels, sample_weight, self.class_weight)
+        if classes is None and weights is not None:
+            check_two(np.unique(y[weights > 0]))
+        return TrainingSet(X, codes, weights, labels)
 
     def _check_shape(self, X: np.ndarray) -> np.ndarray:
         if X.shape[1:] != self.X_shape_[1:]:
@@ -400,9 +407,10 @@ class CNNClassifier(TrueKerasClassifier):
         """Train, and set what was learned only when all has gone well."""
         if goes_on:
             self._check_shape(data.X)
-        start = self.n_iter_ if goes_on else 0
-        rng = np.random.default_rng([self._seed(), start])
-        training, held_out = hold_out(data, validation_fraction, int(rng.integers(2**31)))
+        start, seed = self.n_iter_ if goes_on else 0, self._seed()
+        rng = np.random.default_rng([seed, start])
+        # Not drawn from `rng`: of the same patches, a warm start has to watch the same ones.
+        training, held_out = hold_out(data, validation_fraction, seed)
         with seeded(int(rng.integers(2**32))):
             network = self.model_ if goes_on else self._build(data.X.shape[1:])
             parameters = self._compile_parameters()
@@ -417,7 +425,9 @@ class CNNClassifier(TrueKerasClassifier):
 
         self.history_ = _joined(self.history_ if goes_on else {}, history)
         self.n_iter_ = start + len(history.get("loss", ()))
-        self.best_epoch_ = stopper.best_epoch + 1 if stopper else self.n_iter_
+        self.best_epoch_ = self.n_iter_
+        if stopper is not None and stopper.best_weights is not None:
+            self.best_epoch_ = stopper.best_epoch + 1
         self.model_, self.trainer_ = network, trainer
         self.classes_, self.n_classes_ = data.classes, 2
         self.X_shape_, self.n_features_in_ = data.X.shape, data.X.shape[1]
@@ -427,9 +437,7 @@ class CNNClassifier(TrueKerasClassifier):
         return build_network(self.network, input_shape, **self._hyper_parameters())
 
     def _early_stopping(self) -> keras.callbacks.EarlyStopping:
-        return keras.callbacks.EarlyStopping(
-            self.monitor, patience=self.n_iter_no_change, restore_best_weights=True
-        )
+        return BestEpoch(self.monitor, patience=self.n_iter_no_change, restore_best_weights=True)
 
 
 def _joined(earlier: dict[str, list], later: dict[str, list]) -> dict[str, list]:

@@ -28,7 +28,7 @@ def main() -> None:
 @main.command()
 @click.option("--data", type=_FOLDER, help="Folder in Kaggle's layout; default: made patches.")
 @click.option("--output", type=_NEW_FOLDER, default=Path("quickstart"), show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--jobs", type=int, default=1, show_default=True, help="Parallel fits.")
 @click.option("--random-state", type=click.IntRange(min=0), default=0, show_default=True)
 def quickstart(data: Path | None, output: Path, epochs: int, jobs: int, random_state: int) -> None:

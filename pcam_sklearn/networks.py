@@ -2,10 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
+from sklearn.utils import check_scalar
 
 __all__ = ["NETWORKS", "build_network", "get_network", "notebook"]
 
@@ -53,8 +56,9 @@ def notebook(
     >>> notebook((32, 32, 3)).count_params()
     355649
     """
-    if len(filters) != 3:
+    if np.ndim(filters) != 1 or len(filters) != 3:
         raise ValueError(f"filters must hold three numbers, one a convolution, got {filters!r}.")
+    check_scalar(dropout, "dropout", Real, min_val=0, max_val=1, include_boundaries="left")
     stack = [keras.Input(input_shape)]
     for n_filters, pool in zip(filters, (2, 2, third_pool), strict=True):
         stack += [layers.Conv2D(n_filters, 3, activation="relu"), layers.MaxPooling2D(pool)]
@@ -95,9 +99,9 @@ def get_network(network: str | Callable[..., keras.Model]) -> Callable[..., kera
     >>> get_network("notebook").__name__
     'notebook'
     """
-    if callable(network):
+    if callable(network) and not isinstance(network, keras.Layer):
         return network
-    if network not in NETWORKS:
+    if not isinstance(network, str) or network not in NETWORKS:
         raise ValueError(
             f"network must be one of {sorted(NETWORKS)}, or a function "
             f"(input_shape, **hyper_parameters) -> keras.Model; got {network!r}."
@@ -166,7 +170,7 @@ def build_network(
     --------
     >>> from pcam_sklearn.networks import build_network
     >>> build_network("notebook", (32, 32, 3), third_pool=2).count_params()
-    158785
+    159041
     """
     build = get_network(network)
     try:

@@ -1,0 +1,176 @@
+"""How patches reach a network that is trained: rows in batches, shuffled, never copied whole."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.model_selection import StratifiedShuffleSplit
+
+from pcam_sklearn._memory_map import PageReleaser, copied_from_map
+from pcam_sklearn._patch_files import PatchFiles
+
+_RESIDENT = 2**30
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a classifier trains on, checked.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, height, width, channels), or PatchFiles
+        The patches.
+    codes : ndarray of shape (n_samples,)
+        Each patch's place in `classes`, 0 or 1.
+    weights : ndarray of shape (n_samples,) or None
+        Weights; patches of weight 0 take no part.
+    classes : ndarray of shape (2,)
+        The labels.
+    """
+
+    X: Any
+    codes: np.ndarray
+    weights: np.ndarray | None
+    classes: np.ndarray
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of some rows of a training set.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        The patches.
+    rows : ndarray of int
+        The rows that take part.
+    batch_size : int
+        Patches a batch; the last one may be smaller.
+    """
+
+    def __init__(self, data: TrainingSet, rows: np.ndarray, batch_size: int) -> None:
+        super().__init__()
+        columns = [data.X, data.codes.astype(np.float32)[:, np.newaxis], data.weights]
+        self.columns = [column for column in columns if column is not None]
+        self.rows = rows
+        self.batch_size = batch_size
+        self._releaser = PageReleaser(data.X)
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
+        patches, *others = (column[rows] for column in self.columns)
+        self._releaser.touched(len(rows))
+        return (bytes_or_single(patches), *others)
+
+    def for_keras(self) -> Any:
+        """Return what `keras.Model.fit` takes soonest: the same batches, by the backend's means.
+
+        TensorFlow cuts batches from patches in memory without asking Python for each; everything
+        else asks.
+        """
+        X = self.columns[0]
+        resident = not isinstance(X, PatchFiles) and X.nbytes <= _RESIDENT
+        if keras.backend.backend() == "tensorflow" and resident:
+            return self._tensorflow_dataset()
+        return self
+
+    def _tensorflow_dataset(self) -> Any:
+        import tensorflow as tf
+
+        patches, *others = self.columns
+        resident = bytes_or_single(copied_from_map(patches))
+        columns = [tf.constant(column) for column in (resident, *others)]
+
+        def batches(rows: Any) -> Any:
+            starts = tf.data.Dataset.range(0, len(self.rows), self.batch_size)
+            return starts.map(lambda start: rows[start : start + self.batch_size])
+
+        # The generator is asked when an epoch begins, for the rows in the order they have then.
+        one_epoch = tf.data.Dataset.from_generator(
+            lambda: iter([self.rows]), output_signature=tf.TensorSpec((None,), self.rows.dtype)
+        )
+        cut = one_epoch.flat_map(batches).map(
+            lambda rows: tuple(tf.gather(column, rows) for column in columns)
+        )
+        return cut.prefetch(2).apply(tf.data.experimental.assert_cardinality(len(self)))
+
+
+class Shuffle(keras.callbacks.Callback):
+    """Shuffle the rows of some batches before each epoch.
+
+    Parameters
+    ----------
+    batches : Batches
+        The batches.
+    rng : numpy.random.Generator
+        Draws the order.
+    """
+
+    def __init__(self, batches: Batches, rng: np.random.Generator) -> None:
+        super().__init__()
+        self._batches = batches
+        self._rng = rng
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Draw a new order."""
+        self._batches.rows = self._rng.permutation(self._batches.rows)
+
+
+def hold_out(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split the rows of a training set in two, each with the same share of both classes.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        The patches.
+    fraction : float
+        Share to hold out, in [0, 1); 0 holds out none.
+    seed : int
+        Fixes the split.
+
+    Returns
+    -------
+    training, held_out : ndarray of int
+        Rows of nonzero weight.
+
+    Raises
+    ------
+    ValueError
+        If the patches are too few.
+    """
+    rows = np.arange(len(data.codes)) if data.weights is None else np.flatnonzero(data.weights)
+    if not fraction:
+        return rows, rows[:0]
+    codes = data.codes[rows]
+    splitter = StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
+    try:
+        training, held_out = next(splitter.split(rows, codes))
+    except ValueError as error:
+        n_of_class = np.bincount(codes, minlength=2).tolist()
+        counts = dict(zip(data.classes.tolist(), n_of_class, strict=True))
+        raise ValueError(
+            f"validation_fraction={fraction} cannot be held out of so few patches of each class, "
+            f"{counts}: {error} Pass more patches, or validation_fraction=0 and "
+            "early_stopping=False."
+        ) from error
+    return rows[training], rows[held_out]
+
+
+def bytes_or_single(patches: np.ndarray) -> np.ndarray:
+    """Return the patches in one of the two types that a network is compiled for.
+
+    Parameters
+    ----------
+    patches : ndarray
+        uint8, or floats of any precision.
+
+    Returns
+    -------
+    patches : ndarray
+        uint8 or float32.
+    """
+    dtype = np.uint8 if patches.dtype == np.uint8 else np.float32
+    return patches.astype(dtype, copy=False)

@@ -1,0 +1,106 @@
+"""What a fresh process makes of a saved pipeline, under any backend of Keras.
+
+As a script: ``KERAS_BACKEND=jax python other_process.py FOLDER`` reads ``pipeline.joblib`` and
+``X.npy`` there, and writes what it found.
+"""
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+@functools.cache
+def saved_pipeline(parent):
+    """Return the folder of a saved pipeline and its data, made once in `parent`; the pipeline."""
+    from tiny import PATCH_SIDE, make_data, small_pipeline
+
+    folder = parent / "saved"
+    folder.mkdir()
+    X, y = make_data(side=PATCH_SIDE)
+    # Batches of one size, as JAX compiles a step for each; 4 of the 40 patches are held out.
+    pipeline = small_pipeline(batch_size=20).fit(X, y)
+    np.save(folder / "X.npy", X)
+    np.save(folder / "y.npy", y)
+    joblib.dump(pipeline, folder / "pipeline.joblib")
+    return str(folder), pipeline
+
+
+@functools.cache
+def run(backend, folder):
+    """Return what this script found under a backend; the test is skipped where that is absent."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"needs {backend}, which is not installed")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore:__array__", __file__, folder, backend],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(Path(folder, f"{backend}.json").read_text())
+    return found | {"arrays": np.load(Path(folder, f"{backend}.npz"))}
+
+
+def main(folder, backend):
+    """Load, predict, go on; then fit twice."""
+    X, y = np.load(Path(folder, "X.npy")), np.load(Path(folder, "y.npy"))
+    pipeline = joblib.load(Path(folder, "pipeline.joblib"))
+
+    import keras
+    from tiny import small
+
+    assert keras.backend.backend() == backend
+    arrays = {"loaded": pipeline.predict_proba(X)}
+    history = dict(pipeline[-1].history_)
+    pipeline[-1].partial_fit(pipeline[:-1].transform(X), y)
+    arrays["one more epoch"] = pipeline.predict_proba(X)
+    patches = pipeline[:-1].transform(X)
+    state = random_state(backend)
+    for name in ("first", "second"):
+        fitted = small(batch_size=18).fit(patches, y)
+        arrays[name] = fitted.predict_proba(patches)
+    found = {
+        "history": history,
+        "n_iter": pipeline[-1].n_iter_,
+        "random state as before": random_state(backend) == state,
+        "history keys": sorted(fitted.history_),
+        "small batches": float(abs(batchwise(fitted, patches) - arrays["second"]).max()),
+        "floats": float(abs(fitted.predict_proba(patches / 255) - arrays["second"]).max()),
+    }
+    np.savez(Path(folder, f"{backend}.npz"), **arrays)
+    Path(folder, f"{backend}.json").write_text(json.dumps(found))
+
+
+def random_state(backend):
+    """Return the state of the generators that belong to the whole process."""
+    import random
+
+    states = [random.getstate(), str(np.random.get_state())]  # noqa: NPY002
+    if backend == "torch":
+        import torch
+
+        states.append(torch.get_rng_state().tolist())
+    return states
+
+
+def batchwise(fitted, patches):
+    """Return the probabilities from batches of 7."""
+    fitted.set_params(predict__batch_size=7)
+    probabilities = fitted.predict_proba(patches)
+    fitted.set_params(predict__batch_size=256)
+    return probabilities
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,75 @@
+"""Patches and classifiers so small that a fit takes a moment."""
+
+import keras
+import numpy as np
+
+from pcam_sklearn import CNNClassifier, make_pcam_pipeline
+
+SIDE = 18  # the smallest patch that the notebook's network takes
+PATCH_SIDE = 20  # what a pipeline is given, of which it cuts SIDE
+
+
+def make_data(n=40, side=SIDE, seed=0):
+    """Return byte patches whose class 1 is a little darker in the center, and labels in turn."""
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+    y = np.arange(n) % 2
+    X[y == 1, side // 4 : -side // 4, side // 4 : -side // 4] //= 2
+    return X, y
+
+
+def linear(input_shape, scale=1.0):
+    """Return a logistic regression on the pixels, the quickest of networks to compile."""
+    layers = [keras.layers.Flatten(), keras.layers.Dense(1, activation="sigmoid")]
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Rescaling(scale), *layers])
+
+
+QUICK = {
+    "network": linear,
+    "optimizer": "sgd",
+    "metrics": (),
+    "augment": None,
+    "epochs": 1,
+    "batch_size": 16,
+    "validation_fraction": 0,
+    "early_stopping": False,
+    "random_state": 0,
+    "compile__steps_per_execution": 1,
+}
+SMALL = {
+    "filters": (2, 2, 4),
+    "dense_units": 16,  # enough that some of them are alive
+    "epochs": 2,
+    "batch_size": 16,
+    "random_state": 0,
+}
+
+
+def quick(**changes):
+    """Return a classifier that compiles in a fifth of a second."""
+    return CNNClassifier(**{**QUICK, **changes})
+
+
+def small(**changes):
+    """Return the default classifier with a network of a few hundred parameters."""
+    return CNNClassifier(**{**SMALL, **changes})
+
+
+def quick_pipeline(memory=None, **changes):
+    """Return the whole pipeline around `quick`, for patches of PATCH_SIDE."""
+    return _pipeline(memory, {**QUICK, **changes})
+
+
+def small_pipeline(memory=None, **changes):
+    """Return the whole pipeline around `small`, for patches of PATCH_SIDE."""
+    return _pipeline(memory, {**SMALL, **changes})
+
+
+def _pipeline(memory, parameters):
+    pipeline = make_pcam_pipeline(crop_size=SIDE, memory=memory, **parameters)
+    return pipeline.set_params(centercropnormalizer__input_size=PATCH_SIDE)
+
+
+def learned(classifier):
+    """Return everything that fitting has set on a classifier, by name."""
+    return {name: value for name, value in vars(classifier).items() if name.endswith("_")}

@@ -22,7 +22,7 @@ _HOME = {
     "make_pcam_pipeline": "pipeline",
     "make_search_space": "pipeline",
 }
-_MODULES = ("augmentation", "datasets", "networks")
+_MODULES = ("augmentation", "datasets", "metrics", "networks", "plotting", "submission")
 
 __all__ = [
     "CNNClassifier",

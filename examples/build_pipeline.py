@@ -2,6 +2,8 @@
 
     python examples/build_pipeline.py             patches made on the spot
     python examples/build_pipeline.py FOLDER      a folder in Kaggle's layout
+
+Prints the pipeline, and the AUC on the slides held out.
 """
 
 import sys

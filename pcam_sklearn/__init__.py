@@ -22,7 +22,7 @@ _HOME = {
     "make_pcam_pipeline": "pipeline",
     "make_search_space": "pipeline",
 }
-_MODULES = ("augmentation", "datasets", "metrics", "networks", "plotting", "submission")
+_MODULES = ("augmentation", "datasets", "metrics", "networks", "plotting", "report", "submission")
 
 __all__ = [
     "CNNClassifier",

@@ -4,7 +4,6 @@ As a script: ``KERAS_BACKEND=jax python other_process.py FOLDER`` reads ``pipeli
 ``X.npy`` there, and writes what it found.
 """
 
-import functools
 import importlib.util
 import json
 import os
@@ -19,23 +18,19 @@ import pytest
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
-@functools.cache
-def saved_pipeline(parent):
-    """Return the folder of a saved pipeline and its data, made once in `parent`; the pipeline."""
+def saved_pipeline(folder):
+    """Save a fitted pipeline and its data, and return the folder, the patches and the pipeline."""
     from tiny import PATCH_SIDE, make_data, small_pipeline
 
-    folder = parent / "saved"
-    folder.mkdir()
     X, y = make_data(side=PATCH_SIDE)
     # Batches of one size, as JAX compiles a step for each; 4 of the 40 patches are held out.
     pipeline = small_pipeline(batch_size=20).fit(X, y)
     np.save(folder / "X.npy", X)
     np.save(folder / "y.npy", y)
     joblib.dump(pipeline, folder / "pipeline.joblib")
-    return str(folder), pipeline
+    return str(folder), X, pipeline
 
 
-@functools.cache
 def run(backend, folder):
     """Return what this script found under a backend; the test is skipped where that is absent."""
     if importlib.util.find_spec(backend) is None:

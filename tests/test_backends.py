@@ -1,14 +1,29 @@
-"""The same script on TensorFlow, JAX and PyTorch; each in a process of its own."""
+"""The same on TensorFlow, JAX and PyTorch, in fresh processes that load what was saved here."""
 
 import numpy as np
 import other_process
 import pytest
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    return other_process.saved_pipeline(tmp_path_factory.mktemp("saved"))
+
+
 @pytest.fixture(scope="module", params=other_process.BACKENDS)
-def found(request, tmp_path_factory):
-    folder, _ = other_process.saved_pipeline(tmp_path_factory.getbasetemp())
-    return other_process.run(request.param, folder)
+def found(request, saved):
+    return other_process.run(request.param, saved[0])
+
+
+def test_a_loaded_pipeline_gives_the_probabilities_of_the_saved_one(found, saved):
+    _, X, pipeline = saved
+    np.testing.assert_allclose(found["arrays"]["loaded"], pipeline.predict_proba(X), atol=1e-5)
+    assert found["history"] == pipeline[-1].history_
+
+
+def test_a_loaded_pipeline_is_trained_on(found, saved):
+    assert found["n_iter"] == saved[2][-1].n_iter_ + 1
+    assert not np.array_equal(found["arrays"]["one more epoch"], found["arrays"]["loaded"])
 
 
 def test_the_same_random_state_gives_the_same_bits_twice(found):

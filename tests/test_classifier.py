@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 from tiny import learned, make_data, quick, small
@@ -90,6 +90,7 @@ def test_the_history_follows_loss_accuracy_and_auc_of_both_parts_by_epoch(fitted
     assert all(type(value) is float for values in fitted.history_.values() for value in values)
 
 
+@settings(deadline=None)
 @given(
     counts=st.tuples(st.integers(8, 40), st.integers(8, 40)),
     fraction=st.sampled_from([0.2, 0.25, 0.5]),

@@ -64,7 +64,11 @@ def test_patches_may_have_any_number_of_channels(channels):
     assert quick().fit(patches, Y).predict_proba(patches).shape == (40, 2)
 
 
-@pytest.mark.parametrize("as_weights", [list, lambda w: pd.Series(w, index=range(50, 90))], ids=str)
+@pytest.mark.parametrize(
+    "as_weights",
+    [list, lambda weights: pd.Series(weights, index=range(50, 90))],
+    ids=["list", "Series"],
+)
 def test_weights_may_be_a_list_or_a_series(as_weights):
     weights = np.linspace(0.5, 2, 40)
     given = quick().fit(X, Y, sample_weight=as_weights(weights))

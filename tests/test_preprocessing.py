@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.base import clone
@@ -90,6 +90,7 @@ def test_paths_may_come_in_any_one_dimensional_container(files, as_paths):
     assert np.array_equal(PatchReader().transform(as_paths(files)), PATCHES)
 
 
+@settings(deadline=None)
 @given(order=st.lists(st.integers(0, 2), min_size=1, max_size=6))
 def test_patches_come_in_the_order_of_the_paths(files, order):
     read = PatchReader().fit_transform([files[i] for i in order])
@@ -248,6 +249,7 @@ def expected(X, crop_size, input_size):
 sides = st.integers(1, 24)
 
 
+@settings(deadline=None)
 @given(crop_size=sides, border=st.integers(0, 9), height=sides, width=sides, seed=st.integers(0, 9))
 def test_any_crop_of_any_patches_is_resized_cut_and_scaled(crop_size, border, height, width, seed):
     X = np.random.default_rng(seed).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
@@ -257,6 +259,7 @@ def test_any_crop_of_any_patches_is_resized_cut_and_scaled(crop_size, border, he
     np.testing.assert_allclose(Xt, expected(X, crop_size, crop_size + border), rtol=1e-6)
 
 
+@settings(deadline=None)
 @given(crop_size=sides, border=st.integers(0, 9), side=sides)
 def test_bytes_become_the_same_floats_now_or_in_the_network(crop_size, border, side):
     X = np.random.default_rng(side).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
@@ -287,6 +290,7 @@ def test_a_patch_twice_as_big_shrinks_to_the_mean_of_its_2x2_blocks():
     assert abs(Xt - blocks).max() <= 0.5
 
 
+@settings(deadline=None)
 @given(side=st.integers(1, 400), value=st.sampled_from([0.0, 0.3, 0.99999994, 1.0]))
 def test_resized_floats_stay_between_0_and_1(side, value):
     Xt = CenterCropNormalizer(96).transform(np.full((1, side, side, 3), value, np.float32))
@@ -295,6 +299,7 @@ def test_resized_floats_stay_between_0_and_1(side, value):
     np.testing.assert_allclose(Xt, value, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 3))
 def test_a_patch_comes_out_the_same_in_whatever_company(n):
     X = RNG.integers(0, 256, (3, 50, 60, 3), dtype=np.uint8)

@@ -1,4 +1,7 @@
-"""Saved and loaded: with joblib, pickle, cloudpickle and copy, here and in fresh processes."""
+"""Saved and loaded in one process: with joblib, pickle, cloudpickle and copy.
+
+Other processes and backends are in test_backends.
+"""
 
 import copy
 import pickle
@@ -7,17 +10,11 @@ import cloudpickle
 import joblib
 import keras
 import numpy as np
-import other_process
 import pytest
 from sklearn.utils.validation import check_is_fitted
 from tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline
 
 X, Y = make_data(side=PATCH_SIDE)
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    return other_process.saved_pipeline(tmp_path_factory.getbasetemp())
 
 
 def again_by_joblib(estimator, folder):
@@ -100,19 +97,3 @@ def test_saving_changes_nothing(fitted, tmp_path):
     assert vars(fitted[-1]).keys() == before.keys()
     assert all(vars(fitted[-1])[name] is value for name, value in before.items())
     assert np.array_equal(fitted.predict_proba(X), probabilities)
-
-
-@pytest.mark.parametrize("backend", other_process.BACKENDS)
-def test_a_fresh_process_under_any_backend_gives_the_same_probabilities(saved, backend):
-    folder, pipeline = saved
-    found = other_process.run(backend, folder)
-    np.testing.assert_allclose(found["arrays"]["loaded"], pipeline.predict_proba(X), atol=1e-5)
-    assert found["history"] == pipeline[-1].history_
-
-
-@pytest.mark.parametrize("backend", other_process.BACKENDS)
-def test_training_goes_on_in_a_fresh_process_under_any_backend(saved, backend):
-    folder, pipeline = saved
-    found = other_process.run(backend, folder)
-    assert found["n_iter"] == pipeline[-1].n_iter_ + 1
-    assert not np.array_equal(found["arrays"]["one more epoch"], found["arrays"]["loaded"])

@@ -1,4 +1,4 @@
-"""Pictures, by scikit-learn's Display convention."""
+"""Loss and metrics over the epochs of a training."""
 
 from typing import Any, Self
 
@@ -10,10 +10,11 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from pcam_sklearn.plotting._style import BLUE, VERMILION
+
 __all__ = ["TrainingHistoryDisplay"]
 
-# Two colours that differ in lightness too, and in the dash, so that none has to be told by hue.
-_STYLES = {"training": ("#0072B2", "-"), "validation": ("#D55E00", "--")}
+_STYLES = {"training": (BLUE, "-"), "validation": (VERMILION, "--")}
 _TITLES = {"auc": "Area under the ROC curve", "accuracy": "Accuracy", "loss": "Loss"}
 
 

@@ -1,0 +1,253 @@
+"""The ROC curve with a band that respects slides, and the operating point on it."""
+
+from typing import Any, Self, cast
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from pcam_sklearn.metrics import (
+    Interval,
+    OperatingPoint,
+    OperatingResult,
+    RocBand,
+    auc_cluster_bootstrap,
+    roc_band,
+)
+from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION, score_patches
+
+__all__ = ["RocBandDisplay"]
+
+
+class RocBandDisplay:
+    """ROC curve with a slide-cluster band, the area's interval and an operating point.
+
+    Parameters
+    ----------
+    band : RocBand
+        The curve and its band, as :func:`~pcam_sklearn.metrics.roc_band` returns them.
+    auc : Interval or None, default=None
+        The area under the curve, for the legend.
+    operating_point : OperatingPoint or None, default=None
+        The frozen threshold, for the legend.
+    operating_result : OperatingResult or None, default=None
+        What it does on these patches: the point to mark, with both intervals as its bars.
+    name : str or None, default=None
+        Name of the curve in the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The axes drawn on.
+    figure_ : matplotlib.figure.Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    sklearn.metrics.RocCurveDisplay : The curve alone, or those of cross-validation folds.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> import numpy as np
+    >>> from pcam_sklearn.plotting import RocBandDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> slide = np.repeat(np.arange(30), 40)
+    >>> y = rng.random(1200) < 0.4
+    >>> score = 2 * y + rng.normal(size=1200)
+    >>> display = RocBandDisplay.from_predictions(y, score, slide, n_rounds=100, random_state=0)
+    >>> print(f"{display.auc.estimate:.2f}")
+    0.90
+    """
+
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(
+        self,
+        band: RocBand,
+        *,
+        auc: Interval | None = None,
+        operating_point: OperatingPoint | None = None,
+        operating_result: OperatingResult | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.band = band
+        self.auc = auc
+        self.operating_point = operating_point
+        self.operating_result = operating_result
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        groups: ArrayLike,
+        *,
+        pos_label: Any = None,
+        **settings: Any,
+    ) -> Self:
+        """Predict the patches and draw.
+
+        Parameters
+        ----------
+        estimator : classifier or sklearn.pipeline.Pipeline
+            Fitted, with `predict_proba`.
+        X : array-like of shape (n_samples, ...)
+            What the estimator takes: patches or paths.
+        y : array-like of shape (n_samples,)
+            Labels of two classes.
+        groups : array-like of shape (n_samples,)
+            The slide of each patch.
+        pos_label : object, default=None
+            The positive label; None takes the last of the estimator's classes.
+        **settings : dict
+            Parameters of :meth:`from_predictions`.
+
+        Returns
+        -------
+        display : RocBandDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            As :meth:`from_predictions`.
+        """
+        score, pos_label = score_patches(estimator, X, pos_label)
+        return cls.from_predictions(y, score, groups, pos_label=pos_label, **settings)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_score: ArrayLike,
+        groups: ArrayLike,
+        *,
+        operating_point: OperatingPoint | None = None,
+        n_rounds: int = 1000,
+        confidence: float = 0.95,
+        random_state: Any = None,
+        pos_label: Any = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Measure the curve, its band and its area, and draw.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Labels of two classes.
+        y_score : array-like of shape (n_samples,)
+            Scores that grow with the positive class.
+        groups : array-like of shape (n_samples,)
+            The slide of each patch; at least two slides hold positives and two negatives.
+        operating_point : OperatingPoint or None, default=None
+            A threshold chosen on other slides, marked where it falls on these patches.
+        n_rounds : int, default=1000
+            Number of bootstrap rounds, at least 100.
+        confidence : float, default=0.95
+            Confidence level, in (0, 1).
+        random_state : int, Generator, RandomState or None, default=None
+            Seed of the draws.
+        pos_label : object, default=None
+            The positive label; None takes the larger of the two.
+        name : str or None, default=None
+            Name of the curve in the legend.
+        ax : matplotlib.axes.Axes or None, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        display : RocBandDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            With one class, too few slides, missing values or unequal lengths.
+        """
+        data = (y_true, y_score, groups)
+        settings: dict[str, Any] = {
+            "n_rounds": n_rounds,
+            "confidence": confidence,
+            "random_state": random_state,
+            "pos_label": pos_label,
+        }
+        point = operating_point
+        result = None if point is None else point.evaluate(*data, **settings)
+        display = cls(
+            roc_band(*data, **settings),
+            auc=auc_cluster_bootstrap(*data, **settings),
+            operating_point=operating_point,
+            operating_result=result,
+            name=name,
+        )
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> Self:
+        """Draw the curve, the band, chance, and the operating point if there is one.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes or None, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        self : RocBandDisplay
+            The display.
+        """
+        if ax is None:
+            _, ax = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
+        self.ax_, self.figure_ = ax, cast(Figure, ax.figure)
+        band = self.band
+        ax.fill_between(
+            band.fpr, band.low, band.high, color=BLUE, alpha=0.2, linewidth=0,
+            label=f"{100 * band.confidence:g} % band, slides resampled",
+        )  # fmt: skip
+        ax.plot(band.fpr, band.tpr, color=BLUE, label=self._curve_label())
+        ax.plot([0, 1], [0, 1], ":", color=GRAY, linewidth=1, label="chance")
+        if self.operating_result is not None:
+            self._mark(ax, self.operating_result)
+        ax.set(xlabel="1 - specificity", ylabel="Sensitivity", title="ROC curve")
+        ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+        ax.legend(loc="lower right", fontsize="small")
+        return self
+
+    def _curve_label(self) -> str:
+        area = None if self.auc is None else f"AUC {self.auc}"
+        return "\n".join(filter(None, (self.name, area))) or "ROC curve"
+
+    def _mark(self, ax: Axes, result: OperatingResult) -> None:
+        sensitivity, specificity = result.sensitivity, result.specificity
+        x, y = 1 - specificity.estimate, sensitivity.estimate
+        ax.errorbar(
+            x,
+            y,
+            xerr=[
+                [specificity.high - specificity.estimate],
+                [specificity.estimate - specificity.low],
+            ],
+            yerr=[[y - sensitivity.low], [sensitivity.high - y]],
+            fmt="D",
+            color=VERMILION,
+            markeredgecolor="white",
+            markersize=8,
+            capsize=3,
+            zorder=4,
+            label=self._point_label(sensitivity, specificity),
+        )
+
+    def _point_label(self, sensitivity: Interval, specificity: Interval) -> str:
+        point = self.operating_point
+        head = "operating point" if point is None else (
+            f"threshold {point.threshold:.3g}, chosen for {point.criterion}"
+        )  # fmt: skip
+        return f"{head}\nsensitivity {sensitivity}\nspecificity {specificity}"

@@ -1,0 +1,185 @@
+"""What a hyper-parameter search has found: every candidate, its mean and its folds."""
+
+from collections.abc import Mapping
+from typing import Any, Self, cast
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.utils.validation import check_is_fitted
+
+from pcam_sklearn.plotting._style import BLUE, VERMILION
+
+__all__ = ["SearchResultsDisplay"]
+
+
+class SearchResultsDisplay:
+    """Candidates of a search, best first, with the mean score and that of each fold.
+
+    Folds that share no slides differ a lot; where the folds of two candidates overlap as far as
+    here, their order is chance.
+
+    Parameters
+    ----------
+    cv_results : mapping of str to sequence
+        `cv_results_` of `GridSearchCV` or another search of scikit-learn.
+    metric : str, default="score"
+        The metric, where the search was scored by several; "score" where by one.
+    max_candidates : int, default=20
+        How many to draw, at least 1; the title says how many there are.
+
+    Attributes
+    ----------
+    labels_ : list of str
+        The candidates drawn, best first: the parameters that vary between the candidates.
+    ax_ : matplotlib.axes.Axes
+        The axes drawn on.
+    figure_ : matplotlib.figure.Figure
+        The figure that holds them.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from pcam_sklearn.plotting import SearchResultsDisplay
+    >>> results = {
+    ...     "params": [{"clf__dropout": 0.3}, {"clf__dropout": 0.5}],
+    ...     "mean_test_score": [0.8, 0.9],
+    ...     "split0_test_score": [0.7, 0.85],
+    ...     "split1_test_score": [0.9, 0.95],
+    ... }
+    >>> SearchResultsDisplay(results).plot().labels_
+    ['dropout=0.5', 'dropout=0.3']
+    """
+
+    labels_: list[str]
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(
+        self, cv_results: Mapping[str, Any], *, metric: str = "score", max_candidates: int = 20
+    ) -> None:
+        self.cv_results = cv_results
+        self.metric = metric
+        self.max_candidates = max_candidates
+
+    @classmethod
+    def from_estimator(
+        cls, search: Any, *, metric: str = "score", max_candidates: int = 20, ax: Any = None
+    ) -> Self:
+        """Draw the results of a fitted search.
+
+        Parameters
+        ----------
+        search : GridSearchCV, RandomizedSearchCV or their halving kin
+            The fitted search.
+        metric : str, default="score"
+            The metric, where the search was scored by several.
+        max_candidates : int, default=20
+            How many to draw, at least 1.
+        ax : matplotlib.axes.Axes or None, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        display : SearchResultsDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the search is not fitted.
+        ValueError
+            If there is no such metric, or `max_candidates` is below 1.
+        """
+        check_is_fitted(search, "cv_results_")
+        display = cls(search.cv_results_, metric=metric, max_candidates=max_candidates)
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> Self:
+        """Draw a row for each candidate.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes or None, default=None
+            Where to draw; None makes a new figure, as high as it needs to be.
+
+        Returns
+        -------
+        self : SearchResultsDisplay
+            The display.
+
+        Raises
+        ------
+        ValueError
+            If there is no such metric, or `max_candidates` is below 1.
+        """
+        means, folds = self._scores()
+        order = np.argsort(-means, kind="stable")[: self.max_candidates]  # nan comes last
+        names = _name_candidates(self.cv_results)
+        self.labels_ = [names[i] + ("" if np.isfinite(means[i]) else " (failed)") for i in order]
+        if ax is None:
+            size = (8.5, 1.2 + 0.35 * len(order))
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        self.ax_, self.figure_ = ax, cast(Figure, ax.figure)
+        self._draw(ax, means[order], folds[:, order])
+        shown = f"best {len(order)} of {len(means)}" if len(order) < len(means) else len(means)
+        ax.set(xlabel=f"Cross-validated {self.metric}", title=f"Search results: {shown} candidates")
+        return self
+
+    def _scores(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.max_candidates < 1:
+            raise ValueError(f"max_candidates={self.max_candidates} must be at least 1.")
+        start = "mean_test_"
+        if start + self.metric not in self.cv_results:
+            known = [key.removeprefix(start) for key in self.cv_results if key.startswith(start)]
+            raise ValueError(f"metric={self.metric!r} is not in the results; type one of {known}.")
+        folds = [
+            np.asarray(values, dtype=float)
+            for key, values in self.cv_results.items()
+            if key.startswith("split") and key.endswith(f"_test_{self.metric}")
+        ]
+        means = np.asarray(self.cv_results[start + self.metric], dtype=float)
+        return means, np.reshape(folds, (-1, len(means)))
+
+    def _draw(self, ax: Axes, means: np.ndarray, folds: np.ndarray) -> None:
+        rows = np.arange(len(means))
+        ax.plot(
+            folds.T, rows, "o", color=BLUE, markersize=5, fillstyle="none", alpha=0.8,
+            label=["a fold", *["_"] * (len(folds) - 1)],
+        )  # fmt: skip
+        ax.plot(means[1:], rows[1:], "|", color="black", markersize=14, label="mean")
+        best = f"best mean, {means[0]:.3f}"
+        ax.plot(means[:1], rows[:1], "D", color=VERMILION, markeredgecolor="white", label=best)
+        ax.set_yticks(rows, self.labels_)
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.grid(axis="x", color="0.9")
+        ax.set_axisbelow(True)
+        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
+
+
+def _name_candidates(results: Mapping[str, Any]) -> list[str]:
+    """Return what tells each candidate from the others."""
+    candidates = [dict(params) for params in results["params"]]
+    if "n_resources" in results:
+        for candidate, n_resources in zip(candidates, results["n_resources"], strict=True):
+            candidate["n_resources"] = n_resources
+    keys = list(dict.fromkeys(key for candidate in candidates for key in candidate))
+    varying = [key for key in keys if len({repr(c.get(key)) for c in candidates}) > 1]
+    short = _shorten(varying or keys)
+    return [
+        ", ".join(f"{short[key]}={_show(c[key])}" for key in short if key in c) for c in candidates
+    ]
+
+
+def _shorten(keys: list[str]) -> dict[str, str]:
+    """Return the parameters without the names of their steps, unless two would look alike."""
+    ends = [key.rsplit("__", 1)[-1] for key in keys]
+    return {key: key if ends.count(end) > 1 else end for key, end in zip(keys, ends, strict=True)}
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return f"{value:.3g}"
+    return getattr(value, "__name__", str(value))

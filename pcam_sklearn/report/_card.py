@@ -1,0 +1,267 @@
+"""The model card: what it says, and where it takes that from."""
+
+import io
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from pcam_sklearn.plotting import (
+    PatchGalleryDisplay,
+    ReliabilityDisplay,
+    RocBandDisplay,
+    TrainingHistoryDisplay,
+)
+from pcam_sklearn.report._document import ModelCard, Picture, Section
+from pcam_sklearn.report._evaluation import Evaluation
+
+__all__ = ["model_card"]
+
+_USE = (
+    "Research and teaching only. This is not a medical device: it has not been approved for "
+    "diagnosis, and no decision about a patient may rest on it.",
+    "Intended use: to estimate the probability that the center (32 x 32 of 96 x 96 pixels at "
+    "about 1 µm per pixel) of an H&E-stained lymph node patch holds tumour tissue, in "
+    "studies of methods.",
+    "Out of scope: whole slides and patients (a patch is not a diagnosis), other organs, stains, "
+    "scanners and magnifications.",
+)
+_FAILURES = (
+    "Other tissue: trained on H&E-stained sections of sentinel lymph nodes at 10x (PatchCamelyon, "
+    "from Camelyon16). Probabilities for anything else have no meaning.",
+    "Other hospitals: the data come from two hospitals and few scanners. Colours of another "
+    "laboratory can change the probabilities a lot; measure before use.",
+    "Prevalence: the patches were chosen, hard negatives among them, and about half are positive. "
+    "That is not a prevalence: predictive values have to be computed for that of the place of use.",
+    "The label counts tumour in the center alone: tumour in the border of a patch is labelled 0, "
+    "and a single pixel of tumour in the center is labelled 1.",
+    "Patches of one slide resemble each other: figures from splits that part patches of a slide "
+    "are too good, and intervals that resample patches too narrow.",
+    "Patches out of focus, blank or full of fat are where mistakes are to be expected.",
+)
+_PACKAGES = (
+    "pcam-sklearn", "scikit-learn", "keras", "scikeras", "tensorflow", "torch", "jax", "numpy",
+    "pandas",
+)  # fmt: skip
+_NOT_STATED = "Not stated."
+
+
+def model_card(
+    estimator: Any,
+    evaluation: Evaluation,
+    *,
+    title: str = "Tumour tissue in histology patches",
+    data: Mapping[str, Any] | None = None,
+    split: str | None = None,
+    X: Any = None,
+) -> ModelCard:
+    """Write down what a fitted classifier is, what it was measured to do, and where it fails.
+
+    Parameters
+    ----------
+    estimator : CNNClassifier or sklearn.pipeline.Pipeline
+        The fitted classifier.
+    evaluation : Evaluation
+        What :func:`evaluate` has measured, on slides that took no part in training.
+    title : str, default="Tumour tissue in histology patches"
+        What the model is called.
+    data : mapping of str to object or None, default=None
+        Facts about the training data, shown as a table, such as ``{"source": ..., "patches":
+        ..., "sha256": hash_patches(X_train)}``.
+    split : str or None, default=None
+        How training and evaluation were parted.
+    X : array-like or None, default=None
+        The patches of the evaluation, for a gallery of the most wrong ones.
+
+    Returns
+    -------
+    ModelCard
+        With `to_html`, `to_markdown`, `write_html` and `write_markdown`.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    ValueError
+        If X is not as long as the evaluation.
+
+    References
+    ----------
+    Mitchell et al. (2019), Model cards for model reporting, FAT*. Mongan, Moy, Kahn (2020),
+    Checklist for artificial intelligence in medical imaging (CLAIM), Radiology: AI 2:e200029.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from pcam_sklearn.datasets import make_patches
+    >>> from pcam_sklearn.report import evaluate, model_card
+    >>> data = make_patches(n_samples=60, n_slides=6, random_state=0)
+    >>> dummy = DummyClassifier().fit(data.images, data.target)
+    >>> evaluation = evaluate(dummy, data.images, data.target, data.groups, n_rounds=100)
+    >>> card = model_card(dummy, evaluation, title="Always the same")
+    >>> [section.heading for section in card.sections][:3]
+    ['Intended use', 'Data', 'Metrics']
+    """
+    check_is_fitted(estimator)
+    classifier = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    return ModelCard(
+        title,
+        [
+            Section("Intended use", list(_USE)),
+            _data_section(evaluation, data, split),
+            Section("Metrics", [*_metrics(evaluation), *_curves(evaluation)]),
+            Section("Operating point", _operating_point(evaluation)),
+            Section("By slide and hospital", _by_slide(evaluation)),
+            Section("Known failure modes", [*_FAILURES, *_gallery(evaluation, X)]),
+            Section("Recipe", [_recipe(estimator), *_training(classifier)]),
+            Section("Versions", [_versions()]),
+        ],
+    )
+
+
+def _data_section(
+    evaluation: Evaluation, data: Mapping[str, Any] | None, split: str | None
+) -> Section:
+    groups = evaluation.groups
+    measured = {
+        "Patches": f"{len(evaluation.positive):,}",
+        "Positive": f"{evaluation.positive.sum():,} ({evaluation.positive.mean():.1%})",
+        "Slides": "not known" if groups is None else f"{len(set(groups.tolist())):,}",
+        "SHA-256 of the pixels": evaluation.data_sha256 or "not computed",
+    }
+    blocks: list[Any] = [
+        "Training data:" if data else f"Training data: {_NOT_STATED}",
+        *([_facts(data)] if data else []),
+        f"Split: {split or _NOT_STATED}",
+        f"Evaluated on {evaluation.name}:",
+        _facts(measured),
+    ]
+    return Section("Data", blocks)
+
+
+def _metrics(evaluation: Evaluation) -> list[Any]:
+    table = evaluation.metrics_table()
+    table.index.name = "metric"
+    level = f"{100 * evaluation.auc.confidence:g} % intervals"
+    if evaluation.groups is None:
+        how = f"{level} take patches as independent (DeLong, Wilson): too narrow by far."
+    else:
+        seed = evaluation.random_state
+        how = f"{level} resample slides ({evaluation.n_rounds:,} rounds, seed {seed})."
+    return [table, f"{how} A dash: no interval is given."]
+
+
+def _curves(evaluation: Evaluation) -> list[Picture]:
+    pictures = []
+    truth, prob = evaluation.positive, evaluation.y_prob
+    if evaluation.groups is not None:
+        roc = RocBandDisplay.from_predictions(
+            truth,
+            prob,
+            evaluation.groups,
+            operating_point=evaluation.operating_point,
+            n_rounds=evaluation.n_rounds,
+            confidence=evaluation.auc.confidence,
+            random_state=evaluation.random_state,
+            pos_label=True,
+        )
+        pictures.append(_picture("roc", roc.figure_, "ROC curve with a band by resampled slides"))
+    reliability = ReliabilityDisplay.from_predictions(truth, prob, n_bins=15, pos_label=True)
+    caption = "Reliability curve, and the number of patches by probability"
+    return [*pictures, _picture("reliability", reliability.figure_, caption)]
+
+
+def _operating_point(evaluation: Evaluation) -> list[Any]:
+    point, result = evaluation.operating_point, evaluation.operating_result
+    if point is None or result is None:
+        return ["None was chosen: the model gives probabilities. A threshold of 0.5 is no choice."]
+    facts = {
+        "Threshold": f"{point.threshold:.4g}",
+        "Chosen for": f"{point.criterion}, on other patches, and frozen",
+        "There": f"sensitivity {point.sensitivity:.3f}, specificity {point.specificity:.3f}",
+        "Sensitivity here": str(result.sensitivity),
+        "Specificity here": str(result.specificity),
+        "Counts here": f"{result.tp:,} true positive, {result.fn:,} false negative, "
+        f"{result.tn:,} true negative, {result.fp:,} false positive",
+    }
+    for prevalence in (0.01, 0.1):
+        ppv, npv = result.predictive_values(prevalence)
+        facts[f"At a prevalence of {prevalence:g}"] = f"PPV {ppv:.3f}, NPV {npv:.3f}"
+    return [_facts(facts)]
+
+
+def _by_slide(evaluation: Evaluation) -> list[Any]:
+    slides, hospitals = evaluation.slide_table(), evaluation.hospital_table()
+    if slides is None:
+        return ["The slides are not known."]
+    note = "A dash: a slide of one class has no such figure."
+    return [*([] if hospitals is None else [hospitals]), slides, note]
+
+
+def _gallery(evaluation: Evaluation, X: Any) -> list[Picture]:
+    if X is None:
+        return []
+    gallery = PatchGalleryDisplay.from_predictions(
+        X,
+        evaluation.positive.astype(int),
+        evaluation.y_prob,
+        select="most wrong",
+        threshold=0.5 if evaluation.threshold is None else evaluation.threshold,
+        pos_label=1,
+    )
+    return [_picture("most-wrong", gallery.figure_, "The patches predicted most wrongly")]
+
+
+def _training(classifier: Any) -> list[Any]:
+    facts = {}
+    if hasattr(classifier, "model_"):
+        facts["Parameters of the network"] = f"{classifier.model_.count_params():,}"
+    for name, attribute in (("Epochs trained", "n_iter_"), ("Best epoch", "best_epoch_")):
+        if hasattr(classifier, attribute):
+            facts[name] = str(getattr(classifier, attribute))
+    blocks: list[Any] = [_facts(facts)] if facts else []
+    if getattr(classifier, "history_", None):
+        history = TrainingHistoryDisplay.from_estimator(classifier)
+        blocks.append(_picture("history", history.figure_, "Training and validation by epoch"))
+    return blocks
+
+
+def _recipe(estimator: Any) -> pd.DataFrame:
+    """Return all parameters, without the steps that own them; the seed is one of them."""
+    values = {
+        name: getattr(value, "__name__", repr(value))
+        for name, value in sorted(estimator.get_params().items())
+        if not hasattr(value, "get_params") and name != "steps"
+    }
+    return _facts(values, "parameter")
+
+
+def _versions() -> pd.DataFrame:
+    found = {"Python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return _facts(found, "package")
+
+
+def _facts(facts: Mapping[str, Any], index: str = "fact") -> pd.DataFrame:
+    text = {str(name): str(value) for name, value in facts.items()}
+    return pd.DataFrame({"value": text}).rename_axis(index).reindex(list(text))
+
+
+def _picture(name: str, figure: Figure, caption: str) -> Picture:
+    buffer = io.BytesIO()
+    # Without the writer's version the same picture is the same bytes.
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    plt.close(figure)
+    return Picture(name, buffer.getvalue(), caption)

@@ -1,0 +1,207 @@
+"""A card as a document: paragraphs, tables and pictures, in Markdown and in HTML."""
+
+import base64
+import html
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from pcam_sklearn._files import atomic_path
+
+__all__ = ["ModelCard", "Picture", "Section"]
+
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&]|^[-+]|(?<=^\d)[.)])")
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1a1a1a; background: #fff; overflow-wrap: anywhere; }
+h1 { line-height: 1.2; } h2 { border-bottom: 1px solid #ccc; margin-top: 2rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 0.9rem; }
+th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: left;
+  font-variant-numeric: tabular-nums; vertical-align: top; }
+thead th { border-bottom: 2px solid #888; } tbody th { font-weight: 600; }
+figure { margin: 1.5rem 0; } figcaption { color: #444; font-size: 0.9rem; }
+img { max-width: 100%; height: auto; }
+"""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with its name (for a file) and what it shows (for those who do not see it)."""
+
+    name: str
+    png: bytes
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it: paragraphs (str), tables and pictures."""
+
+    heading: str
+    blocks: list[str | pd.DataFrame | Picture] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    r"""A model card, made by :func:`pcam_sklearn.report.model_card`.
+
+    Attributes
+    ----------
+    title : str
+        What the model is called.
+    sections : list of Section
+        What the card says.
+
+    Examples
+    --------
+    >>> from pcam_sklearn.report import ModelCard
+    >>> print(ModelCard("A *small* model", []).to_markdown())
+    # A \*small\* model
+    <BLANKLINE>
+    """
+
+    title: str
+    sections: list[Section]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All pictures, in their order."""
+        blocks = [block for section in self.sections for block in section.blocks]
+        return [block for block in blocks if isinstance(block, Picture)]
+
+    def to_html(self) -> str:
+        """Return one page that needs no other file: its pictures are within it.
+
+        Returns
+        -------
+        str
+            HTML; every text is escaped, nothing in it runs or is fetched.
+        """
+        title = html.escape(self.title)
+        body = [f"<h1>{title}</h1>"]
+        for section in self.sections:
+            body.append(f"<h2>{html.escape(section.heading)}</h2>")
+            body += [_block_to_html(block) for block in section.blocks]
+        return (
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+            + "\n".join(body)
+            + "\n</body>\n</html>\n"
+        )
+
+    def to_markdown(self, prefix: str = "") -> str:
+        """Return the card in GitHub's Markdown.
+
+        Parameters
+        ----------
+        prefix : str, default=""
+            What the names of the picture files begin with: ``<prefix><name>.png``.
+
+        Returns
+        -------
+        str
+            Markdown; pictures are linked, and written by :meth:`write_markdown`.
+        """
+        parts = [f"# {_escape(self.title)}"]
+        for section in self.sections:
+            parts.append(f"## {_escape(section.heading)}")
+            parts += [_block_to_markdown(block, prefix) for block in section.blocks]
+        return "\n\n".join(parts) + "\n"
+
+    def write_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the page; the file is whole or not there.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, in a folder that exists; one that is there is replaced.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        """
+        with atomic_path(path) as temporary:
+            temporary.write_text(self.to_html(), encoding="utf-8")
+
+    def write_markdown(self, path: str | os.PathLike[str]) -> None:
+        """Write the card and its pictures, as ``<stem>-<name>.png`` beside it.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, in a folder that exists; files that are there are replaced.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        """
+        path = Path(path)
+        prefix = f"{path.stem}-"
+        for picture in self.pictures:
+            with atomic_path(path.with_name(f"{prefix}{picture.name}.png")) as temporary:
+                temporary.write_bytes(picture.png)
+        with atomic_path(path) as temporary:
+            temporary.write_text(self.to_markdown(prefix), encoding="utf-8")
+
+
+def _block_to_html(block: str | pd.DataFrame | Picture) -> str:
+    if isinstance(block, str):
+        return f"<p>{html.escape(block)}</p>"
+    if isinstance(block, pd.DataFrame):
+        return _table_to_html(block)
+    data = base64.b64encode(block.png).decode()
+    caption = html.escape(block.caption)
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" alt="{caption}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _table_to_html(table: pd.DataFrame) -> str:
+    header, *rows = _cells(table)
+    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header)
+    body = []
+    for first, *rest in rows:
+        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
+        body.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
+    return (
+        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
+        + "\n".join(body)
+        + "\n</tbody>\n</table></div>"
+    )
+
+
+def _block_to_markdown(block: str | pd.DataFrame | Picture, prefix: str) -> str:
+    if isinstance(block, str):
+        return _escape(block)
+    if isinstance(block, Picture):
+        file = f"{prefix}{block.name}.png"
+        return f"![{_escape(block.caption)}](<{file}>)"
+    header, *rows = [[_escape(cell) for cell in row] for row in _cells(block)]
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cells(table: pd.DataFrame) -> list[list[str]]:
+    """Return header and rows as text, the index first."""
+    header = [str(table.index.name or ""), *map(str, table.columns)]
+    rows = [[_show(row[0]), *map(_show, row[1:])] for row in table.itertuples(name=None)]
+    return [header, *rows]
+
+
+def _show(value: object) -> str:
+    if isinstance(value, float):
+        return "-" if pd.isna(value) else f"{value:.3f}"
+    return str(value)
+
+
+def _escape(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,283 @@
+"""What a classifier does on patches it was not trained on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from pcam_sklearn import metrics
+from pcam_sklearn.metrics import Interval, OperatingPoint, OperatingResult
+from pcam_sklearn.metrics._inputs import check_groups, check_probabilities
+from pcam_sklearn.plotting._style import score_patches
+from pcam_sklearn.report._hash import hash_patches
+
+__all__ = ["Evaluation", "evaluate", "evaluate_predictions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Labels, probabilities and slides of some patches, and what was measured on them.
+
+    Made by :func:`evaluate` or :func:`evaluate_predictions`.
+
+    Attributes
+    ----------
+    name : str
+        What the patches are called.
+    positive : ndarray of shape (n_samples,), bool
+        Which patches are positive.
+    y_prob : ndarray of shape (n_samples,)
+        Probability of the positive class.
+    groups, hospital : ndarray of shape (n_samples,) or None
+        Slide and hospital of each patch, where they are known.
+    auc, brier, nll : Interval
+        Area under the ROC curve, Brier score and negative log-likelihood. The intervals resample
+        slides. Without slides that of the area is DeLong's, which is too narrow where patches
+        share slides, and the others are nan.
+    ece : float
+        Expected calibration error, 15 bins.
+    operating_point : OperatingPoint or None
+        The threshold, chosen on other slides.
+    operating_result : OperatingResult or None
+        What it does on these patches.
+    n_rounds : int
+        Number of bootstrap rounds.
+    random_state : int or None
+        Seed of the bootstrap.
+    data_sha256 : str or None
+        Of the patches, by :func:`hash_patches`.
+    """
+
+    name: str
+    positive: np.ndarray
+    y_prob: np.ndarray
+    groups: np.ndarray | None
+    hospital: np.ndarray | None
+    auc: Interval
+    brier: Interval
+    nll: Interval
+    ece: float
+    operating_point: OperatingPoint | None
+    operating_result: OperatingResult | None
+    n_rounds: int
+    random_state: int | None
+    data_sha256: str | None
+
+    @property
+    def threshold(self) -> float | None:
+        """The operating point's threshold, None where there is none."""
+        return None if self.operating_point is None else self.operating_point.threshold
+
+    def metrics_table(self) -> pd.DataFrame:
+        """Return one row per metric: ``estimate``, ``low`` and ``high``; nan is not known."""
+        rows: dict[str, Interval] = {
+            "ROC AUC": self.auc,
+            "Brier score": self.brier,
+            "Negative log-likelihood": self.nll,
+            "Expected calibration error": _alone(self.ece, self.auc.confidence),
+        }
+        if self.operating_result is not None:
+            rows["Sensitivity"] = self.operating_result.sensitivity
+            rows["Specificity"] = self.operating_result.specificity
+        table = {name: (row.estimate, row.low, row.high) for name, row in rows.items()}
+        return pd.DataFrame.from_dict(table, orient="index", columns=["estimate", "low", "high"])
+
+    def slide_table(self) -> pd.DataFrame | None:
+        """Return the table by slide, None where slides are not known."""
+        if self.groups is None:
+            return None
+        return metrics.slide_table(
+            self.positive, self.y_prob, self.groups, threshold=self.threshold, pos_label=True
+        )
+
+    def hospital_table(self) -> pd.DataFrame | None:
+        """Return the table by hospital, None where slides or hospitals are not known."""
+        if self.groups is None or self.hospital is None:
+            return None
+        return metrics.hospital_table(
+            self.positive,
+            self.y_prob,
+            self.hospital,
+            self.groups,
+            threshold=self.threshold,
+            n_rounds=self.n_rounds,
+            confidence=self.auc.confidence,
+            random_state=self.random_state,
+            pos_label=True,
+        )
+
+
+def evaluate(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    pos_label: Any = None,
+    **settings: Any,
+) -> Evaluation:
+    """Predict patches and measure how well.
+
+    Parameters
+    ----------
+    estimator : classifier or sklearn.pipeline.Pipeline
+        Fitted, with `predict_proba`.
+    X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
+        Patches, or paths of their files, of slides that took no part in training. They are
+        hashed, by :func:`hash_patches`.
+    y : array-like of shape (n_samples,)
+        Labels of two classes.
+    groups : array-like of shape (n_samples,) or None, default=None
+        The slide of each patch.
+    pos_label : object, default=None
+        The positive label; None takes the last of the estimator's classes.
+    **settings : dict
+        Parameters of :func:`evaluate_predictions`.
+
+    Returns
+    -------
+    Evaluation
+        The predictions, and what was measured on them.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    ValueError
+        As :func:`evaluate_predictions`.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from pcam_sklearn.datasets import make_patches
+    >>> from pcam_sklearn.report import evaluate
+    >>> data = make_patches(n_samples=60, n_slides=6, random_state=0)
+    >>> dummy = DummyClassifier().fit(data.images, data.target)
+    >>> evaluate(dummy, data.images, data.target, data.groups, n_rounds=100).auc.estimate
+    0.5
+    """
+    prob, pos_label = score_patches(estimator, X, pos_label)
+    settings = {"data_sha256": hash_patches(X), **settings}
+    return evaluate_predictions(y, prob, groups, pos_label=pos_label, **settings)
+
+
+def evaluate_predictions(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    hospital: ArrayLike | None = None,
+    operating_point: OperatingPoint | None = None,
+    name: str = "held-out patches",
+    n_rounds: int = 1000,
+    confidence: float = 0.95,
+    random_state: int | None = 0,
+    pos_label: Any = None,
+    data_sha256: str | None = None,
+) -> Evaluation:
+    """Measure how good probabilities are.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels of two classes.
+    y_prob : array-like of shape (n_samples,)
+        Probability of the positive class, in [0, 1].
+    groups : array-like of shape (n_samples,) or None, default=None
+        The slide of each patch; at least two slides hold positives and two negatives.
+    hospital : array-like of shape (n_samples,) or None, default=None
+        The hospital of each patch.
+    operating_point : OperatingPoint or None, default=None
+        A threshold chosen on other slides.
+    name : str, default="held-out patches"
+        What the patches are called.
+    n_rounds : int, default=1000
+        Number of bootstrap rounds, at least 100.
+    confidence : float, default=0.95
+        Confidence level, in (0, 1).
+    random_state : int or None, default=0
+        Seed of the bootstrap.
+    pos_label : object, default=None
+        The positive label; None takes the larger of the two.
+    data_sha256 : str or None, default=None
+        Hash of the patches.
+
+    Returns
+    -------
+    Evaluation
+        The predictions, and what was measured on them.
+
+    Raises
+    ------
+    ValueError
+        With one class, too few slides, probabilities outside [0, 1], missing values or unequal
+        lengths.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn.report import evaluate_predictions
+    >>> rng = np.random.default_rng(0)
+    >>> slide, prob = np.repeat(np.arange(30), 40), rng.random(1200)
+    >>> evaluation = evaluate_predictions(rng.random(1200) < prob, prob, slide, n_rounds=100)
+    >>> print(evaluation.auc)
+    0.829 (95 % CI 0.805 to 0.851)
+    """
+    positive, prob = check_probabilities(y_true, y_prob, pos_label)
+    for values, argument in ((groups, "groups"), (hospital, "hospital")):
+        if values is not None:
+            check_groups(values, len(positive), argument)
+    settings: dict[str, Any] = {
+        "confidence": confidence,
+        "random_state": random_state,
+        "n_rounds": n_rounds,
+    }
+    result = None
+    if operating_point is not None:
+        result = operating_point.evaluate(positive, prob, groups, pos_label=True, **settings)
+    return Evaluation(
+        name=name,
+        positive=positive,
+        y_prob=prob,
+        groups=None if groups is None else np.asarray(groups),
+        hospital=None if hospital is None else np.asarray(hospital),
+        ece=metrics.expected_calibration_error(positive, prob, pos_label=True),
+        operating_point=operating_point,
+        operating_result=result,
+        n_rounds=n_rounds,
+        random_state=random_state,
+        data_sha256=data_sha256,
+        **_measure(positive, prob, groups, settings),
+    )
+
+
+def _measure(
+    positive: np.ndarray, prob: np.ndarray, groups: ArrayLike | None, settings: dict[str, Any]
+) -> dict[str, Interval]:
+    """Return area, Brier score and negative log-likelihood, with intervals where they can be."""
+    # Both scores are means over patches: averaging losses is quicker than scoring every round.
+    brier = (prob - positive) ** 2
+    nll = -np.log(np.clip(np.where(positive, prob, 1 - prob), np.finfo(np.float64).eps, 1))
+    if groups is None:
+        confidence = settings["confidence"]
+        return {
+            "auc": metrics.auc_delong(positive, prob, confidence=confidence, pos_label=True),
+            "brier": _alone(float(brier.mean()), confidence),
+            "nll": _alone(float(nll.mean()), confidence),
+        }
+    boot = metrics.cluster_bootstrap
+    return {
+        "auc": metrics.auc_cluster_bootstrap(positive, prob, groups, **settings),
+        "brier": boot(_mean, positive, brier, groups, **settings),
+        "nll": boot(_mean, positive, nll, groups, scale="identity", **settings),
+    }
+
+
+def _mean(positive: np.ndarray, loss: np.ndarray, *, sample_weight: np.ndarray) -> float:
+    return float(np.average(loss, weights=sample_weight))
+
+
+def _alone(estimate: float, confidence: float) -> Interval:
+    return Interval(estimate, np.nan, np.nan, confidence)

@@ -1,0 +1,48 @@
+"""The hash by which the patches of an evaluation can be told from others."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from pcam_sklearn.preprocessing import PatchReader, check_patches
+
+__all__ = ["hash_patches"]
+
+_CHUNK = 1024
+
+
+def hash_patches(X: Any) -> str:
+    """Compute the SHA-256 of patches, the same for files and for the arrays they hold.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
+        Patches, or paths of their files.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits, over shape, dtype and pixels in the order of X.
+
+    Raises
+    ------
+    ValueError
+        If X does not hold patches, or a file cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn.report import hash_patches
+    >>> hash_patches(np.zeros((2, 96, 96, 3), dtype=np.uint8))[:8]
+    'eaac4468'
+    """
+    patches = check_patches(PatchReader(in_memory=False).transform(X), channels=None)
+    chunks = (patches[start : start + _CHUNK] for start in range(0, len(patches), _CHUNK))
+    digest = hashlib.sha256()
+    for number, chunk in enumerate(chunks):
+        if number == 0:
+            shape = (len(patches), *chunk.shape[1:])
+            digest.update(f"{shape} {np.asarray(chunk).dtype.name} ".encode())
+        digest.update(np.ascontiguousarray(chunk).tobytes())
+    return digest.hexdigest()

@@ -131,8 +131,9 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray | None:
     with open(path, "rb") as file:  # OpenCV would not say why a file cannot be opened
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return None
-    try:
-        bgr = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)
+        content = np.frombuffer(file.read(), np.uint8)
+    try:  # Decoded from memory: a name that is no text crashes OpenCV.
+        bgr = cv2.imdecode(content, cv2.IMREAD_COLOR)
     except cv2.error:
         return None
     return None if bgr is None else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

@@ -1,4 +1,4 @@
-"""The same on TensorFlow, JAX and PyTorch, in fresh processes that load what was saved here."""
+"""TensorFlow, JAX and PyTorch: in a fresh process each loads what was saved here, and trains."""
 
 import numpy as np
 import other_process

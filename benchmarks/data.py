@@ -98,7 +98,7 @@ def convert(h5_folder: Path) -> None:
     """Convert the split, from the start."""
     for path in h5_folder.glob("*.npy*"):
         path.unlink()
-    load_pcam(h5_folder, "valid")
+    load_pcam(h5_folder, "valid", progress=False)
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -147,7 +147,7 @@ def jobs(folder: Path, work: Path, paths: list[str], labels: np.ndarray) -> dict
             "os.pread of all pixels",
         ),
         "audit": (
-            lambda: audit_patches(folder),
+            lambda: audit_patches(folder, progress=False),
             lambda: bare_hashes(paths),
             "os.pread + SHA-1",
         ),

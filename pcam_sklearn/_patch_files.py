@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pcam_sklearn._tiff import read_image, read_rows
+from pcam_sklearn._tiff import fill_rows, read_image
 
 _NAMED = 5
 _CHUNK = 4096
@@ -185,15 +185,19 @@ def _read_into(
     file_shape: tuple[int, int, int],
     crop_size: int | None,
 ) -> None:
+    """Fill `patches`, a block of bands at a time: one copy cuts the columns of all of them."""
     height, width = file_shape[:2]
     top, left = _start(height, crop_size), _start(width, crop_size)
     columns = slice(left, left + patches.shape[2])
-    band = np.empty((patches.shape[1], width, 3), dtype=np.uint8)
-    for i, path in enumerate(paths):
-        read = _read_band(path, top, band, (height, width))
-        if read is None:
-            raise UnreadablePatchesError(f"{path} is no image of shape {file_shape}.")
-        patches[i] = read[:, columns]
+    cut = patches.shape[2] < width
+    bands = np.empty((_PROBE if cut else 0, patches.shape[1], width, 3), dtype=np.uint8)
+    for start in range(0, len(paths), _PROBE):
+        block = paths[start : start + _PROBE]
+        target = patches[start : start + _PROBE]
+        for path, band in zip(block, bands if cut else target, strict=False):
+            _read_band(path, top, band, (height, width))
+        if cut:
+            target[:] = bands[: len(block), :, columns]
 
 
 def check_files(
@@ -289,17 +293,17 @@ def read_ahead(X: Any, batch_size: int) -> Iterator[np.ndarray]:
             yield batch
 
 
-def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) -> np.ndarray | None:
-    """Return the rows from `top` on, as many as `band` holds."""
+def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) -> None:
+    """Read the rows from `top` on, as many as `band` holds."""
     try:
-        read = read_rows(path, top, top + len(band), shape=shape, out=band)
+        if fill_rows(path, top, shape, band):
+            return
     except OSError:
-        return None
-    if read is None:
-        image = open_image(path)
-        if image is not None and image.shape[:2] == shape:
-            read = image[top : top + len(band)]
-    return read
+        pass  # As any other file that cannot be read: `check_files` tells of all of them.
+    image = open_image(path)
+    if image is None or image.shape[:2] != shape:
+        raise UnreadablePatchesError(f"{path} is no image of {shape[0]} x {shape[1]} pixels.")
+    band[:] = image[top : top + len(band)]
 
 
 def _start(side: int, crop_size: int | None) -> int:

@@ -107,6 +107,46 @@ def read_rows(
         os.close(descriptor)
 
 
+def fill_rows(path: str, first_row: int, shape: tuple[int, int], out: np.ndarray) -> bool:
+    """Read rows of a plain TIFF file into an array, with as few steps as there can be.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    first_row : int
+        The first row wanted; as many follow as `out` holds.
+    shape : (int, int)
+        The height and width that the image must have.
+    out : ndarray of shape (rows, width, 3), uint8, C-contiguous
+        Where to put the pixels.
+
+    Returns
+    -------
+    bool
+        Whether the file is plain, whole and of that shape, and `out` is filled.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    """
+    if not _BY_OFFSET:
+        return False
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        layout = _layout_of(descriptor)
+        if layout is None or layout.shape != shape:
+            return False
+        if os.lseek(descriptor, 0, os.SEEK_END) < layout.file_size:
+            return False
+        offset = layout.offset + first_row * 3 * shape[1]
+        # An array is a buffer, which its type hints do not say.
+        return os.preadv(descriptor, [out], offset) == out.nbytes  # type: ignore[list-item]
+    finally:
+        os.close(descriptor)
+
+
 def read_image(path: str | os.PathLike[str]) -> np.ndarray | None:
     """Read a whole image file as RGB: by offset if it is plain, through OpenCV otherwise.
 

@@ -171,6 +171,7 @@ def _as_paths(X: Any) -> np.ndarray:
         )
     if not len(values):
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required: no path.")
+    values = values.tolist()
     wrong = [v for v in values if not isinstance(v, str) and not hasattr(v, "__fspath__")]
     if wrong:
         raise ValueError(

@@ -7,7 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from plain_tiff import plain_tiff
+from plain_tiff import plain_tiff, write_plain
 
 from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader, make_pcam_pipeline
 
@@ -154,3 +154,14 @@ def test_a_memory_map_larger_than_the_memory_it_may_take_is_trained_on(tmp_path)
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1000, "MB; the map holds 1,659"
+
+
+@pytest.mark.parametrize("crop_size", [None, 32])
+def test_a_file_that_is_cut_short_is_refused_even_if_its_center_is_there(
+    tmp_path, images, crop_size
+):
+    path = tmp_path / "patch.tif"
+    write_plain(path, images[0])
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"1 of 1 files cannot be read.*patch.tif"):
+        PatchReader(crop_size=crop_size).transform([path])

@@ -189,15 +189,12 @@ def _read_into(
     height, width = file_shape[:2]
     top, left = _start(height, crop_size), _start(width, crop_size)
     columns = slice(left, left + patches.shape[2])
-    cut = patches.shape[2] < width
-    bands = np.empty((_PROBE if cut else 0, patches.shape[1], width, 3), dtype=np.uint8)
+    bands = np.empty((_PROBE, patches.shape[1], width, 3), dtype=np.uint8)
     for start in range(0, len(paths), _PROBE):
         block = paths[start : start + _PROBE]
-        target = patches[start : start + _PROBE]
-        for path, band in zip(block, bands if cut else target, strict=False):
+        for path, band in zip(block, bands, strict=False):
             _read_band(path, top, band, (height, width))
-        if cut:
-            target[:] = bands[: len(block), :, columns]
+        patches[start : start + len(block)] = bands[: len(block), :, columns]
 
 
 def check_files(

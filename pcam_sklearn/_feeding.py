@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from pcam_sklearn._memory_map import PageReleaser, copied_from_map
 from pcam_sklearn._patch_files import PatchFiles
 
-_RESIDENT = 2**30
+_RESIDENT = 2**28  # TensorFlow keeps copies of its own, for training and for what is held out.
 
 
 @dataclass(frozen=True)

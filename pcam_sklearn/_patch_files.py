@@ -10,7 +10,7 @@ import numpy as np
 from pcam_sklearn._tiff import fill_rows, read_image
 
 _NAMED = 5
-_CHUNK = 4096
+_CHUNK = 512
 # From the file cache a file takes 10 us, and threads only get into each other's way; from the disk,
 # or where it has to be decoded, it takes 100 to 300 us, and four threads halve that.
 _PROBE, _SLOW_FILE, _THREADS = 64, 60e-6, 4

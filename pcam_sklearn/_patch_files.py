@@ -68,17 +68,23 @@ class PatchFiles:
         return len(self._paths)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        patches = self._read(rows)
+        return self._finish(patches) if self._finish else patches
+
+    def _read(self, rows: slice | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         try:
-            patches = read_patches(self._paths[rows], self.file_shape, self._crop_size)
+            return read_patches(self._paths[rows], self.file_shape, self._crop_size, out)
         except UnreadablePatchesError:
             check_files(self._paths, self.file_shape)  # Raises for all the files that fail.
             raise
-        return self._finish(patches) if self._finish else patches
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = np.empty(self.shape, dtype=self.dtype)
-        for start in range(0, len(self), _CHUNK):
-            array[start : start + _CHUNK] = self[start : start + _CHUNK]
+        if self._finish is None:
+            self._read(slice(None), array)
+        else:
+            for start in range(0, len(self), _CHUNK):
+                array[start : start + _CHUNK] = self[start : start + _CHUNK]
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def __repr__(self) -> str:
@@ -139,6 +145,7 @@ def read_patches(
     paths: Sequence[str] | np.ndarray,
     file_shape: tuple[int, int, int],
     crop_size: int | None = None,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Read files of one shape into one array.
 
@@ -150,11 +157,13 @@ def read_patches(
         The shape that every image must have.
     crop_size : int or None, default=None
         Side of the center to keep; None keeps all.
+    out : ndarray of shape (n_samples, height, width, 3), uint8, default=None
+        Where to put the pixels; None makes a new array.
 
     Returns
     -------
     patches : ndarray of shape (n_samples, height, width, 3)
-        uint8 RGB.
+        uint8 RGB; `out` where it was given.
 
     Raises
     ------
@@ -162,7 +171,7 @@ def read_patches(
         For the first file that cannot be read or has another shape; `check_files` tells of all.
     """
     height, width = (crop_size or side for side in file_shape[:2])
-    patches = np.empty((len(paths), height, width, 3), dtype=np.uint8)
+    patches = np.empty((len(paths), height, width, 3), dtype=np.uint8) if out is None else out
 
     def read(rows: slice) -> None:
         _read_into(patches[rows], paths[rows], file_shape, crop_size)

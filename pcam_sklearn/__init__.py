@@ -22,7 +22,10 @@ _HOME = {
     "make_pcam_pipeline": "pipeline",
     "make_search_space": "pipeline",
 }
-_MODULES = ("augmentation", "datasets", "metrics", "networks", "plotting", "report", "submission")
+_MODULES = (
+    "augmentation", "datasets", "metrics", "model_selection", "networks", "plotting", "report",
+    "submission",
+)  # fmt: skip
 
 __all__ = [
     "CNNClassifier",

@@ -9,6 +9,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from pcam_sklearn._memory_map import PageReleaser, copied_from_map
 from pcam_sklearn._patch_files import PatchFiles
+from pcam_sklearn.model_selection import slide_train_test_split
 
 _RESIDENT = 2**28  # TensorFlow keeps copies of its own, for training and for what is held out.
 
@@ -27,12 +28,15 @@ class TrainingSet:
         Weights; patches of weight 0 take no part.
     classes : ndarray of shape (2,)
         The labels.
+    groups : ndarray of shape (n_samples,) or None, default=None
+        The slide of each patch.
     """
 
     X: Any
     codes: np.ndarray
     weights: np.ndarray | None
     classes: np.ndarray
+    groups: np.ndarray | None = None
 
 
 class Batches(keras.utils.PyDataset):
@@ -122,6 +126,8 @@ class Shuffle(keras.callbacks.Callback):
 def hold_out(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Split the rows of a training set in two, each with the same share of both classes.
 
+    Where slides are known, all patches of a slide are on one side.
+
     Parameters
     ----------
     data : TrainingSet
@@ -145,9 +151,14 @@ def hold_out(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarray,
     if not fraction:
         return rows, rows[:0]
     codes = data.codes[rows]
-    splitter = StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
     try:
-        training, held_out = next(splitter.split(rows, codes))
+        if data.groups is None:
+            splitter = StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
+            training, held_out = next(splitter.split(rows, codes))
+        else:
+            training, held_out = slide_train_test_split(
+                codes, data.groups[rows], test_size=float(fraction), random_state=seed
+            )
     except ValueError as error:
         n_of_class = np.bincount(codes, minlength=2).tolist()
         counts = dict(zip(data.classes.tolist(), n_of_class, strict=True))

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -126,7 +126,7 @@ class BestEpoch(keras.callbacks.EarlyStopping):
 
 
 def make_trainer(
-    network: keras.Model, augment: str | None, compile_parameters: dict[str, Any]
+    network: keras.Model, augment: Any, compile_parameters: dict[str, Any]
 ) -> PatchModel:
     """Return the compiled model that trains a network.
 
@@ -134,7 +134,7 @@ def make_trainer(
     ----------
     network : keras.Model
         The network; it is compiled with the same optimizer, whose state is saved with it.
-    augment : str or None
+    augment : str, sequence of str, or None
         As in `build_augmentation`.
     compile_parameters : dict
         For `keras.Model.compile`.
@@ -247,9 +247,14 @@ def _no_retracing_warning() -> Iterator[None]:
 
 
 def predict_in_batches(
-    model: PatchModel, X: Any, batch_size: int, *, show_progress: bool = False
+    model: PatchModel,
+    X: Any,
+    batch_size: int,
+    *,
+    views: Callable[[np.ndarray], np.ndarray] | None = None,
+    show_progress: bool = False,
 ) -> np.ndarray:
-    """Return a model's output for each patch of X, shape (n_samples,).
+    """Return a model's output for each patch of X, and for each of its views.
 
     Parameters
     ----------
@@ -258,22 +263,27 @@ def predict_in_batches(
     X : ndarray of shape (n_samples, height, width, channels), or PatchFiles
         The patches, uint8 or float; files are read ahead while the model computes.
     batch_size : int
-        Patches a batch.
+        Patches a batch, their views counted.
+    views : callable, default=None
+        From n patches to views of shape (n_views, n, height, width, channels); None is the patches
+        alone.
     show_progress : bool, default=False
         Show a progress bar on stderr.
 
     Returns
     -------
-    output : ndarray of shape (n_samples,)
+    output : ndarray of shape (n_samples, n_views)
         float32.
     """
-    output = np.empty(len(X), dtype=np.float32)
+    n_views = len(views(np.empty((0, *X.shape[1:])))) if views else 1
+    output = np.empty((len(X), n_views), dtype=np.float32)
     releaser = PageReleaser(X)
     done = 0
     with tqdm(total=len(X), unit="patch", disable=not show_progress) as bar:
-        for batch in read_ahead(X, batch_size):
-            values = model.infer(bytes_or_single(batch))[:, 0]
-            output[done : done + len(batch)] = values
+        for batch in read_ahead(X, -(-batch_size // n_views)):
+            seen = views(batch).reshape(-1, *batch.shape[1:]) if views else batch
+            values = model.infer(bytes_or_single(seen))
+            output[done : done + len(batch)] = values.reshape(n_views, len(batch)).T
             done += len(batch)
             releaser.touched(len(batch))
             bar.update(len(batch))

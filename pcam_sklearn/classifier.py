@@ -6,11 +6,12 @@ from typing import Any, Self
 
 import keras
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state, check_scalar
+from sklearn.utils import check_consistent_length, check_random_state, check_scalar, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn._feeding import TrainingSet, hold_out
 from pcam_sklearn._patch_files import read_if_small
+from pcam_sklearn._recipe import Rate, averaging, check_recipe, own_callbacks, smoothed
 from pcam_sklearn._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
 from pcam_sklearn._training import (
     BestEpoch,
@@ -21,6 +22,7 @@ from pcam_sklearn._training import (
     train,
 )
 from pcam_sklearn._validation import check_labels, check_two, check_weights, encode_labels
+from pcam_sklearn.augmentation import check_test_time_augmentation, d4_views
 from pcam_sklearn.networks import build_network, check_hyper_parameters, get_network
 from pcam_sklearn.preprocessing import check_patches
 
@@ -60,12 +62,27 @@ class CNNClassifier(TrueKerasClassifier):
         Units of the dense layer.
     dropout : float or None, default=None
         Share of units dropped while training, in [0, 1).
-    augment : {"d4"} or None, default="d4"
-        ``"d4"`` shows each patch in one of its 8 turned and mirrored views, anew in each epoch.
+    augment : str, sequence of str, or None, default="d4"
+        What changes the patches, anew in each epoch: names out of
+        `pcam_sklearn.augmentation.AUGMENTATIONS`. ``"d4"`` shows one of the 8 turned and mirrored
+        views, ``"shift"`` moves by at most 3 pixels, ``"stain"`` varies the stains' strength.
+    test_time_augmentation : {"d4"} or None, default=None
+        ``"d4"`` predicts the mean over the 8 views of each patch, for 8 times the computing. It
+        has no part in training and may be set on a fitted classifier.
     optimizer : str, class or instance of keras.optimizers.Optimizer, default="adam"
         The optimizer; ``optimizer__learning_rate`` and the like need a name or class.
+    schedule : {"constant", "cosine"}, default="constant"
+        What becomes of the optimizer's learning rate: nothing, or a rise over `warmup` and then a
+        fall to 0 along a cosine, epoch by epoch.
+    warmup : float, default=0.1
+        Share of the epochs in which a "cosine" schedule rises, in [0, 1).
+    weight_averaging : float or None, default=None
+        Train on, but end with, the running average of the weights, of this momentum a gradient
+        step, in [0, 1): 0.99 averages about a hundred steps. None ends with the last weights.
     loss : str, class, instance or function, default="binary_crossentropy"
         The loss.
+    label_smoothing : float, default=0.0
+        How far labels move from 0 and 1 towards one half, in [0, 1).
     metrics : sequence, default=("accuracy", "auc")
         Keras metrics followed in `history_`, for training and validation.
     epochs : int, default=20
@@ -103,6 +120,8 @@ class CNNClassifier(TrueKerasClassifier):
         The labels; the second one is the class whose probability the network gives.
     n_classes_ : int
         2.
+    groups_ : ndarray of shape (n_slides,) or None
+        The slides the classifier was fitted on, where `fit` was told.
     model_ : keras.Model
         The network: floats in [0, 1] in, probabilities out.
     trainer_ : keras.Model
@@ -137,6 +156,7 @@ class CNNClassifier(TrueKerasClassifier):
     ((40, 2), ['accuracy', 'auc', 'loss'])
     """
 
+    groups_: np.ndarray | None
     model_: keras.Model
     trainer_: PatchModel
     history_: dict[str, list[float]]
@@ -151,9 +171,14 @@ class CNNClassifier(TrueKerasClassifier):
         third_pool: int | None = None,
         dense_units: int | None = None,
         dropout: float | None = None,
-        augment: str | None = "d4",
+        augment: str | Sequence[str] | None = "d4",
+        test_time_augmentation: str | None = None,
         optimizer: Any = "adam",
+        schedule: str = "constant",
+        warmup: float = 0.1,
+        weight_averaging: float | None = None,
         loss: Any = "binary_crossentropy",
+        label_smoothing: float = 0.0,
         metrics: Sequence[Any] = ("accuracy", "auc"),
         epochs: int = 20,
         batch_size: int = 32,
@@ -173,8 +198,13 @@ class CNNClassifier(TrueKerasClassifier):
         self.dense_units = dense_units
         self.dropout = dropout
         self.augment = augment
+        self.test_time_augmentation = test_time_augmentation
         self.optimizer = optimizer
+        self.schedule = schedule
+        self.warmup = warmup
+        self.weight_averaging = weight_averaging
         self.loss = loss
+        self.label_smoothing = label_smoothing
         self.metrics = metrics
         self.epochs = epochs
         self.batch_size = batch_size
@@ -188,7 +218,7 @@ class CNNClassifier(TrueKerasClassifier):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Train on labelled patches; whatever fails leaves the classifier as it was.
 
         Parameters
@@ -199,6 +229,9 @@ class CNNClassifier(TrueKerasClassifier):
             Labels of two classes: numbers, bools or strings.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, at least 0; patches of weight 0 take no part.
+        groups : array-like of shape (n_samples,), default=None
+            The slide of each patch: then `validation_fraction` is held out by whole slides. Behind
+            a pipeline pass ``cnnclassifier__groups=groups``.
 
         Returns
         -------
@@ -208,14 +241,21 @@ class CNNClassifier(TrueKerasClassifier):
         Raises
         ------
         ValueError
-            If a parameter, X, y or sample_weight is not as documented, or there are too few
-            patches to hold out `validation_fraction` of them.
+            If a parameter or an argument is not as documented, or there are too few patches, or
+            slides, to hold out `validation_fraction` of them.
         """
         self._check_parameters()
         continues = self.warm_start and hasattr(self, "model_")
-        data = self._check_training_set(X, y, sample_weight, self.classes_ if continues else None)
+        classes = self.classes_ if continues else None
+        data = self._check_training_set(X, y, sample_weight, classes, groups)
         epochs = self._routed("fit").get("epochs", self.epochs)
-        return self._learn(data, epochs, self.validation_fraction, continues)
+        return self._learn(
+            data,
+            epochs,
+            validation_fraction=self.validation_fraction,
+            schedule=self.schedule,
+            goes_on=continues,
+        )
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch on these patches, going on from where the classifier is.
@@ -252,7 +292,7 @@ class CNNClassifier(TrueKerasClassifier):
                 "partial_fit; pass the weights as a dict, {label: weight}."
             )
         data = self._check_training_set(X, y, sample_weight, self._known_classes(classes))
-        return self._learn(data, 1, 0.0, hasattr(self, "model_"))
+        return self._learn(data, 1, goes_on=hasattr(self, "model_"))
 
     def initialize(self, X: Any, y: Any) -> Self:
         """Build the network for these patches with random weights, and train nothing.
@@ -270,7 +310,7 @@ class CNNClassifier(TrueKerasClassifier):
             The classifier, able to predict.
         """
         self._check_parameters()
-        return self._learn(self._check_training_set(X, y, None, None), 0, 0.0, False)
+        return self._learn(self._check_training_set(X, y), 0, goes_on=False)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of both classes for each patch.
@@ -293,16 +333,7 @@ class CNNClassifier(TrueKerasClassifier):
         ValueError
             If X is not as documented.
         """
-        check_is_fitted(self)
-        X = self._check_shape(check_patches(X, channels=None))
-        routes = self._routed("predict")
-        batch_size = routes.get("batch_size", _PREDICT_BATCH_SIZE)
-        positive = predict_in_batches(
-            self.trainer_,
-            X,
-            check_scalar(batch_size, "predict__batch_size", Integral, min_val=1),
-            show_progress=bool(routes.get("verbose", False)),
-        ).astype(np.float64)
+        positive = self._predict_views(X, self.test_time_augmentation).mean(axis=1)
         return np.column_stack([1 - positive, positive])
 
     def predict(self, X: Any) -> np.ndarray:
@@ -320,6 +351,45 @@ class CNNClassifier(TrueKerasClassifier):
         """
         more_probable = self.predict_proba(X).argmax(axis=1)
         return self.classes_[more_probable]
+
+    def predict_spread(self, X: Any) -> np.ndarray:
+        """Return how far the 8 turned and mirrored views of each patch disagree.
+
+        Tissue has no up or down, so that a network that is sure gives all views one probability;
+        a wide spread marks patches to be looked at by a person.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, side, side, channels)
+            Patches, as in `predict_proba`, square.
+
+        Returns
+        -------
+        spread : ndarray of shape (n_samples,)
+            Standard deviation of the 8 probabilities, 0 to 0.5, whatever
+            `test_time_augmentation` is.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError, ValueError
+            As in `predict_proba`; also if the patches are not square.
+        """
+        return self._predict_views(X, "d4").std(axis=1)
+
+    def _predict_views(self, X: Any, views: str | None) -> np.ndarray:
+        """Return the positive class's probability, shape (n_samples, n_views)."""
+        check_is_fitted(self)
+        X = self._check_shape(check_patches(X, channels=None))
+        check_test_time_augmentation(views, X.shape)
+        routes = self._routed("predict")
+        batch_size = routes.get("batch_size", _PREDICT_BATCH_SIZE)
+        return predict_in_batches(
+            self.trainer_,
+            X,
+            check_scalar(batch_size, "predict__batch_size", Integral, min_val=1),
+            views=d4_views if views else None,
+            show_progress=bool(routes.get("verbose", False)),
+        ).astype(np.float64)
 
     @property
     def current_epoch(self) -> int:
@@ -357,6 +427,7 @@ class CNNClassifier(TrueKerasClassifier):
                 "early_stopping=True needs patches to watch, but validation_fraction is 0; "
                 "pass validation_fraction=0.1, or early_stopping=False."
             )
+        check_recipe(self.schedule, self.warmup, self.label_smoothing, self.weight_averaging)
         check_routes(vars(self))
         self._hyper_parameters()
 
@@ -373,17 +444,23 @@ class CNNClassifier(TrueKerasClassifier):
         return classes
 
     def _check_training_set(
-        self, X: Any, y: Any, sample_weight: Any, classes: np.ndarray | None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        classes: np.ndarray | None = None,
+        groups: Any = None,
     ) -> TrainingSet:
         X = read_if_small(check_patches(X, channels=None))
         y = check_labels(y)
-        check_consistent_length(X, y)
+        groups = None if groups is None else column_or_1d(groups)
+        check_consistent_length(X, y, groups)
         labels = np.unique(y) if classes is None else classes
         codes = encode_labels(y, labels)
         weights = check_weights(codes, labels, sample_weight, self.class_weight)
         if classes is None and weights is not None:
             check_two(np.unique(y[weights > 0]))
-        return TrainingSet(X, codes, weights, labels)
+        return TrainingSet(X, codes, weights, labels, groups)
 
     def _check_shape(self, X: np.ndarray) -> np.ndarray:
         if X.shape[1:] != self.X_shape_[1:]:
@@ -402,7 +479,13 @@ class CNNClassifier(TrueKerasClassifier):
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _learn(
-        self, data: TrainingSet, epochs: int, validation_fraction: float, goes_on: bool
+        self,
+        data: TrainingSet,
+        epochs: int,
+        *,
+        validation_fraction: float = 0.0,
+        schedule: str = "constant",
+        goes_on: bool,
     ) -> Self:
         """Train, and set what was learned only when all has gone well."""
         if goes_on:
@@ -413,14 +496,16 @@ class CNNClassifier(TrueKerasClassifier):
         training, held_out = hold_out(data, validation_fraction, seed)
         with seeded(int(rng.integers(2**32))):
             network = self.model_ if goes_on else self._build(data.X.shape[1:])
-            parameters = self._compile_parameters()
+            parameters = self._training_parameters()
             if goes_on:
                 parameters["optimizer"] = network.optimizer
             trainer = make_trainer(network, self.augment, parameters)
             callbacks = self._build_callbacks()
+        stopper = self._early_stopping() if len(held_out) and self.early_stopping else None
+        rate = Rate(schedule, start, epochs, self.warmup)
+        callbacks += own_callbacks(rate, trainer.optimizer, callbacks, stopper is not None)
         options = {"batch_size": self.batch_size, "verbose": self.verbose, **self._routed("fit")}
         options |= {"callbacks": callbacks, "initial_epoch": start, "epochs": start + epochs}
-        stopper = self._early_stopping() if len(held_out) and self.early_stopping else None
         history = train(trainer, data, training, held_out, rng, stopper, **options)
 
         self.history_ = _joined(self.history_ if goes_on else {}, history)
@@ -430,8 +515,16 @@ class CNNClassifier(TrueKerasClassifier):
             self.best_epoch_ = stopper.best_epoch + 1
         self.model_, self.trainer_ = network, trainer
         self.classes_, self.n_classes_ = data.classes, 2
+        known = [g for g in (self.groups_ if goes_on else None, data.groups) if g is not None]
+        self.groups_ = np.unique(np.concatenate(known)) if known else None
         self.X_shape_, self.n_features_in_ = data.X.shape, data.X.shape[1]
         return self
+
+    def _training_parameters(self) -> dict[str, Any]:
+        parameters = self._compile_parameters()
+        parameters["loss"] = smoothed(parameters["loss"], self.label_smoothing)
+        parameters["optimizer"] = averaging(parameters["optimizer"], self.weight_averaging)
+        return parameters
 
     def _build(self, input_shape: tuple[int, int, int]) -> keras.Model:
         return build_network(self.network, input_shape, **self._hyper_parameters())

@@ -1,77 +1,24 @@
-"""The Keras networks, by name: short functions that build for any input shape."""
+"""Networks by name, and the checks around those that are the user's own."""
 
 import inspect
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any
 
 import keras
-import numpy as np
-from keras import layers
-from sklearn.utils import check_scalar
 
-__all__ = ["NETWORKS", "build_network", "get_network", "notebook"]
+from pcam_sklearn.networks._d4 import d4
+from pcam_sklearn.networks._notebook import notebook
+from pcam_sklearn.networks._residual import residual
+from pcam_sklearn.networks._transfer import transfer
+from pcam_sklearn.networks._two_stream import two_stream
 
-
-def notebook(
-    input_shape: tuple[int, int, int],
-    *,
-    filters: Sequence[int] = (32, 64, 128),
-    third_pool: int = 1,
-    dense_units: int = 128,
-    dropout: float = 0.5,
-) -> keras.Model:
-    """Build the plain network of the notebook this package grew from.
-
-    Three convolutions, the first two followed by 2x2 max pooling, then one dense layer. At the
-    default parameters and 32x32 pixels it has 355,649 parameters, three quarters of them in the
-    dense layer.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width (each at least 18 pixels) and channels of a patch.
-    filters : sequence of 3 int, default=(32, 64, 128)
-        Number of filters of each convolution.
-    third_pool : {1, 2}, default=1
-        Side of the third max pooling; 1 keeps the resolution.
-    dense_units : int, default=128
-        Units of the dense layer.
-    dropout : float, default=0.5
-        Share of the dense layer's outputs dropped while training, in [0, 1).
-
-    Returns
-    -------
-    network : keras.Model
-        Uncompiled; from patches in [0, 1] to the probability of tumour, shape (n_samples, 1).
-
-    Raises
-    ------
-    ValueError
-        If `filters` does not hold three numbers or a layer refuses its parameter.
-
-    Examples
-    --------
-    >>> from pcam_sklearn.networks import notebook
-    >>> notebook((32, 32, 3)).count_params()
-    355649
-    """
-    if np.ndim(filters) != 1 or len(filters) != 3:
-        raise ValueError(f"filters must hold three numbers, one a convolution, got {filters!r}.")
-    check_scalar(dropout, "dropout", Real, min_val=0, max_val=1, include_boundaries="left")
-    stack = [keras.Input(input_shape)]
-    for n_filters, pool in zip(filters, (2, 2, third_pool), strict=True):
-        stack += [layers.Conv2D(n_filters, 3, activation="relu"), layers.MaxPooling2D(pool)]
-    stack += [
-        layers.Flatten(),
-        layers.Dense(dense_units, activation="relu"),
-        layers.Dropout(dropout),
-        layers.Dense(1, activation="sigmoid"),
-    ]
-    return keras.Sequential(stack, name="notebook")
-
-
-NETWORKS: dict[str, Callable[..., keras.Model]] = {"notebook": notebook}
+NETWORKS: dict[str, Callable[..., keras.Model]] = {
+    "notebook": notebook,
+    "residual": residual,
+    "d4": d4,
+    "two-stream": two_stream,
+    "transfer": transfer,
+}
 
 
 def get_network(network: str | Callable[..., keras.Model]) -> Callable[..., keras.Model]:

@@ -1,0 +1,25 @@
+"""The Keras networks, by name: short functions that build for any input shape."""
+
+from pcam_sklearn.networks._by_name import (
+    NETWORKS,
+    build_network,
+    check_hyper_parameters,
+    get_network,
+)
+from pcam_sklearn.networks._d4 import d4
+from pcam_sklearn.networks._notebook import notebook
+from pcam_sklearn.networks._residual import residual
+from pcam_sklearn.networks._transfer import transfer
+from pcam_sklearn.networks._two_stream import two_stream
+
+__all__ = [
+    "NETWORKS",
+    "build_network",
+    "check_hyper_parameters",
+    "d4",
+    "get_network",
+    "notebook",
+    "residual",
+    "transfer",
+    "two_stream",
+]

@@ -2,13 +2,14 @@
 
     python benchmarks/speed.py [--rounds 5] [--large 200000]
 
-Needs ``pip install -e ".[bench]"``. Everything is the notebook's network on 32 x 32 pixels. Each
-row is measured in turn with what it is compared with; medians over the rounds are printed and
-written to benchmarks/results/speed.csv. The floor is the network's arithmetic at the rate of a
-large matrix product measured in the same run.
+Needs ``pip install -e ".[bench]"``. Everything is the notebook's network on 32 x 32 pixels. What is
+compared takes turns in one run, each library in a process of its own; the medians over the rounds,
+and those of the ratios within a round, are printed and written to benchmarks/results/speed.csv. The
+floor is the network's arithmetic at the rate of a large matrix product measured in the same run.
 """
 
 import argparse
+import gc
 import os
 import platform
 import statistics
@@ -21,35 +22,20 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import cv2
 import joblib
-import keras
 import numpy as np
-import onnxruntime
 import pandas as pd
 import psutil
-import scikeras.wrappers
-import skorch
-import torch
+from peers import EPOCHS, PEERS, TRAIN, Process, make_data, make_pipeline
 from sklearn.model_selection import GridSearchCV
-from threadpoolctl import threadpool_limits
 
-from pcam_sklearn import CNNClassifier, make_pcam_pipeline
-from pcam_sklearn.networks import notebook
+from pcam_sklearn import CenterCropNormalizer, PatchReader
 
 RESULTS = Path(__file__).parent / "results" / "speed.csv"
-FORWARD_FLOPS = 10.7e6  # of the notebook's network for one patch; with the backward pass 30.4e6
-TRAINING_FLOPS = 30.4e6
-BATCH, EPOCHS = 32, 3
+FORWARD, TRAINING = 10.7e6, 30.4e6  # operations of the notebook's network for one patch
+PREDICTIONS = {1: 41, 100: 15, 20_000: 1, 60_000: 1}  # patches: how often a round
 ROWS: list[dict] = []
-
-
-def make_data(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return patches of noise whose label is the brightness of the center."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 2, n)
-    X = rng.integers(0, 200, (n, 32, 32, 3), dtype=np.uint8)
-    X[:, 8:24, 8:24] += (y * 20).astype(np.uint8)[:, None, None, None]
-    return X, y
 
 
 def matrix_rate() -> float:
@@ -65,221 +51,160 @@ def seconds(job: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def compare(what: str, jobs: dict[str, Callable], n: int, rounds: int, flops: float = 0) -> None:
-    """Run the jobs in turn and note each one's median, and the ratio of the others to the first."""
-    for job in jobs.values():
-        job()
-    times: dict[str, list[float]] = {name: [] for name in jobs}
+def compare(
+    what: str, timers: dict[str, Callable[[], float]], n: int, rounds: int, flops: float = 0
+) -> None:
+    """Let all take turns and note the medians, and each one's time as a multiple of the first's."""
+    for timer in timers.values():
+        timer()
+    times: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(rounds):
-        for name, job in jobs.items():
-            times[name].append(seconds(job))
+        for name, timer in timers.items():
+            times[name].append(timer())
     ours = next(iter(times.values()))
     floor = flops * n / matrix_rate() if flops else float("nan")
     for name, taken in times.items():
-        median = statistics.median(taken)
         ratio = statistics.median(b / a for a, b in zip(ours, taken, strict=True))
-        note(what, name, n, median, ratio, median / floor)
+        note(what, name, n, statistics.median(taken), ratio, statistics.median(taken) / floor)
 
 
-def note(
-    what: str, who: str, n: int, median: float, ratio: float, to_floor: float = np.nan
-) -> None:
+def note(what: str, who: str, n: int, median: float, ratio: float, floors: float = np.nan) -> None:
     """Add a row to the table and print it."""
     row = {
         "what": what,
         "who": who,
         "n": n,
-        "seconds": round(median, 5),
-        "per_second": round(n / median, 1),
+        "seconds": float(f"{median:.4g}"),
+        "us_per_patch": float(f"{1e6 * median / n:.4g}"),
         "times_ours": round(ratio, 3),
-        "times_floor": round(to_floor, 2),
+        "times_floor": round(floors, 2),
     }
     ROWS.append(row)
-    print(" ".join(f"{value!s:>18s}" for value in row.values()), flush=True)
+    print(f"{what:36s}{who:32s}{n:>7d}{median:>11.4g} s{ratio:>9.3f}{floors:>9.2f}", flush=True)
 
 
-def plain_keras() -> keras.Model:
-    """Return the network compiled as the notebook did."""
-    model = notebook((32, 32, 3))
-    metrics = ["accuracy", keras.metrics.AUC(name="auc")]
-    model.compile(optimizer="adam", loss="binary_crossentropy", metrics=metrics)
-    return model
+def fits_and_predictions(rounds: int) -> None:
+    """Compare with the peers: a fit at the notebook's batch size, and predictions."""
+    peers = {name: Process(name) for name in PEERS}
+    fitting = {name: peer for name, peer in peers.items() if name != "OnnxRuntime"}
+    timers = {name: (lambda p=peer: p.seconds("fit")) for name, peer in fitting.items()}
+    compare(f"fit, batch 32, {EPOCHS} epochs", timers, EPOCHS * TRAIN, rounds, TRAINING)
+    peers["OnnxRuntime"].seconds("fit")
+    for n, times in PREDICTIONS.items():
 
+        def timer(peer: Process, *batch: int, n: int = n, times: int = times) -> Callable:
+            return lambda: statistics.median(
+                peer.seconds("predict", n, *batch) for _ in range(times)
+            )
 
-def ours(**parameters: object) -> object:
-    """Return the pipeline with the notebook's network and no other help."""
-    defaults = {"augment": None, "early_stopping": False, "validation_fraction": 0.0}
-    settings = {"batch_size": BATCH, "epochs": EPOCHS, "random_state": 0, **defaults}
-    return make_pcam_pipeline(network="notebook", **{**settings, **parameters}).set_params(
-        centercropnormalizer__input_size=32
-    )
-
-
-def plain_scikeras() -> scikeras.wrappers.KerasClassifier:
-    """Return SciKeras with its defaults."""
-    return scikeras.wrappers.KerasClassifier(
-        model=plain_keras, batch_size=BATCH, epochs=EPOCHS, verbose=0
-    )
-
-
-class TorchNotebook(torch.nn.Module):
-    """The notebook's network in PyTorch, ending in a logit."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        n = torch.nn
-        self.layers = n.Sequential(
-            n.Conv2d(3, 32, 3), n.ReLU(), n.MaxPool2d(2),
-            n.Conv2d(32, 64, 3), n.ReLU(), n.MaxPool2d(2),
-            n.Conv2d(64, 128, 3), n.ReLU(),
-            n.Flatten(), n.Linear(2048, 128), n.ReLU(), n.Dropout(0.5), n.Linear(128, 1),
-        )  # fmt: skip
-
-    def forward(self, X: torch.Tensor) -> torch.Tensor:
-        """Return one logit a patch."""
-        return self.layers(X)[:, 0]
-
-
-def plain_skorch() -> skorch.NeuralNetBinaryClassifier:
-    """Return skorch on the same network."""
-    return skorch.NeuralNetBinaryClassifier(
-        TorchNotebook, optimizer=torch.optim.Adam, lr=1e-3, batch_size=BATCH, max_epochs=EPOCHS,
-        train_split=None, verbose=0,
-    )  # fmt: skip
-
-
-def onnx_session(model: keras.Model, folder: str) -> onnxruntime.InferenceSession:
-    """Return ONNX Runtime on an exported network."""
-    path = f"{folder}/notebook.onnx"
-    model.export(path, format="onnx", verbose=False)
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-
-def fits(rounds: int) -> None:
-    """Compare fits at the notebook's batch size."""
-    X, y = make_data(6400)
-    floats = X.astype(np.float32) / 255
-    channels_first = np.ascontiguousarray(floats.transpose(0, 3, 1, 2))
-    target = y.astype(np.float32)
-    jobs = {
-        "pcam_sklearn, whole pipeline": lambda: ours().fit(X, y),
-        "plain Keras": lambda: plain_keras().fit(
-            floats, target[:, None], batch_size=BATCH, epochs=EPOCHS, verbose=0
-        ),
-        "SciKeras": lambda: plain_scikeras().fit(floats, y),
-        "skorch": lambda: plain_skorch().fit(channels_first, target),
-    }
-    compare("fit, batch 32, 3 epochs", jobs, EPOCHS * len(X), rounds, TRAINING_FLOPS)
-
-
-def predictions(rounds: int, n_large: int) -> None:
-    """Compare predictions of one patch, a hundred, and many."""
-    X, y = make_data(n_large)
-    floats = X.astype(np.float32) / 255
-    channels_first = np.ascontiguousarray(floats.transpose(0, 3, 1, 2))
-    pipeline = ours(epochs=1).fit(X[:640], y[:640])
-    network = pipeline[-1].model_
-    wrapper = plain_scikeras().set_params(epochs=1).fit(floats[:640], y[:640])
-    net = plain_skorch().set_params(max_epochs=1).fit(channels_first[:640], y[:640].astype("f4"))
-    with tempfile.TemporaryDirectory() as folder:
-        session = onnx_session(network, folder)
-        feed = session.get_inputs()[0].name
-        for n, repeats in ((1, 50), (100, 20), (20_000, 1), (n_large, 1)):
-
-            def times(job: Callable, repeats: int = repeats) -> Callable:
-                return lambda: [job() for _ in range(repeats)]
-
-            jobs = {
-                "pcam_sklearn, whole pipeline": times(lambda n=n: pipeline.predict_proba(X[:n])),
-                "Keras predict, batch 32": times(
-                    lambda n=n: network.predict(floats[:n], verbose=0)
-                ),
-                "Keras predict, batch 256": times(
-                    lambda n=n: network.predict(floats[:n], batch_size=256, verbose=0)
-                ),
-                "Keras predict, batch 1024": times(
-                    lambda n=n: network.predict(floats[:n], batch_size=1024, verbose=0)
-                ),
-                "SciKeras": times(lambda n=n: wrapper.predict_proba(floats[:n], verbose=0)),
-                "skorch": times(lambda n=n: net.predict_proba(channels_first[:n])),
-                "ONNX Runtime": times(lambda n=n: session.run(None, {feed: floats[:n]})),
-            }
-            compare(f"predict {n}", jobs, n * repeats, rounds, FORWARD_FLOPS)
+        timers = {name: timer(peer) for name, peer in peers.items()}
+        for batch in (256, 1024):
+            timers[f"PlainKeras, batch {batch}"] = timer(peers["PlainKeras"], batch)
+        compare("predict", timers, n, rounds, FORWARD)
+    for peer in peers.values():
+        peer.close()
 
 
 def imports(rounds: int) -> None:
     """Compare the import with that of what any scikit-learn program imports anyway."""
 
-    def run(code: str) -> Callable:
-        return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+    def run(code: str) -> Callable[[], float]:
+        return lambda: seconds(lambda: subprocess.run([sys.executable, "-c", code], check=True))
 
+    codes = ("pcam_sklearn, sklearn, numpy", "sklearn, numpy", "scikeras.wrappers")
+    compare("import", {code: run(f"import {code}") for code in codes}, 1, rounds)
+
+
+def steps_before(rounds: int) -> None:
+    """Compare reading and normalizing with OpenCV and NumPy."""
+    X = np.random.default_rng(0).integers(0, 256, (1000, 96, 96, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [f"{folder}/{i}.tif" for i in range(len(X))]
+        for path, patch in zip(paths, X, strict=True):
+            cv2.imwrite(path, patch, [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+        jobs = {
+            "PatchReader": lambda: PatchReader().transform(paths),
+            "cv2.imread, to RGB": lambda: [
+                cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB) for path in paths
+            ],
+        }
+        timed = {who: (lambda job=job: seconds(job)) for who, job in jobs.items()}
+        compare("read", timed, len(X), rounds)
     jobs = {
-        "import pcam_sklearn, sklearn, numpy": run("import pcam_sklearn, sklearn, numpy"),
-        "import sklearn, numpy": run("import sklearn, numpy"),
-        "import scikeras.wrappers": run("import scikeras.wrappers"),
+        "CenterCropNormalizer, float32": lambda: CenterCropNormalizer().transform(X),
+        "NumPy, float32": lambda: X[:, 32:64, 32:64] / np.float32(255),
+        "CenterCropNormalizer, uint8": lambda: CenterCropNormalizer(dtype="uint8").transform(X),
     }
-    compare("import", jobs, 1, rounds)
+    timed = {who: (lambda job=job: seconds(job)) for who, job in jobs.items()}
+    compare("transform", timed, len(X), rounds)
 
 
 def saving(rounds: int) -> None:
-    """Time the way to a file and back."""
+    """Time the way to a file and back, beside Keras' own."""
+    import keras
+
     X, y = make_data(640)
-    pipeline = ours(epochs=1).fit(X, y)
+    pipeline = make_pipeline(epochs=1).fit(X, y)
     with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/model.joblib"
-        compare("save", {"joblib.dump": lambda: joblib.dump(pipeline, path)}, 1, rounds)
-        compare("load", {"joblib.load": lambda: joblib.load(path)}, 1, rounds)
+        ours, theirs = f"{folder}/model.joblib", f"{folder}/model.keras"
+        jobs = {
+            "save": (
+                lambda: joblib.dump(pipeline, ours),
+                lambda: pipeline[-1].model_.save(theirs),
+            ),
+            "load": (lambda: joblib.load(ours), lambda: keras.models.load_model(theirs)),
+        }
+        for what, (job, other) in jobs.items():
+            timers = {
+                "joblib, the pipeline": lambda job=job: seconds(job),
+                "Keras, the network": lambda other=other: seconds(other),
+            }
+            compare(what, timers, 1, rounds)
 
 
 def searches() -> None:
     """Follow memory and time over 20 fits, and a search's time beside the sum of its parts."""
     X, y = make_data(3200)
     process, memory, taken = psutil.Process(), [], []
-    for _ in range(24):
-        taken.append(
-            seconds(
-                lambda: CNNClassifier(
-                    network="notebook", augment=None, epochs=1, random_state=0
-                ).fit(X, y)
-            )
-        )
+    for _ in range(25):
+        taken.append(seconds(lambda: make_pipeline(epochs=1).fit(X, y)))
+        gc.collect()
         memory.append(process.memory_info().rss / 2**20)
-    slope = np.polyfit(np.arange(20), memory[4:], 1)[0]
-    print(
-        f"memory grows by {slope:.2f} MB a fit; the first fit took {taken[4]:.2f} s, "
-        f"the last one {taken[-1]:.2f} s"
-    )
-    ROWS.append(
-        {"what": "memory a fit, MB", "who": "pcam_sklearn", "n": 20, "seconds": round(slope, 3)}
-    )
-    search = GridSearchCV(
-        ours(epochs=1),
-        {"cnnclassifier__dropout": [0.2, 0.5, 0.7]},
-        scoring="roc_auc",
-        cv=3,
-        refit=False,
-    )
-    wall = seconds(lambda: search.fit(X, y))
-    results = search.cv_results_
-    parts = 3 * (results["mean_fit_time"] + results["mean_score_time"]).sum()
-    note("GridSearchCV of 9 fits", "wall time", 9, wall, 1.0)
-    note("GridSearchCV of 9 fits", "sum of its fits and scores", 9, parts, parts / wall)
+    slope = np.polyfit(np.arange(20), memory[5:], 1)[0]
+    print(f"memory grows by {slope:.2f} MB a fit over 20 fits")
+    ROWS.append({"what": "memory a fit, in MB", "who": "slope over 20 fits", "n": 20})
+    ROWS[-1] |= {"seconds": round(slope, 3)}
+    first, last = statistics.median(taken[5:10]), statistics.median(taken[-5:])
+    note("fits 6 to 10 of 25", "PcamSklearn", 3200, first, 1.0)
+    note("fits 21 to 25 of 25", "PcamSklearn", 3200, last, last / first)
+    for jobs in (1, 2):
+        search = GridSearchCV(
+            make_pipeline(epochs=3), {"cnnclassifier__dropout": [0.2, 0.5, 0.7]},
+            scoring="roc_auc", cv=3, refit=False, n_jobs=jobs,
+        )  # fmt: skip
+        wall = seconds(lambda search=search: search.fit(X, y))
+        results = search.cv_results_
+        parts = 3 * (results["mean_fit_time"] + results["mean_score_time"]).sum()
+        note(f"GridSearchCV of 9 fits, n_jobs={jobs}", "wall time", 9, wall, 1.0)
+        note(f"GridSearchCV of 9 fits, n_jobs={jobs}", "sum of its parts", 9, parts, parts / wall)
 
 
 def growth(rounds: int, n_large: int) -> None:
-    """Show what a patch costs as there are more of them."""
+    """Show what a patch costs to fit and to predict as there are more of them."""
     X, y = make_data(n_large)
-    for n in (1000, 10_000, 50_000, n_large):
-        fit = statistics.median(
-            seconds(lambda n=n: ours(epochs=1, batch_size=256).fit(X[:n], y[:n]))
-            for _ in range(max(1, rounds // 2))
-        )
-        pipeline = ours(epochs=1).fit(X[:640], y[:640])
-        predict = statistics.median(
-            seconds(lambda n=n, p=pipeline: p.predict_proba(X[:n])) for _ in range(rounds)
-        )
-        note("growth: fit, 1 epoch, batch 256", "pcam_sklearn", n, fit, 1.0)
-        note("growth: predict", "pcam_sklearn", n, predict, 1.0)
+    pipeline = make_pipeline(epochs=1).fit(X[:640], y[:640])
+    sizes = (1000, 10_000, 50_000, n_large)
+    fit: dict[int, list[float]] = {n: [] for n in sizes}
+    predict: dict[int, list[float]] = {n: [] for n in sizes}
+    for _ in range(rounds):
+        for n in sizes:
+            one_epoch = make_pipeline(epochs=1)
+            fit[n].append(seconds(lambda n=n, p=one_epoch: p.fit(X[:n], y[:n])))
+            predict[n].append(seconds(lambda n=n: pipeline.predict_proba(X[:n])))
+    for what, times in (("fit of 1 epoch", fit), ("predict", predict)):
+        for n, taken in times.items():
+            median, base = statistics.median(taken) / n, statistics.median(times[10_000]) / 10_000
+            note(f"growth: {what}", "a patch, to that of 10,000", n, median * n, median / base)
 
 
 def main() -> None:
@@ -288,13 +213,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", type=int, default=200_000)
     arguments = parser.parse_args()
-    with threadpool_limits(os.cpu_count()):
-        imports(arguments.rounds)
-        fits(arguments.rounds)
-        predictions(arguments.rounds, 60_000)
-        saving(arguments.rounds)
-        searches()
-        growth(arguments.rounds, arguments.large)
+    imports(arguments.rounds)
+    fits_and_predictions(arguments.rounds)
+    steps_before(arguments.rounds)
+    saving(arguments.rounds)
+    searches()
+    growth(max(1, arguments.rounds // 2), arguments.large)
+    import keras
+
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {keras.backend.backend()}"
     RESULTS.parent.mkdir(exist_ok=True)
     pd.DataFrame(ROWS).assign(machine=machine).to_csv(RESULTS, index=False)

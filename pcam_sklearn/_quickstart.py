@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import joblib
@@ -31,7 +32,7 @@ def run(
     n_jobs: int,
     random_state: int,
     say: Callable[[str], None],
-) -> None:
+) -> dict[str, Any]:
     """Tune on patches, save, load in a fresh process, predict and draw.
 
     Parameters
@@ -48,6 +49,11 @@ def run(
         Fixes patches, folds and training.
     say : callable
         Takes each line of progress.
+
+    Returns
+    -------
+    dict
+        ``auc`` on the patches held out, ``cross_validated_auc`` and ``best_params``.
     """
     output.mkdir(parents=True, exist_ok=True)
     if data is None:
@@ -74,9 +80,12 @@ def run(
     model = output / "model.joblib"
     joblib.dump(search.best_estimator_, model)
     score = _draw(search.best_estimator_, train, held_out, output)
-    say(f"AUC {score:.3f} on the patches held out")
     say(_predict_in_a_fresh_process(model, data, output / "submission.csv"))
-    say(f"see {output}: model.joblib, submission.csv, roc.png, history.png")
+    return {
+        "auc": float(score),
+        "cross_validated_auc": float(search.best_score_),
+        "best_params": search.best_params_,
+    }
 
 
 def write_kaggle_folder(folder: Path, random_state: int) -> None:
@@ -130,9 +139,12 @@ def _draw(pipeline: Pipeline, train: Bunch, rows: np.ndarray, output: Path) -> f
 
 
 def _predict_in_a_fresh_process(model: Path, data: Path, submission: Path) -> str:
-    command = [sys.executable, "-m", "pcam_sklearn", "predict", str(model), str(data)]
+    command = [sys.executable, "-m", "pcam_sklearn", "predict", str(model), str(data), "--quiet"]
     done = subprocess.run(
-        [*command, "--output", str(submission)], capture_output=True, text=True, check=False
+        [*command, "--output", str(submission)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise OSError(f"{' '.join(command)} failed: {done.stderr.strip()}")

@@ -1,0 +1,203 @@
+"""Which recipe tells tumour on slides never seen: a table that decides.
+
+    python benchmarks/accuracy.py FOLDER [--plan main ablation crops learning-curve] [--threads 2]
+
+FOLDER is in Kaggle's layout, with a slides.csv. Each plan trains recipes on the same folds of whole
+slides: no patch of a slide that is tested on is trained on, and nothing is chosen by the folds'
+result while training. Every fit appends a row to benchmarks/results/accuracy.csv and its
+predictions to accuracy_predictions.csv.gz; a run that was cut short goes on where it stopped. Then
+the table is printed: the mean AUC over folds and seeds with its standard deviation, and, where all
+folds are there, the AUC of all patches with a 95 % interval over slides.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from pcam_sklearn import PatchReader, make_pcam_pipeline
+from pcam_sklearn.datasets import load_kaggle
+from pcam_sklearn.metrics import auc_cluster_bootstrap
+from pcam_sklearn.model_selection import SlideKFold
+from pcam_sklearn.networks import D4Convolution
+
+RESULTS = Path(__file__).parent / "results"
+RUNS, PREDICTIONS = RESULTS / "accuracy.csv", RESULTS / "accuracy_predictions.csv.gz"
+N_FOLDS = 4
+KEY = ["recipe", "n_train", "fold", "seed"]
+NOTEBOOK = {
+    "network": "notebook", "augment": None, "optimizer": "adam", "schedule": "constant",
+    "label_smoothing": 0.0, "epochs": 20, "validation_fraction": 0.1, "early_stopping": True,
+    "test_time_augmentation": None,
+}  # fmt: skip
+# What differs from the default, `make_pcam_pipeline()`.
+RECIPES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "notebook": {"crop_size": 32, **NOTEBOOK},
+    "notebook, 96 px": {"crop_size": 96, **NOTEBOOK},
+    "notebook's network, default recipe, 32 px": {"crop_size": 32, "network": "notebook"},
+    "default, 32 px": {"crop_size": 32},
+    "default, 48 px": {"crop_size": 48},
+    "default, 64 px": {"crop_size": 64},
+    "d4": {"network": "d4"},
+    "two-stream": {"network": "two-stream"},
+    "without D4": {"augment": ("stain", "shift")},
+    "without stain jitter": {"augment": ("d4", "shift")},
+    "without shifts": {"augment": ("d4", "stain")},
+    "without a schedule": {"schedule": "constant"},
+    "without AdamW": {"optimizer": "adam"},
+    "without label smoothing": {"label_smoothing": 0.0},
+    "without test-time views": {"test_time_augmentation": None},
+    "with weight averaging": {"weight_averaging": 0.995},
+    "with best epoch": {"validation_fraction": 0.1, "early_stopping": True, "n_iter_no_change": 99},
+}
+
+
+class Run(NamedTuple):
+    """One fit: `n_train` patches of the training folds, 0 for all."""
+
+    recipe: str
+    n_train: int
+    fold: int
+    seed: int
+
+
+def plan(name: str) -> Iterator[Run]:
+    """Give the fits of a plan, those first that tell most."""
+    folds, seeds = range(N_FOLDS), range(3)
+    if name == "main":
+        for seed in seeds:
+            for fold in folds:
+                for recipe in ("default", "notebook"):
+                    yield Run(recipe, 0, fold, seed)
+    elif name == "crops":
+        for seed in seeds:
+            for fold in folds:
+                yield Run("default, 32 px", 0, fold, seed)
+        for fold in (0, 1):
+            for recipe in ("default, 48 px", "default, 64 px", "notebook, 96 px"):
+                yield Run(recipe, 0, fold, 0)
+            yield Run("notebook's network, default recipe, 32 px", 0, fold, 0)
+    elif name == "ablation":
+        for recipe in (recipe for recipe in RECIPES if recipe.startswith("with")):
+            yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
+    elif name == "networks":
+        for recipe in ("d4", "two-stream"):
+            yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
+    elif name == "learning-curve":
+        for n_train in (2000, 1000, 500):
+            yield from (Run("default", n_train, fold, 0) for fold in (0, 1))
+
+
+def operations(network: keras.Model, input_shape: tuple[int, ...]) -> float:
+    """Return the multiplications and additions of the forward pass for one patch."""
+    total = 0.0
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            total += operations(layer, input_shape)
+        elif hasattr(layer, "kernel"):
+            places = np.prod(layer.output.shape[1:-1], initial=1)
+            copies = 8 if isinstance(layer, D4Convolution) else 1
+            total += 2 * places * copies * np.prod(layer.kernel.shape)
+    return total
+
+
+def train(run: Run, data: Any, folds: list[np.ndarray]) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Fit once and return the row of the table, and the predictions."""
+    test = folds[run.fold]
+    rows = np.setdiff1d(np.arange(len(data.target)), test)
+    if run.n_train:
+        rows = np.random.default_rng(run.seed).permutation(rows)[: run.n_train]
+    pipeline = make_pcam_pipeline(random_state=run.seed, **RECIPES[run.recipe])
+    start = time.perf_counter()
+    pipeline.fit(data.images[rows], data.target[rows])
+    fitted = time.perf_counter() - start
+    start = time.perf_counter()
+    probability = pipeline.predict_proba(data.images[test])[:, 1]
+    predicted = time.perf_counter() - start
+    network = pipeline[-1].model_
+    row = run._asdict() | {
+        "auc": round(roc_auc_score(data.target[test], probability), 5),
+        "patches": len(rows),
+        "epochs": pipeline[-1].n_iter_,
+        "parameters": network.count_params(),
+        "mflop": round(operations(network, network.input_shape[1:]) / 1e6, 1),
+        "fit_s": round(fitted, 1),
+        "predicted_per_s": round(len(test) / predicted),
+    }
+    predictions = pd.DataFrame({"id": data.ids[test], "probability": probability.round(5)})
+    return row, predictions.assign(**run._asdict())
+
+
+def append(path: Path, frame: pd.DataFrame) -> None:
+    """Add rows to a csv; a compressed one is a sequence of compressed pieces."""
+    frame.to_csv(path, mode="a", header=not path.exists(), index=False)
+
+
+def known() -> set[Run]:
+    """Return the fits that are done."""
+    if not RUNS.exists():
+        return set()
+    return {Run(*row) for row in pd.read_csv(RUNS)[KEY].itertuples(index=False)}
+
+
+def table(data: Any) -> pd.DataFrame:
+    """Summarize all fits by recipe."""
+    runs, predictions = pd.read_csv(RUNS), pd.read_csv(PREDICTIONS)
+    truth = pd.DataFrame({"id": data.ids, "y": data.target, "slide": data.groups})
+    lines = []
+    for (recipe, n_train), fits in runs.groupby(["recipe", "n_train"], sort=False):
+        line = {"recipe": recipe, "patches": round(fits["patches"].mean()), "fits": len(fits)}
+        line |= {"AUC": round(fits["auc"].mean(), 4), "SD": round(fits["auc"].std(), 4)}
+        of_recipe = (predictions["recipe"] == recipe) & (predictions["n_train"] == n_train)
+        mean = (
+            predictions[of_recipe]
+            .groupby("id", as_index=False)["probability"]
+            .mean()
+            .merge(truth, on="id")
+        )
+        line["95 % over slides"] = ""
+        if len(mean) == len(truth):
+            whole = auc_cluster_bootstrap(mean["y"], mean["probability"], mean["slide"])
+            line["95 % over slides"] = f"{whole.estimate:.3f} [{whole.low:.3f}, {whole.high:.3f}]"
+        middle = fits[["parameters", "mflop", "fit_s", "predicted_per_s"]].median()
+        lines.append(line | middle.astype(int).to_dict())
+    return pd.DataFrame(lines)
+
+
+def main() -> None:
+    """Run what is not done yet, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    plans = ["main", "crops", "ablation", "networks", "learning-curve"]
+    parser.add_argument("--plan", nargs="*", choices=plans, default=plans)
+    arguments = parser.parse_args()
+    data = load_kaggle(arguments.folder)
+    data.images = PatchReader(in_memory=True).transform(data.paths)
+    folds = [
+        test
+        for _, test in SlideKFold(N_FOLDS, random_state=0).split(
+            data.paths, data.target, data.groups
+        )
+    ]
+    RESULTS.mkdir(exist_ok=True)
+    done = known()
+    for name in arguments.plan:
+        for run in plan(name):
+            if run not in done:
+                row, predictions = train(run, data, folds)
+                append(PREDICTIONS, predictions)
+                append(RUNS, pd.DataFrame([row]))
+                done.add(run)
+                print(f"{run.recipe}, fold {run.fold}, seed {run.seed}: {row}", flush=True)
+    print(table(data).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -32,9 +32,9 @@ RUNS, PREDICTIONS = RESULTS / "accuracy.csv", RESULTS / "accuracy_predictions.cs
 N_FOLDS = 4
 KEY = ["recipe", "n_train", "fold", "seed"]
 NOTEBOOK = {
-    "network": "notebook", "augment": None, "optimizer": "adam", "schedule": "constant",
-    "label_smoothing": 0.0, "epochs": 20, "validation_fraction": 0.1, "early_stopping": True,
-    "test_time_augmentation": None,
+    "network": "notebook", "augment": None, "optimizer": "adam", "learning_rate": 0.001,
+    "schedule": "constant", "label_smoothing": 0.0, "epochs": 20, "validation_fraction": 0.1,
+    "early_stopping": True,
 }  # fmt: skip
 # What differs from the default, `make_pcam_pipeline()`.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -53,7 +53,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "without a schedule": {"schedule": "constant"},
     "without AdamW": {"optimizer": "adam"},
     "without label smoothing": {"label_smoothing": 0.0},
-    "without test-time views": {"test_time_augmentation": None},
+    "with test-time views": {"test_time_augmentation": "d4"},
     "with weight averaging": {"weight_averaging": 0.995},
     "with best epoch": {"validation_fraction": 0.1, "early_stopping": True, "n_iter_no_change": 99},
 }

@@ -32,7 +32,8 @@ def make_pipeline(**parameters: Any) -> Any:
     """Return the package's pipeline with the notebook's network and recipe."""
     from pcam_sklearn import make_pcam_pipeline
 
-    plain = {"augment": None, "early_stopping": False, "validation_fraction": 0.0}
+    plain = {"augment": None, "optimizer": "adam", "learning_rate": None, "schedule": "constant"}
+    plain["label_smoothing"] = 0.0
     settings = {"batch_size": BATCH, "epochs": EPOCHS, "random_state": 0, **plain, **parameters}
     pipeline = make_pcam_pipeline(32, network="notebook", **settings)
     return pipeline.set_params(centercropnormalizer__input_size=32)

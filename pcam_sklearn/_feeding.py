@@ -1,5 +1,6 @@
 """How patches reach a network that is trained: rows in batches, shuffled, never copied whole."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from pcam_sklearn._memory_map import PageReleaser, copied_from_map
 from pcam_sklearn._patch_files import PatchFiles
 from pcam_sklearn.model_selection import slide_train_test_split
 
-_RESIDENT = 2**28  # TensorFlow keeps copies of its own, for training and for what is held out.
+_RESIDENT = 2**30  # Up to here TensorFlow keeps a copy of its own.
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,21 @@ class TrainingSet:
     classes: np.ndarray
     groups: np.ndarray | None = None
 
+    @functools.cached_property
+    def columns(self) -> list[Any]:
+        """Patches, targets of shape (n_samples, 1), and weights where there are any."""
+        columns = [self.X, self.codes.astype(np.float32)[:, np.newaxis], self.weights]
+        return [column for column in columns if column is not None]
+
+    @functools.cached_property
+    def tensors(self) -> list[Any]:
+        """The columns as TensorFlow keeps them: one copy, for training and for what is held out."""
+        import tensorflow as tf
+
+        patches, *others = self.columns
+        patches = bytes_or_single(copied_from_map(patches))
+        return [tf.constant(column) for column in (patches, *others)]
+
 
 class Batches(keras.utils.PyDataset):
     """Batches of some rows of a training set.
@@ -54,8 +70,7 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, data: TrainingSet, rows: np.ndarray, batch_size: int) -> None:
         super().__init__()
-        columns = [data.X, data.codes.astype(np.float32)[:, np.newaxis], data.weights]
-        self.columns = [column for column in columns if column is not None]
+        self.data = data
         self.rows = rows
         self.batch_size = batch_size
         self._releaser = PageReleaser(data.X)
@@ -65,7 +80,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
-        patches, *others = (column[rows] for column in self.columns)
+        patches, *others = (column[rows] for column in self.data.columns)
         self._releaser.touched(len(rows))
         return (bytes_or_single(patches), *others)
 
@@ -75,7 +90,7 @@ class Batches(keras.utils.PyDataset):
         TensorFlow cuts batches from patches in memory without asking Python for each; everything
         else asks.
         """
-        X = self.columns[0]
+        X = self.data.X
         resident = not isinstance(X, PatchFiles) and X.nbytes <= _RESIDENT
         if keras.backend.backend() == "tensorflow" and resident:
             return self._tensorflow_dataset()
@@ -84,9 +99,7 @@ class Batches(keras.utils.PyDataset):
     def _tensorflow_dataset(self) -> Any:
         import tensorflow as tf
 
-        patches, *others = self.columns
-        resident = bytes_or_single(copied_from_map(patches))
-        columns = [tf.constant(column) for column in (resident, *others)]
+        columns = self.data.tensors
 
         def batches(rows: Any) -> Any:
             starts = tf.data.Dataset.range(0, len(self.rows), self.batch_size)

@@ -59,14 +59,15 @@ def smoothed(loss: Any, label_smoothing: float) -> Any:
     Raises
     ------
     ValueError
-        If labels are to be smoothed in another loss than the binary cross-entropy, by its name.
+        If labels are to be smoothed in another loss than Keras' function for the binary
+        cross-entropy, or its name.
     """
     if not label_smoothing:
         return loss
-    if loss != "binary_crossentropy":
+    if loss not in ("binary_crossentropy", keras.losses.binary_crossentropy):
         raise ValueError(
-            f"label_smoothing={label_smoothing} needs loss='binary_crossentropy', got {loss!r}; "
-            "pass label_smoothing=0."
+            f"label_smoothing={label_smoothing} needs loss='binary_crossentropy', got "
+            f"{getattr(loss, '__name__', loss)!r}; pass label_smoothing=0."
         )
     return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
 

@@ -145,13 +145,15 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
         tags.input_tags.three_d_array = False
         return tags
 
-    def _compile_parameters(self) -> dict[str, Any]:
+    def _compile_parameters(self, routes: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `keras.Model.compile` is given, made anew for each training.
+
+        `routes` are routed parameters beside those that are set.
 
         A Keras optimizer or metric belongs to the first network it meets, so instances that the
         user passed are copied.
         """
-        parameters = self._scratch(metrics=self._named_metrics())._get_compile_kwargs()
+        parameters = self._scratch(**routes, metrics=self._named_metrics())._get_compile_kwargs()
         parameters["optimizer"] = _fresh(parameters["optimizer"])
         parameters["metrics"] = [_fresh(metric) for metric in parameters["metrics"] or []]
         return parameters

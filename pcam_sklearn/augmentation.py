@@ -1,11 +1,13 @@
 """Augmentation as Keras layers: inside the graph, on the device, on while training alone."""
 
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from sklearn.utils import check_scalar
 
 __all__ = [
     "AUGMENTATIONS",
@@ -58,6 +60,11 @@ class RandomD4(_RandomLayer):
     **kwargs : dict
         Passed on to `keras.layers.Layer`.
 
+    Raises
+    ------
+    ValueError
+        If patches are not square.
+
     Examples
     --------
     >>> import numpy as np
@@ -102,6 +109,11 @@ class RandomStain(_RandomLayer):
     **kwargs : dict
         Passed on to `keras.layers.Layer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `strength` is not as documented, or patches have other than three channels.
+
     References
     ----------
     The stains' colours: A. C. Ruifrok and D. A. Johnston, "Quantification of histochemical
@@ -120,7 +132,9 @@ class RandomStain(_RandomLayer):
 
     def __init__(self, strength: float = 0.25, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.strength = strength
+        self.strength = check_scalar(
+            strength, "strength", Real, min_val=0, max_val=1, include_boundaries="left"
+        )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Check that the patches have colours."""
@@ -163,6 +177,11 @@ class RandomShift(_RandomLayer):
     **kwargs : dict
         Passed on to `keras.layers.Layer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `pixels` is not as documented.
+
     Examples
     --------
     >>> import numpy as np
@@ -175,7 +194,7 @@ class RandomShift(_RandomLayer):
 
     def __init__(self, pixels: int = 3, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.pixels = pixels
+        self.pixels = check_scalar(pixels, "pixels", Integral, min_val=1)
 
     def _augment(self, patches: Any) -> Any:
         columns_first = ops.transpose(self._move_rows(patches), (0, 2, 1, 3))
@@ -184,10 +203,12 @@ class RandomShift(_RandomLayer):
     def _move_rows(self, patches: Any) -> Any:
         """Move by whole rows, which is one copy of each."""
         n_patches, (height, width, channels) = ops.shape(patches)[0], patches.shape[1:]
-        steps = self._uniform((n_patches, 1), -self.pixels - 0.5, self.pixels + 0.5)
-        rows = ops.arange(height)[None] + ops.cast(ops.round(steps), "int32")
+        steps = ops.round(self._uniform((n_patches, 1), -self.pixels - 0.5, self.pixels + 0.5))
+        steps = ops.clip(steps, -self.pixels, self.pixels)  # Either end is rounded beyond itself.
         last = height - 1
-        mirrored = last - ops.abs(last - ops.abs(rows))
+        # There and back again is one period of the rows, however far the patch moves.
+        rows = (ops.arange(height)[None] + ops.cast(steps, "int32")) % max(2 * last, 1)
+        mirrored = last - ops.abs(last - rows)
         places = mirrored + height * ops.arange(n_patches)[:, None]
         flat = ops.reshape(patches, (n_patches * height, width * channels))
         return ops.reshape(ops.take(flat, places, axis=0), (n_patches, height, width, channels))

@@ -29,6 +29,7 @@ from pcam_sklearn.preprocessing import check_patches
 __all__ = ["CNNClassifier"]
 
 _PREDICT_BATCH_SIZE = 256
+_LEARNING_RATE = "optimizer__learning_rate"
 _HYPER_PARAMETERS = ("filters", "third_pool", "dense_units", "dropout")
 _COUNTS = (
     "epochs", "batch_size", "n_iter_no_change", "fit__epochs", "fit__batch_size",
@@ -49,7 +50,7 @@ class CNNClassifier(TrueKerasClassifier):
 
     Parameters
     ----------
-    network : str or callable, default="notebook"
+    network : str or callable, default="residual"
         A name out of `pcam_sklearn.networks.NETWORKS`, or a function ``(input_shape,
         **hyper_parameters) -> keras.Model`` that returns an uncompiled network from patches in
         [0, 1] to one probability.
@@ -62,16 +63,20 @@ class CNNClassifier(TrueKerasClassifier):
         Units of the dense layer.
     dropout : float or None, default=None
         Share of units dropped while training, in [0, 1).
-    augment : str, sequence of str, or None, default="d4"
+    augment : str, sequence of str, or None, default=("d4", "stain", "shift")
         What changes the patches, anew in each epoch: names out of
         `pcam_sklearn.augmentation.AUGMENTATIONS`. ``"d4"`` shows one of the 8 turned and mirrored
         views, ``"shift"`` moves by at most 3 pixels, ``"stain"`` varies the stains' strength.
     test_time_augmentation : {"d4"} or None, default=None
         ``"d4"`` predicts the mean over the 8 views of each patch, for 8 times the computing. It
         has no part in training and may be set on a fitted classifier.
-    optimizer : str, class or instance of keras.optimizers.Optimizer, default="adam"
-        The optimizer; ``optimizer__learning_rate`` and the like need a name or class.
-    schedule : {"constant", "cosine"}, default="constant"
+    optimizer : str, class or instance of keras.optimizers.Optimizer, default="adamw"
+        The optimizer; ``optimizer__weight_decay`` and the like need a name or class.
+    learning_rate : float or None, default=0.002
+        The learning rate, at its highest, of an optimizer given by name or class, above 0; an
+        instance brings its own, and ``optimizer__learning_rate`` goes first. None is the
+        optimizer's default.
+    schedule : {"constant", "cosine"}, default="cosine"
         What becomes of the optimizer's learning rate: nothing, or a rise over `warmup` and then a
         fall to 0 along a cosine, epoch by epoch.
     warmup : float, default=0.1
@@ -81,7 +86,7 @@ class CNNClassifier(TrueKerasClassifier):
         step, in [0, 1): 0.99 averages about a hundred steps. None ends with the last weights.
     loss : str, class, instance or function, default="binary_crossentropy"
         The loss.
-    label_smoothing : float, default=0.0
+    label_smoothing : float, default=0.05
         How far labels move from 0 and 1 towards one half, in [0, 1).
     metrics : sequence, default=("accuracy", "auc")
         Keras metrics followed in `history_`, for training and validation.
@@ -90,10 +95,10 @@ class CNNClassifier(TrueKerasClassifier):
     batch_size : int, default=32
         Patches a gradient step, at least 1. Predictions use batches of 256, or
         ``predict__batch_size``.
-    validation_fraction : float, default=0.1
+    validation_fraction : float, default=0.0
         Share of the patches held out of training, stratified by class, to follow the metrics and
         for early stopping, in [0, 1). 0 trains on all patches.
-    early_stopping : bool, default=True
+    early_stopping : bool, default=False
         Stop when `monitor` has not improved for `n_iter_no_change` epochs, and in any case end
         with the weights of the best epoch. Needs a `validation_fraction` above 0.
     monitor : str, default="val_auc"
@@ -151,7 +156,7 @@ class CNNClassifier(TrueKerasClassifier):
     >>> from pcam_sklearn import CNNClassifier
     >>> X = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     >>> y = np.arange(40) % 2
-    >>> clf = CNNClassifier(filters=(4, 4, 4), dense_units=4, epochs=2, random_state=0).fit(X, y)
+    >>> clf = CNNClassifier(filters=(4, 8), epochs=2, random_state=0).fit(X, y)
     >>> clf.predict_proba(X).shape, sorted(clf.history_)[:3]
     ((40, 2), ['accuracy', 'auc', 'loss'])
     """
@@ -165,25 +170,26 @@ class CNNClassifier(TrueKerasClassifier):
     @takes_routes
     def __init__(
         self,
-        network: str | Callable[..., keras.Model] = "notebook",
+        network: str | Callable[..., keras.Model] = "residual",
         *,
         filters: Sequence[int] | None = None,
         third_pool: int | None = None,
         dense_units: int | None = None,
         dropout: float | None = None,
-        augment: str | Sequence[str] | None = "d4",
+        augment: str | Sequence[str] | None = ("d4", "stain", "shift"),
         test_time_augmentation: str | None = None,
-        optimizer: Any = "adam",
-        schedule: str = "constant",
+        optimizer: Any = "adamw",
+        learning_rate: float | None = 0.002,
+        schedule: str = "cosine",
         warmup: float = 0.1,
         weight_averaging: float | None = None,
         loss: Any = "binary_crossentropy",
-        label_smoothing: float = 0.0,
+        label_smoothing: float = 0.05,
         metrics: Sequence[Any] = ("accuracy", "auc"),
         epochs: int = 20,
         batch_size: int = 32,
-        validation_fraction: float = 0.1,
-        early_stopping: bool = True,
+        validation_fraction: float = 0.0,
+        early_stopping: bool = False,
         monitor: str = "val_auc",
         n_iter_no_change: int = 5,
         class_weight: dict[Any, float] | str | None = None,
@@ -200,6 +206,7 @@ class CNNClassifier(TrueKerasClassifier):
         self.augment = augment
         self.test_time_augmentation = test_time_augmentation
         self.optimizer = optimizer
+        self.learning_rate = learning_rate
         self.schedule = schedule
         self.warmup = warmup
         self.weight_averaging = weight_averaging
@@ -427,6 +434,10 @@ class CNNClassifier(TrueKerasClassifier):
                 "early_stopping=True needs patches to watch, but validation_fraction is 0; "
                 "pass validation_fraction=0.1, or early_stopping=False."
             )
+        if self.learning_rate is not None:
+            check_scalar(
+                self.learning_rate, "learning_rate", Real, min_val=0, include_boundaries="neither"
+            )
         check_recipe(self.schedule, self.warmup, self.label_smoothing, self.weight_averaging)
         check_routes(vars(self))
         self._hyper_parameters()
@@ -515,13 +526,21 @@ class CNNClassifier(TrueKerasClassifier):
             self.best_epoch_ = stopper.best_epoch + 1
         self.model_, self.trainer_ = network, trainer
         self.classes_, self.n_classes_ = data.classes, 2
-        known = [g for g in (self.groups_ if goes_on else None, data.groups) if g is not None]
+        slides = None if data.groups is None else data.groups[np.union1d(training, held_out)]
+        known = [g for g in (self.groups_ if goes_on else None, slides) if g is not None]
         self.groups_ = np.unique(np.concatenate(known)) if known else None
         self.X_shape_, self.n_features_in_ = data.X.shape, data.X.shape[1]
         return self
 
+    def _rate(self) -> dict[str, float]:
+        """Return the route of `learning_rate`, if nothing more special stands in its way."""
+        is_instance = isinstance(self.optimizer, keras.optimizers.Optimizer)
+        if self.learning_rate is None or is_instance or hasattr(self, _LEARNING_RATE):
+            return {}
+        return {_LEARNING_RATE: self.learning_rate}
+
     def _training_parameters(self) -> dict[str, Any]:
-        parameters = self._compile_parameters()
+        parameters = self._compile_parameters(self._rate())
         parameters["loss"] = smoothed(parameters["loss"], self.label_smoothing)
         parameters["optimizer"] = averaging(parameters["optimizer"], self.weight_averaging)
         return parameters

@@ -141,7 +141,10 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
         ValueError
             If there are no groups, a name tells no hospital, or there is only one hospital.
         """
-        yield from super().split(X, y, _hospitals(groups))
+        hospitals = _hospitals(groups)
+        if len(np.unique(hospitals)) < 2:
+            raise ValueError(f"All slides are of {hospitals[0]}; pass patches of both hospitals.")
+        yield from super().split(X, y, hospitals)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: ArrayLike | None = None) -> int:
         """Return the number of hospitals.
@@ -204,14 +207,16 @@ def slide_train_test_split(
     check_scalar(test_size, "test_size", float, min_val=0, max_val=1, include_boundaries="neither")
     y, groups = np.asarray(y), _check_slides(groups, 2)
     check_consistent_length(y, groups)
+    _check_two_slides_a_class(y, groups)
     smaller = min(test_size, 1 - test_size)
-    n_splits = min(round(1 / smaller), len(np.unique(groups)))
-    folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
-    with warnings.catch_warnings():  # Of a class rarer than the folds: that is looked at here.
-        warnings.simplefilter("ignore", UserWarning)
-        for train, test in folds.split(y, y, groups):
-            if len(np.unique(y[train])) == len(np.unique(y[test])) == 2:
-                return (train, test) if test_size == smaller else (test, train)
+    most = min(len(np.unique(groups)), np.unique(y, return_counts=True)[1].max())
+    for n_splits in sorted(range(2, most + 1), key=lambda n: abs(1 / n - smaller)):
+        folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
+        with warnings.catch_warnings():  # Of a class rarer than the folds: that is looked at here.
+            warnings.simplefilter("ignore", UserWarning)
+            for train, test in folds.split(y, y, groups):
+                if len(np.unique(y[train])) == len(np.unique(y[test])) == 2:
+                    return (train, test) if test_size == smaller else (test, train)
     raise ValueError(
         f"The {len(np.unique(groups))} slides, {_first(groups)}, cannot be split so that both "
         "sides hold both classes; pass patches of more slides."
@@ -259,6 +264,20 @@ def _check_slides(groups: ArrayLike | None, n_at_least: int) -> np.ndarray:
             "needed; pass patches of more slides."
         )
     return slides
+
+
+def _check_two_slides_a_class(y: np.ndarray, slides: np.ndarray) -> None:
+    """Raise if a class lies on one slide alone: it cannot be on both sides then."""
+    classes = np.unique(y)
+    if len(classes) != 2:
+        raise ValueError(f"y must hold two classes, got {classes.tolist()}; pass patches of both.")
+    for label in classes.tolist():
+        of_class = slides[y == label]
+        if len(np.unique(of_class)) < 2:
+            raise ValueError(
+                f"The patches of class {label!r} are all of one slide, {_first(of_class)}, which "
+                "cannot be on both sides of a split; pass patches of more slides."
+            )
 
 
 def _hospitals(groups: ArrayLike | None) -> np.ndarray:

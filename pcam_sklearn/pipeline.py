@@ -12,7 +12,7 @@ __all__ = ["make_pcam_pipeline", "make_search_space"]
 
 
 def make_pcam_pipeline(
-    crop_size: int = 32,
+    crop_size: int | None = None,
     dtype: str = "uint8",
     *,
     memory: Any = None,
@@ -22,8 +22,9 @@ def make_pcam_pipeline(
 
     Parameters
     ----------
-    crop_size : int, default=32
-        Side of the center that the network sees, in pixels, 1 to 96.
+    crop_size : int or None, default=None
+        Side of the center that the network sees, in pixels, 1 to 96. None is 32, of which the
+        label speaks, for the notebook's network, and 96, with the context, for all others.
     dtype : {"uint8", "float32"}, default="uint8"
         What travels to the network: bytes, or floats in [0, 1]; the probabilities are the same.
     memory : str, joblib.Memory or None, default=None
@@ -54,6 +55,8 @@ def make_pcam_pipeline(
     >>> pipeline.get_params()["cnnclassifier__dropout"]
     0.3
     """
+    if crop_size is None:
+        crop_size = 32 if classifier_parameters.get("network") == "notebook" else 96
     return make_pipeline(
         PatchReader(),
         CenterCropNormalizer(crop_size=crop_size, dtype=dtype),
@@ -62,17 +65,20 @@ def make_pcam_pipeline(
     )
 
 
-def make_search_space(*, distributions: bool = False) -> dict[str, Any]:
+def make_search_space(*, network: str = "residual", distributions: bool = False) -> dict[str, Any]:
     """Make a search space for the pipeline of :func:`make_pcam_pipeline`.
 
-    It holds what the notebook wished to tune: the third pooling, batch size, dropout and
-    augmentation.
+    For the notebook's network it holds what the notebook wished to tune, the third pooling among
+    it.
 
     Parameters
     ----------
+    network : str, default="residual"
+        The network that the pipeline has.
     distributions : bool, default=False
-        False gives lists for `GridSearchCV` or `HalvingGridSearchCV` (16 candidates); True gives
-        distributions, the learning rate's among them, for `RandomizedSearchCV`.
+        False gives lists for `GridSearchCV` or `HalvingGridSearchCV`, 8 candidates or for the
+        notebook's network 16; True gives distributions, the learning rate's among them, for
+        `RandomizedSearchCV`.
 
     Returns
     -------
@@ -82,16 +88,19 @@ def make_search_space(*, distributions: bool = False) -> dict[str, Any]:
     Examples
     --------
     >>> from pcam_sklearn import make_search_space
-    >>> make_search_space()["cnnclassifier__third_pool"]
+    >>> make_search_space(network="notebook")["cnnclassifier__third_pool"]
     [1, 2]
     """
     space: dict[str, Any] = {
-        "cnnclassifier__third_pool": [1, 2],
         "cnnclassifier__batch_size": [32, 128],
         "cnnclassifier__dropout": [0.3, 0.5],
-        "cnnclassifier__augment": [None, "d4"],
+        "cnnclassifier__augment": [None, "d4"]
+        if network == "notebook"
+        else ["d4", ("d4", "stain")],
     }
+    if network == "notebook":
+        space["cnnclassifier__third_pool"] = [1, 2]
     if distributions:
         space["cnnclassifier__dropout"] = uniform(0.1, 0.6)
-        space["cnnclassifier__optimizer__learning_rate"] = loguniform(1e-4, 1e-2)
+        space["cnnclassifier__learning_rate"] = loguniform(1e-4, 1e-2)
     return space

@@ -82,10 +82,8 @@ def test_a_classifier_refuses_patches_that_are_not_square_and_takes_them_unaugme
 
 
 def test_an_unknown_augmentation_is_an_error_that_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"one of \['d4'.*\] or None, got 'flip'"):
+    with pytest.raises(ValueError, match=r"one of \['d4'.*\], several .* or None; got 'flip'"):
         build_augmentation("flip")
-    with pytest.raises(ValueError, match=r"got \['d4'\]"):
-        build_augmentation(["d4"])
 
 
 def test_a_layer_is_rebuilt_from_its_config():

@@ -70,7 +70,8 @@ def test_with_the_same_weights_it_gives_the_same_probabilities():
 
 def test_the_notebook_s_training_is_adam_on_binary_cross_entropy():
     patches, y = make_data(n=8, side=32)
-    classifier = CNNClassifier("notebook", third_pool=1, dropout=0.5, batch_size=32)
+    training = {"optimizer": "adam", "learning_rate": 0.001, "label_smoothing": 0}
+    classifier = CNNClassifier("notebook", third_pool=1, dropout=0.5, **training)
     classifier.initialize(patches, y)
     assert classifier.model_.count_params() == 355_649
     assert layer_configs(classifier.model_) == layer_configs(notebooks_network(1))

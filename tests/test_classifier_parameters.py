@@ -64,7 +64,7 @@ def test_fitting_a_clone_of_a_classifier_with_callbacks_carries_no_network_along
 
 def test_the_representation_shows_what_differs_from_the_defaults():
     assert repr(CNNClassifier()) == "CNNClassifier()"
-    shown = repr(CNNClassifier(dropout=0.3, optimizer__learning_rate=0.1, epochs=20))
+    shown = repr(CNNClassifier(dropout=0.3, optimizer__learning_rate=0.1, batch_size=32))
     assert shown == "CNNClassifier(dropout=0.3, optimizer__learning_rate=0.1)"
 
 
@@ -305,9 +305,11 @@ def test_make_pcam_pipeline_refuses_an_unknown_name():
         make_pcam_pipeline(dropot=0.5)
 
 
+@pytest.mark.parametrize("network", ["residual", "notebook"])
 @pytest.mark.parametrize("distributions", [False, True])
-def test_every_name_of_the_search_space_is_a_parameter_of_the_pipeline(distributions):
-    pipeline = make_pcam_pipeline()
-    for name, values in make_search_space(distributions=distributions).items():
+def test_every_name_of_the_search_space_is_a_parameter_of_the_pipeline(distributions, network):
+    pipeline = make_pcam_pipeline(network=network)
+    space = make_search_space(network=network, distributions=distributions)
+    for name, values in space.items():
         value = values[0] if isinstance(values, list) else values.rvs(random_state=0)
         assert pipeline.set_params(**{name: value}).get_params()[name] == value

@@ -21,6 +21,14 @@ def test_sizes_and_classifier_parameters_reach_their_steps():
     assert params["cnnclassifier__dropout"] == 0.1
 
 
+@pytest.mark.parametrize(("network", "crop_size"), [("notebook", 32), ("residual", 96)])
+def test_the_crop_is_the_labelled_center_for_the_notebook_s_network_and_all_for_others(
+    network, crop_size
+):
+    pipeline = make_pcam_pipeline(network=network)
+    assert pipeline.get_params()["centercropnormalizer__crop_size"] == crop_size
+
+
 def test_an_unknown_parameter_is_refused_at_once():
     with pytest.raises(TypeError, match="dropuot"):
         make_pcam_pipeline(dropuot=0.1)

@@ -16,7 +16,8 @@ TINY = {
     "filters": (2, 2, 2),
     "dense_units": 2,
     "epochs": 2,
-    "early_stopping": False,
+    "augment": "d4",
+    "validation_fraction": 0.1,
     "random_state": 0,
 }
 

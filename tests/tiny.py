@@ -24,11 +24,18 @@ def linear(input_shape, scale=1.0):
     return keras.Sequential([keras.Input(input_shape), keras.layers.Rescaling(scale), *layers])
 
 
+PLAIN = {
+    "augment": None,
+    "learning_rate": None,
+    "schedule": "constant",
+    "label_smoothing": 0.0,
+    "test_time_augmentation": None,
+}
 QUICK = {
+    **PLAIN,
     "network": linear,
     "optimizer": "sgd",
     "metrics": (),
-    "augment": None,
     "epochs": 1,
     "batch_size": 16,
     "validation_fraction": 0,
@@ -37,6 +44,12 @@ QUICK = {
     "compile__steps_per_execution": 1,
 }
 SMALL = {
+    **PLAIN,
+    "network": "notebook",
+    "augment": "d4",
+    "optimizer": "adam",
+    "validation_fraction": 0.1,
+    "early_stopping": True,
     "filters": (2, 2, 4),
     "dense_units": 16,  # enough that some of them are alive
     "epochs": 2,
@@ -51,7 +64,7 @@ def quick(**changes):
 
 
 def small(**changes):
-    """Return the default classifier with a network of a few hundred parameters."""
+    """Return a classifier that augments and stops early, of a few hundred parameters."""
     return CNNClassifier(**{**SMALL, **changes})
 
 

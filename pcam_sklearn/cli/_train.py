@@ -237,7 +237,9 @@ def _search(
 
     part = patches.take(split.training)
     space = parse_grid(search["grid"])
-    space = space or make_search_space(distributions=search["n_iter"] is not None)
+    if not space:
+        network = pipeline.get_params()["cnnclassifier__network"]
+        space = make_search_space(network=network, distributions=search["n_iter"] is not None)
     check_names(pipeline, space)
     done = search_parameters(
         pipeline,

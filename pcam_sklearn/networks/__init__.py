@@ -6,7 +6,7 @@ from pcam_sklearn.networks._by_name import (
     check_hyper_parameters,
     get_network,
 )
-from pcam_sklearn.networks._d4 import d4
+from pcam_sklearn.networks._d4 import D4Convolution, d4
 from pcam_sklearn.networks._notebook import notebook
 from pcam_sklearn.networks._residual import residual
 from pcam_sklearn.networks._transfer import transfer
@@ -14,6 +14,7 @@ from pcam_sklearn.networks._two_stream import two_stream
 
 __all__ = [
     "NETWORKS",
+    "D4Convolution",
     "build_network",
     "check_hyper_parameters",
     "d4",

@@ -49,7 +49,8 @@ class D4Convolution(layers.Layer):
     kernel_size : int
         Side of the kernel.
     strides : int, default=1
-        Step, in pixels.
+        Step, in pixels. To turn with its input, 2 needs an even kernel on an even side, and an odd
+        one on an odd side: only then do the windows lie symmetrically.
     lifts : bool, default=False
         Whether the input is an image, whose channels know no symmetries yet.
     **kwargs : dict
@@ -59,6 +60,13 @@ class D4Convolution(layers.Layer):
     ----------
     T. Cohen and M. Welling, "Group equivariant convolutional networks", ICML 2016; B. Veeling et
     al., "Rotation equivariant CNNs for digital pathology", MICCAI 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn.networks._d4 import D4Convolution
+    >>> tuple(D4Convolution(4, 3, lifts=True)(np.zeros((1, 6, 6, 3), np.float32)).shape)
+    (1, 6, 6, 32)
     """
 
     def __init__(
@@ -172,6 +180,6 @@ def d4(
         raise ValueError("it needs square patches, as its symmetries turn them.")
     inputs = keras.Input(input_shape)
     features = trunk(inputs, filters, blocks, _convolved, _normalized)
-    means = layers.Reshape((-1, len(_GROUP), filters[-1]))(pooled(features, input_shape[0]))
+    means = layers.Reshape((-1, len(_GROUP), filters[-1]))(pooled(features, input_shape[:2]))
     invariant = layers.Flatten()(ops.mean(means, axis=2))
     return keras.Model(inputs, probability(invariant, dropout), name="d4")

@@ -189,6 +189,33 @@ def searches() -> None:
         note(f"GridSearchCV of 9 fits, n_jobs={jobs}", "sum of its parts", 9, parts, parts / wall)
 
 
+def searching_files(rounds: int) -> None:
+    """Compare the ways to keep a search from reading its files for each candidate."""
+    X, y = make_data(2000)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [f"{folder}/{i}.png" for i in range(len(X))]
+        for path, patch in zip(paths, X, strict=True):
+            cv2.imwrite(path, cv2.resize(patch, (96, 96)))
+
+        def search(X: object, memory: str | None = None) -> None:
+            pipeline = make_pipeline(epochs=1, memory=memory)
+            grid = {"cnnclassifier__dropout": [0.2, 0.4, 0.6, 0.8]}
+            settings = {"scoring": "roc_auc", "cv": 3, "refit": False}
+            GridSearchCV(pipeline, grid, **settings).fit(X, y)
+
+        def with_memory() -> None:
+            with tempfile.TemporaryDirectory() as cache:
+                search(paths, cache)
+
+        jobs = {
+            "files, for each candidate": lambda: search(paths),
+            "files, memory=": with_memory,
+            "files, read first": lambda: search(PatchReader(in_memory=True).transform(paths)),
+        }
+        timers = {who: (lambda job=job: seconds(job)) for who, job in jobs.items()}
+        compare("GridSearchCV of 12 fits", timers, 12, rounds)
+
+
 def growth(rounds: int, n_large: int) -> None:
     """Show what a patch costs to fit and to predict as there are more of them."""
     X, y = make_data(n_large)
@@ -218,6 +245,7 @@ def main() -> None:
     steps_before(arguments.rounds)
     saving(arguments.rounds)
     searches()
+    searching_files(max(1, arguments.rounds // 2))
     growth(max(1, arguments.rounds // 2), arguments.large)
     import keras
 

@@ -142,6 +142,21 @@ class _SetRate(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self._highest
 
 
+class _Average(keras.callbacks.SwapEMAWeights):
+    """Put the averaged weights in the network's place wherever they are looked at."""
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Let the average start from the weights, which may be those of an earlier, better epoch.
+
+        A first average starts from the first step whatever stands there.
+        """
+        variables = self.model.optimizer.variables
+        averages = [variable for variable in variables if variable.path.endswith("_average")]
+        if averages:  # There are none before the optimizer has met the weights.
+            for average, weight in zip(averages, self.model.trainable_variables, strict=True):
+                average.assign(weight)
+
+
 def own_callbacks(
     rate: Rate,
     optimizer: keras.optimizers.Optimizer,
@@ -172,6 +187,7 @@ def own_callbacks(
         If one of the user's callbacks sets the learning rate too.
     """
     own: list[keras.callbacks.Callback] = []
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # Of one that scales the loss.
     brings_its_own = isinstance(optimizer.get_config()["learning_rate"], dict)
     if rate.schedule != "constant" and not brings_its_own:
         for rival in callbacks:
@@ -182,5 +198,5 @@ def own_callbacks(
                 )
         own.append(_SetRate(rate))
     if optimizer.use_ema:
-        own.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=keeps_best))
+        own.append(_Average(swap_on_epoch=keeps_best))
     return own

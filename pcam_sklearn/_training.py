@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from pcam_sklearn._feeding import Batches, Shuffle, TrainingSet, bytes_or_single
 from pcam_sklearn._memory_map import PageReleaser
 from pcam_sklearn._patch_files import read_ahead
+from pcam_sklearn._progress import followed
 from pcam_sklearn.augmentation import build_augmentation
 
 # PyTorch has no such thing, and JAX would unroll and compile the steps anew for each length.
@@ -159,10 +160,11 @@ def train(
     training: np.ndarray,
     held_out: np.ndarray,
     rng: np.random.Generator,
-    stopper: keras.callbacks.Callback | None,
+    stopper: keras.callbacks.EarlyStopping | None,
     *,
     batch_size: int,
     callbacks: list[keras.callbacks.Callback],
+    verbose: int | str,
     **options: Any,
 ) -> dict[str, list[float]]:
     """Train for some epochs.
@@ -177,12 +179,14 @@ def train(
         Rows to train on, and to follow; the latter may be empty.
     rng : numpy.random.Generator
         Shuffles the training rows.
-    stopper : keras.callbacks.Callback or None
+    stopper : keras.callbacks.EarlyStopping or None
         A callback that must see an epoch last.
     batch_size : int
         Patches a gradient step.
     callbacks : list of keras.callbacks.Callback
         The user's callbacks.
+    verbose : {0, 1, 2, "auto"}
+        As in `followed`.
     **options : dict
         For `keras.Model.fit`.
 
@@ -194,12 +198,19 @@ def train(
     batches = Batches(data, training, batch_size)
     watched = Batches(data, held_out, max(batch_size, 256)).for_keras() if len(held_out) else None
     seed = int(rng.integers(2**31))
-    with _no_retracing_warning(), _seeded_torch(seed), _undone_on_error(trainer):
+    shuffle, last = Shuffle(batches, rng), [stopper] if stopper else []
+    with (
+        _no_retracing_warning(),
+        _seeded_torch(seed),
+        _undone_on_error(trainer),
+        followed(verbose, stopper) as (verbose, lines),
+    ):
         history = trainer.fit(
             batches.for_keras(),
             validation_data=watched,
-            callbacks=[Shuffle(batches, rng), *callbacks, *([stopper] if stopper else [])],
+            callbacks=[shuffle, *callbacks, *lines, *last],
             shuffle=False,
+            verbose=verbose,
             **options,
         )
     return {name: [float(v) for v in values] for name, values in history.history.items()}

@@ -9,10 +9,12 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from pcam_sklearn._epoch_tasks import EpochTasks
 from pcam_sklearn._feeding import TrainingSet, hold_out
 from pcam_sklearn._patch_files import read_if_small
 from pcam_sklearn._recipe import Rate, averaging, check_recipe, own_callbacks, smoothed
 from pcam_sklearn._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
+from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
 from pcam_sklearn._training import (
     BestEpoch,
     PatchModel,
@@ -39,14 +41,15 @@ _COUNTS = (
 allow_memory_growth()
 
 
-class CNNClassifier(TrueKerasClassifier):
+class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     """A convolutional network that tells patches with tumour in the center from those without.
 
     A SciKeras ``KerasClassifier`` that keeps scikit-learn's conventions. Beside the parameters
     below it takes SciKeras' routed names: ``optimizer__learning_rate``, ``model__<parameter of the
     network's function>``, ``compile__jit_compile``, ``fit__validation_freq``,
     ``predict__batch_size``, ``predict__verbose`` (a progress bar), ``callbacks__<parameter of the
-    callbacks>`` and so on.
+    callbacks>`` and so on. `set_callbacks` takes scikit-learn's own callbacks, to which each epoch
+    is a task of the fit.
 
     Parameters
     ----------
@@ -117,7 +120,9 @@ class CNNClassifier(TrueKerasClassifier):
         Fixes weights, validation split, shuffling, dropout and augmentation: on a CPU the same
         number gives the same bits. None differs each time; the global state is left alone always.
     verbose : {0, 1, 2}, default=0
-        Keras' progress: none, a bar, or a line an epoch.
+        0 is silent. 1 shows one line a fit on stderr, with epoch, loss, AUC of the held-out
+        patches (of the training patches where none are) and time left: rewritten on a screen,
+        written once at the end elsewhere and in parallel fits. 2 is Keras' line an epoch.
 
     Attributes
     ----------
@@ -225,6 +230,7 @@ class CNNClassifier(TrueKerasClassifier):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Train on labelled patches; whatever fails leaves the classifier as it was.
 
@@ -256,13 +262,17 @@ class CNNClassifier(TrueKerasClassifier):
         classes = self.classes_ if continues else None
         data = self._check_training_set(X, y, sample_weight, classes, groups)
         epochs = self._routed("fit").get("epochs", self.epochs)
-        return self._learn(
+        tasks = EpochTasks(self, epochs, sample_weight)
+        self._learn(
             data,
             epochs,
             validation_fraction=self.validation_fraction,
             schedule=self.schedule,
             goes_on=continues,
+            tasks=tasks,
         )
+        tasks.end()
+        return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch on these patches, going on from where the classifier is.
@@ -497,6 +507,7 @@ class CNNClassifier(TrueKerasClassifier):
         validation_fraction: float = 0.0,
         schedule: str = "constant",
         goes_on: bool,
+        tasks: EpochTasks | None = None,
     ) -> Self:
         """Train, and set what was learned only when all has gone well."""
         if goes_on:
@@ -515,22 +526,37 @@ class CNNClassifier(TrueKerasClassifier):
         stopper = self._early_stopping() if len(held_out) and self.early_stopping else None
         rate = Rate(schedule, start, epochs, self.warmup)
         callbacks += own_callbacks(rate, trainer.optimizer, callbacks, stopper is not None)
+        learned = self._known_before(data, training, held_out, goes_on) | {"model_": network}
+        earlier = self.history_ if goes_on else {}
+        if tasks is not None:
+            tasks.begin(data, training, learned, earlier)
+            callbacks.insert(0, tasks)  # Before weights are averaged, which changes the network.
         options = {"batch_size": self.batch_size, "verbose": self.verbose, **self._routed("fit")}
         options |= {"callbacks": callbacks, "initial_epoch": start, "epochs": start + epochs}
         history = train(trainer, data, training, held_out, rng, stopper, **options)
 
-        self.history_ = _joined(self.history_ if goes_on else {}, history)
+        self.history_ = _joined(earlier, history)
         self.n_iter_ = start + len(history.get("loss", ()))
         self.best_epoch_ = self.n_iter_
         if stopper is not None and stopper.best_weights is not None:
             self.best_epoch_ = stopper.best_epoch + 1
-        self.model_, self.trainer_ = network, trainer
-        self.classes_, self.n_classes_ = data.classes, 2
+        self.trainer_ = trainer
+        vars(self).update(learned)
+        return self
+
+    def _known_before(
+        self, data: TrainingSet, training: np.ndarray, held_out: np.ndarray, goes_on: bool
+    ) -> dict[str, Any]:
+        """Return what a fit sets that is known before it trains."""
         slides = None if data.groups is None else data.groups[np.union1d(training, held_out)]
         known = [g for g in (self.groups_ if goes_on else None, slides) if g is not None]
-        self.groups_ = np.unique(np.concatenate(known)) if known else None
-        self.X_shape_, self.n_features_in_ = data.X.shape, data.X.shape[1]
-        return self
+        return {
+            "classes_": data.classes,
+            "n_classes_": 2,
+            "groups_": np.unique(np.concatenate(known)) if known else None,
+            "X_shape_": data.X.shape,
+            "n_features_in_": data.X.shape[1],
+        }
 
     def _rate(self) -> dict[str, float]:
         """Return the route of `learning_rate`, if nothing more special stands in its way."""

@@ -11,6 +11,7 @@ from sklearn.utils import Tags, check_array, check_scalar
 
 from pcam_sklearn._memory_map import PageReleaser
 from pcam_sklearn._patch_files import PatchFiles, check_files, open_image
+from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
 
 __all__ = ["CenterCropNormalizer", "PatchReader", "check_patches"]
 
@@ -18,9 +19,10 @@ _IN_MEMORY = 256 * 2**20
 _CHUNK = 4096
 
 
-class _StatelessPatchTransformer(TransformerMixin, BaseEstimator):
+class _StatelessPatchTransformer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """What both transformers share: there is nothing to learn, and X holds images."""
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None) -> "_StatelessPatchTransformer":
         """Check the parameters; nothing is learned and X is not read.
 
@@ -42,6 +44,9 @@ class _StatelessPatchTransformer(TransformerMixin, BaseEstimator):
             If a parameter is outside of what the class documents.
         """
         self._check_parameters()
+        task = self._init_callback_context()
+        task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
 
     def _check_parameters(self) -> None:

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_weights import with_random_weights
 
-from pcam_sklearn.networks import build_network
-from pcam_sklearn.networks._d4 import D4Convolution
+from pcam_sklearn.networks import D4Convolution, build_network
 
 
 def turned(a, symmetry, axes=(0, 1)):

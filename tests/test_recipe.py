@@ -1,5 +1,6 @@
 """How a network is trained: the learning rate's course, smoothed labels, averaged weights."""
 
+import joblib
 import keras
 import numpy as np
 import pytest
@@ -8,21 +9,13 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from tiny import learned, make_data, quick
 
-from pcam_sklearn._recipe import Rate
+from pcam_sklearn._recipe import Rate, own_callbacks
 
 X, Y = make_data()
-PLAIN = {
-    "schedule": "constant",
-    "warmup": 0.1,
-    "weight_averaging": None,
-    "label_smoothing": 0.0,
-    "validation_fraction": 0,
-    "early_stopping": False,
-}
 
 
 def trained(**changes):
-    return quick(**{**PLAIN, **changes})
+    return quick(**{"warmup": 0.1, "weight_averaging": None, **changes})
 
 
 class Recorder(keras.callbacks.Callback):
@@ -180,6 +173,40 @@ def test_such_a_callback_goes_with_a_constant_schedule():
     assert trained(**RIVALS["a list"]).fit(X, Y).n_iter_ == 1
 
 
+def test_an_optimizer_that_scales_the_loss_is_taken_for_the_one_inside():
+    inside = keras.optimizers.SGD(0.25, use_ema=True)
+    around = keras.optimizers.LossScaleOptimizer(inside)
+    rate = Rate("cosine", 0, 5, 0.1)
+    kinds = [
+        [type(own) for own in own_callbacks(rate, optimizer, [], False)]
+        for optimizer in (inside, around)
+    ]
+    assert kinds[0] == kinds[1]
+    assert len(kinds[0]) == 2
+
+
+# --- learning_rate
+
+
+def rate_of(**parameters):
+    classifier = trained(**parameters).initialize(X, Y)
+    return float(classifier.model_.optimizer.learning_rate)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", keras.optimizers.RMSprop])
+def test_the_learning_rate_is_that_of_an_optimizer_by_name_or_class(optimizer):
+    assert rate_of(optimizer=optimizer, learning_rate=0.125) == 0.125
+    assert rate_of(optimizer=optimizer, learning_rate=None) == pytest.approx(0.001)
+
+
+def test_an_instance_brings_its_own_learning_rate():
+    assert rate_of(optimizer=keras.optimizers.SGD(0.5), learning_rate=0.125) == 0.5
+
+
+def test_a_routed_learning_rate_goes_first():
+    assert rate_of(optimizer__learning_rate=0.5, learning_rate=0.125) == 0.5
+
+
 # --- label smoothing
 
 
@@ -203,7 +230,7 @@ def test_smoothing_changes_what_is_learned():
 @pytest.mark.parametrize(
     ("loss", "shown"),
     [("hinge", "'hinge'"), (keras.losses.hinge, "'hinge'"), (keras.losses.Hinge(), "<.*hinge")],
-    ids=str,
+    ids=["name", "function", "object"],
 )
 def test_labels_of_another_loss_are_not_smoothed_silently(loss, shown):
     message = rf"label_smoothing=0\.1 needs loss='binary_crossentropy', got {shown}.*smoothing=0\."
@@ -301,6 +328,17 @@ def test_a_warm_start_goes_on_with_the_average():
     assert_same_weights(classifier.model_, average([first, *recorder.weights[9:]], 0.8)[-1])
 
 
+def test_training_goes_on_from_the_best_epoch_s_average_and_not_from_the_last_weights():
+    y = np.random.default_rng(0).permutation(Y)
+    classifier, _ = stopped(y, n_iter_no_change=2)
+    best = weights(classifier.model_)
+    (recorder,) = classifier.callbacks
+    n_before = len(recorder.weights)
+    classifier.partial_fit(X, y)
+    expected = average([best, *recorder.weights[n_before:]], 0.8)[-1]
+    assert_same_weights(classifier.model_, expected)
+
+
 def test_steps_per_execution_changes_no_average():
     many = {"compile__steps_per_execution": 16}
     once = trained(weight_averaging=0.8, **HASTY).fit(X, Y)
@@ -336,6 +374,7 @@ def test_adamw_by_name_decays_the_weights():
 RECIPE = {
     "optimizer": "adamw",
     "optimizer__weight_decay": 0.05,
+    "learning_rate": 0.01,
     "schedule": "cosine",
     "warmup": 0.25,
     "weight_averaging": 0.8,
@@ -353,7 +392,17 @@ def test_the_whole_recipe_gives_the_same_bits_twice_by_way_of_a_clone():
     assert {name: second.get_params()[name] for name in RECIPE} == RECIPE
 
 
+def test_training_with_the_whole_recipe_goes_on_after_joblib(tmp_path):
+    stays = trained(**RECIPE, warm_start=True).fit(X, Y)
+    joblib.dump(stays, tmp_path / "classifier.joblib")
+    back = joblib.load(tmp_path / "classifier.joblib")
+    np.testing.assert_allclose(back.predict_proba(X), stays.predict_proba(X), atol=1e-6)
+    stays.fit(X, Y), back.fit(X, Y)
+    np.testing.assert_allclose(back.predict_proba(X), stays.predict_proba(X), atol=1e-5)
+
+
 WRONG = {
+    "learning_rate": (0, ValueError, "learning_rate == 0, must be > 0"),
     "schedule": ("linear", ValueError, r"one of \['constant', 'cosine'\], got 'linear'"),
     "warmup": (1.0, ValueError, r"warmup == 1\.0, must be < 1"),
     "label_smoothing": (-0.1, ValueError, r"label_smoothing == -0\.1, must be >= 0"),
@@ -370,7 +419,7 @@ def test_a_wrong_parameter_is_refused_and_nothing_learned(name):
     assert not learned(classifier)
 
 
-@pytest.mark.parametrize("name", ["warmup", "label_smoothing", "weight_averaging"])
+@pytest.mark.parametrize("name", ["learning_rate", "warmup", "label_smoothing", "weight_averaging"])
 def test_a_parameter_that_is_no_number_is_refused(name):
     with pytest.raises(TypeError, match=f"{name} must be an instance of"):
         trained(**{name: "0.1"}).fit(X, Y)

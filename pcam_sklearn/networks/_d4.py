@@ -64,7 +64,7 @@ class D4Convolution(layers.Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from pcam_sklearn.networks._d4 import D4Convolution
+    >>> from pcam_sklearn.networks import D4Convolution
     >>> tuple(D4Convolution(4, 3, lifts=True)(np.zeros((1, 6, 6, 3), np.float32)).shape)
     (1, 6, 6, 32)
     """

@@ -1,0 +1,141 @@
+"""One line of progress for each fit, whole whatever else is fitted beside it."""
+
+import contextlib
+import multiprocessing
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+from tqdm.auto import tqdm
+
+_AREAS = ("val_auc", "auc", "val_loss")  # The first of these that is followed is shown.
+_FORMAT = "{desc} |{bar:20}| {remaining} left{postfix}"
+
+
+class EndLine(keras.callbacks.Callback):
+    """Write a line to stderr when training has ended: epochs, loss, AUC and time taken.
+
+    Parameters
+    ----------
+    stopper : keras.callbacks.EarlyStopping or None
+        What chooses the epoch whose weights are kept; the line tells its loss and AUC.
+    """
+
+    def __init__(self, stopper: keras.callbacks.EarlyStopping | None) -> None:
+        super().__init__()
+        self._stopper = stopper
+        self._logs: dict[int, dict[str, float]] = {}
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Note the epoch's loss and AUC."""
+        self._logs[epoch + 1] = dict(logs or {})
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Write the line; with one call, so that no other process can write into it."""
+        if not self._logs:
+            return
+        kept = last = max(self._logs)
+        epochs = f"epoch {last}/{self.params['epochs']}"
+        if self._stopper is not None and self._stopper.best_weights is not None:
+            kept = self._stopper.best_epoch + 1
+            epochs += f", best {kept}"
+        took = tqdm.format_interval(time.monotonic() - self._start)
+        line = f"{epochs}, {_values(self._logs[kept])}, took {took}\n"
+        tqdm.write(line, file=sys.stderr, end="")
+
+    def close(self) -> None:
+        """Leave no line unfinished."""
+
+
+class LiveLine(EndLine):
+    """Rewrite the line while training goes on, with the time left instead of that taken."""
+
+    def __init__(self, stopper: keras.callbacks.EarlyStopping | None) -> None:
+        super().__init__(stopper)
+        self._bar: Any = None
+        self._before = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Show which epoch it is."""
+        epochs = self.params["epochs"]
+        if self._bar is None:
+            total = (epochs - epoch) * self._steps
+            self._bar = tqdm(total=total, bar_format=_FORMAT, smoothing=0, dynamic_ncols=True)
+        self._before = self._bar.n
+        self._bar.set_description_str(f"epoch {epoch + 1}/{epochs}")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Show how far the epoch is."""
+        self._show(self._before + batch + 1, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Show the epoch's loss and AUC."""
+        super().on_epoch_end(epoch, logs)
+        self._show(self._before + self._steps, {})
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Put the last line in the place of the one that was rewritten."""
+        if self._bar is not None:
+            self._bar.leave = False
+            self.close()
+        super().on_train_end(logs)
+
+    def close(self) -> None:
+        """End the line, where training did not."""
+        if self._bar is not None:
+            self._bar.close()
+
+    @property
+    def _steps(self) -> int:
+        return int(self.params["steps"] or 1)
+
+    def _show(self, n_steps: int, logs: Mapping[str, float]) -> None:
+        latest = self._logs[max(self._logs)] if self._logs else {}
+        self._bar.set_postfix_str(_values({**latest, **logs}), refresh=False)
+        self._bar.update(n_steps - self._bar.n)
+
+
+@contextlib.contextmanager
+def followed(
+    verbose: int | str, stopper: keras.callbacks.EarlyStopping | None
+) -> Iterator[tuple[int | str, list[keras.callbacks.Callback]]]:
+    """Show the progress of the training within.
+
+    Parameters
+    ----------
+    verbose : {0, 1, 2, "auto"}
+        1, or "auto", shows one line on stderr; the others are left to Keras.
+    stopper : keras.callbacks.EarlyStopping or None
+        What chooses the epoch whose weights are kept.
+
+    Yields
+    ------
+    verbose : {0, 2}
+        What to tell Keras.
+    callbacks : list of keras.callbacks.Callback
+        What training has to call.
+    """
+    if verbose not in (1, "auto"):
+        yield verbose, []
+        return
+    line = LiveLine(stopper) if _may_rewrite() else EndLine(stopper)
+    try:
+        yield 0, [line]
+    finally:
+        line.close()
+
+
+def _may_rewrite() -> bool:
+    """Return whether a line can be rewritten with nobody else writing into it."""
+    alone = multiprocessing.parent_process() is None
+    alone = alone and threading.current_thread() is threading.main_thread()
+    return alone and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+
+
+def _values(logs: Mapping[str, float]) -> str:
+    shown = ["loss", *[name for name in _AREAS if name in logs][:1]]
+    return ", ".join(f"{name} {logs[name]:.4f}" for name in shown if name in logs)

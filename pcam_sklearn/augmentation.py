@@ -102,7 +102,7 @@ class RandomStain(_RandomLayer):
 
     Parameters
     ----------
-    strength : float, default=0.25
+    strength : float, default=0.4
         How far the amounts vary, in [0, 1).
     seed : int or None, default=None
         Seed of the layer's own random generator.
@@ -130,7 +130,7 @@ class RandomStain(_RandomLayer):
     (2, 8, 8, 3)
     """
 
-    def __init__(self, strength: float = 0.25, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, strength: float = 0.4, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.strength = check_scalar(
             strength, "strength", Real, min_val=0, max_val=1, include_boundaries="left"

@@ -7,10 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from pcam_sklearn._feeding import TrainingSet
-from pcam_sklearn._training import PatchModel
+from pcam_sklearn._training import PatchModel, assign, own_memory, values_of
 
 
 class EpochTasks(keras.callbacks.Callback):
@@ -118,10 +117,10 @@ class EpochTasks(keras.callbacks.Callback):
 def _final_weights(trainer: keras.Model) -> Iterator[None]:
     """Give the network the weights with which training would end now: averaged ones, if any."""
     variables = trainer.trainable_variables
-    values = [np.array(ops.convert_to_numpy(variable), copy=True) for variable in variables]
+    values = values_of(variables)
     trainer.optimizer.finalize_variable_values(variables)
+    own_memory(variables)
     try:
         yield
     finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+        assign(variables, values)

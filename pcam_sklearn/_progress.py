@@ -62,11 +62,13 @@ class LiveLine(EndLine):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Show which epoch it is."""
         epochs = self.params["epochs"]
+        name = f"epoch {epoch + 1}/{epochs}"
         if self._bar is None:
             total = (epochs - epoch) * self._steps
-            self._bar = tqdm(total=total, bar_format=_FORMAT, smoothing=0, dynamic_ncols=True)
+            looks = {"bar_format": _FORMAT, "smoothing": 0, "dynamic_ncols": True}
+            self._bar = tqdm(desc=name, total=total, **looks)
         self._before = self._bar.n
-        self._bar.set_description_str(f"epoch {epoch + 1}/{epochs}")
+        self._bar.set_description_str(name)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Show how far the epoch is."""
@@ -96,6 +98,9 @@ class LiveLine(EndLine):
     def _show(self, n_steps: int, logs: Mapping[str, float]) -> None:
         latest = self._logs[max(self._logs)] if self._logs else {}
         self._bar.set_postfix_str(_values({**latest, **logs}), refresh=False)
+        if not self._bar.n:  # The first steps took long, as they were compiled.
+            self._bar.unpause()
+            self._bar.initial = n_steps
         self._bar.update(n_steps - self._bar.n)
 
 

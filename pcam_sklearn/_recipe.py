@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from sklearn.utils import check_scalar
 
 SCHEDULES = ("constant", "cosine")
@@ -154,7 +155,8 @@ class _Average(keras.callbacks.SwapEMAWeights):
         averages = [variable for variable in variables if variable.path.endswith("_average")]
         if averages:  # There are none before the optimizer has met the weights.
             for average, weight in zip(averages, self.model.trainable_variables, strict=True):
-                average.assign(weight)
+                # A copy: JAX does not train variables that share their memory.
+                average.assign(np.array(keras.ops.convert_to_numpy(weight)))
 
 
 def own_callbacks(

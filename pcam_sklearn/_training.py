@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -213,6 +213,7 @@ def train(
             verbose=verbose,
             **options,
         )
+        own_memory(trainer.trainable_variables)
     return {name: [float(v) for v in values] for name, values in history.history.items()}
 
 
@@ -233,13 +234,31 @@ def _seeded_torch(seed: int) -> Iterator[None]:
 def _undone_on_error(trainer: PatchModel) -> Iterator[None]:
     """Put the variables back if training fails, for a network that was trained before."""
     variables = [*trainer.variables, *trainer.optimizer.variables]
-    values = [np.array(ops.convert_to_numpy(variable), copy=True) for variable in variables]
+    values = values_of(variables)
     try:
         yield
     except BaseException:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+        assign(variables, values)
         raise
+
+
+def own_memory(variables: Sequence[keras.Variable]) -> None:
+    """Part weights from their running averages, if they have become these.
+
+    JAX lets both share one memory then, which is given up when the network predicts.
+    """
+    assign(variables, values_of(variables))
+
+
+def values_of(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
+    """Return copies of the values of variables."""
+    return [np.array(ops.convert_to_numpy(variable), copy=True) for variable in variables]
+
+
+def assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
+    """Give variables values."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 @contextlib.contextmanager

@@ -541,7 +541,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         if stopper is not None and stopper.best_weights is not None:
             self.best_epoch_ = stopper.best_epoch + 1
         self.trainer_ = trainer
-        vars(self).update(learned)
+        self.__dict__.update(learned)
         return self
 
     def _known_before(

@@ -174,3 +174,17 @@ def test_it_is_rebuilt_from_its_config():
     again = D4Convolution.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
     assert (again.filters, again.kernel_size, again.strides, again.lifts) == (3, 2, 2, True)
+
+
+@pytest.mark.parametrize("name", ["filters", "kernel_size", "strides"])
+def test_its_wrong_parameters_are_refused(name):
+    parameters = {"filters": 2, "kernel_size": 3, "strides": 1}
+    with pytest.raises(ValueError, match=f"{name} == 0, must be >= 1"):
+        D4Convolution(**parameters | {name: 0})
+    with pytest.raises(TypeError, match=f"{name} must be an instance of"):
+        D4Convolution(**parameters | {name: 1.5})
+
+
+def test_an_image_that_is_not_lifted_is_refused_with_what_to_do():
+    with pytest.raises(ValueError, match="8 channels for each feature, got 3 in all; pass lifts=T"):
+        D4Convolution(2, 3)(np.zeros((1, 4, 4, 3), np.float32))

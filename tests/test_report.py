@@ -2,6 +2,7 @@
 
 import base64
 import struct
+import warnings
 from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
@@ -18,6 +19,7 @@ from tiny import PATCH_SIDE, make_data, small_pipeline
 from pcam_sklearn import PatchReader
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.metrics import auc_cluster_bootstrap, choose_operating_point, cluster_bootstrap
+from pcam_sklearn.model_selection import SlideLeakageWarning
 from pcam_sklearn.report import (
     ModelCard,
     evaluate,
@@ -146,6 +148,26 @@ def test_evaluate_predicts_and_hashes_the_patches(fitted):
     evaluation = evaluate(fitted, X, y, groups, n_rounds=100)
     np.testing.assert_array_equal(evaluation.y_prob, fitted.predict_proba(X)[:, 1])
     assert evaluation.data_sha256 == hash_patches(X)
+
+
+def slides_warned_of(groups_, groups):
+    X, y = make_data(n=8)
+    dummy = DummyClassifier().fit(X, y)
+    dummy.groups_ = groups_
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        evaluate(dummy, X, y, groups, n_rounds=100)
+    return [str(w.message) for w in caught if w.category is SlideLeakageWarning]
+
+
+def test_evaluating_slides_that_were_trained_on_warns_and_names_them():
+    (message,) = slides_warned_of(np.array(["a", "b"]), np.repeat(["b", "c"], 4))
+    assert "1 slide(s) were trained on and are tested on: b." in message
+
+
+@pytest.mark.parametrize("groups_", [None, np.array(["a", "d"])])
+def test_evaluating_other_slides_does_not_warn(groups_):
+    assert not slides_warned_of(groups_, np.repeat(["b", "c"], 4))
 
 
 def test_files_and_their_pixels_have_one_hash(sample_folder):

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from sklearn.metrics import RocCurveDisplay
 from sklearn.pipeline import Pipeline
 
 from pcam_sklearn.cli._data import Patches
@@ -128,7 +126,7 @@ def _fit(pipeline: Pipeline, patches: Patches, rows: np.ndarray, *, progress: bo
     shown = "cnnclassifier__verbose"
     before = pipeline.get_params()[shown]
     if progress and not before:
-        # A bar rewrites its line, which a file or pipe would keep over and over.
+        # On a screen one line that is rewritten; in a file or pipe a line an epoch.
         pipeline.set_params(**{shown: 1 if sys.stderr.isatty() else 2})
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Results alone go to stdout.
@@ -171,8 +169,6 @@ def write_run(folder: Path, run: Run, config: Mapping[str, Any]) -> dict[str, An
     (folder / "card.md").write_text(card.to_markdown(), encoding="utf-8")
     for picture in card.pictures:
         (folder / f"{picture.name}.png").write_bytes(picture.png)
-    if not (folder / "roc.png").exists():  # The card draws the curve with its band over slides.
-        _draw_roc(folder / "roc.png", run.evaluation)
     return facts
 
 
@@ -188,11 +184,3 @@ def _write_tables(folder: Path, run: Run) -> None:
         label=run.evaluation.positive.astype(int), probability=run.evaluation.y_prob
     )
     predictions.to_csv(folder / PREDICTIONS_FILE, index=False)
-
-
-def _draw_roc(path: Path, evaluation: Evaluation) -> None:
-    display = RocCurveDisplay.from_predictions(
-        evaluation.positive, evaluation.y_prob, name="held-out patches", plot_chance_level=True
-    )
-    display.figure_.savefig(path, dpi=110, bbox_inches="tight")
-    plt.close(display.figure_)

@@ -29,7 +29,8 @@ class RocBand:
     fpr, tpr : ndarray of shape (n_points,)
         The curve of all patches.
     low, high : ndarray of shape (n_points,)
-        The band: for each false positive rate by itself an interval of the true positive rate.
+        The band: for each false positive rate an interval of the true positive rate. Both rise, as
+        the curve does.
     confidence : float
         Confidence level of each of these intervals, in (0, 1).
     """
@@ -79,8 +80,10 @@ def roc_band(
     Returns
     -------
     RocBand
-        The curve, linear between its steps as ``RocCurveDisplay`` draws it, and its band, made
-        as the interval of :func:`auc_cluster_bootstrap`.
+        The curve, linear between its steps as ``RocCurveDisplay`` draws it, and its band. At each
+        rate that is the interval of :func:`auc_cluster_bootstrap`, save that the lower end is no
+        lower than at a smaller rate, and the upper one no higher than at a larger one: the true
+        curve rises, so what bounds it at one rate bounds it there.
 
     Raises
     ------
@@ -113,6 +116,9 @@ def roc_band(
     low, high = resampling_interval(tpr, rounds, n_effective, confidence, 0.5 / n_positive.sum())
     # Every curve ends in (1, 1): there is nothing to estimate.
     low, high = np.where(grid == 1, 1.0, low), np.where(grid == 1, 1.0, high)
+    # Where all positives are found no round says anything, and the interval is as wide as the
+    # number of slides allows; but a smaller rate has shown that most of them are.
+    low, high = np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]
     return RocBand(grid, tpr, low, high, confidence)
 
 

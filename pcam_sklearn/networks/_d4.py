@@ -2,11 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
+from sklearn.utils import check_scalar
 
 from pcam_sklearn.networks._parts import pooled, probability, trunk
 
@@ -21,7 +23,7 @@ _GROUP = [
 def _places(kernel_size: int) -> np.ndarray:
     """Return, for each symmetry g and place d of a kernel, the place ``g^-1 d``."""
     center = (kernel_size - 1) / 2
-    grid = np.stack(np.mgrid[:kernel_size, :kernel_size], axis=-1).reshape(-1, 2) - center
+    grid = np.moveaxis(np.mgrid[:kernel_size, :kernel_size], 0, -1).reshape(-1, 2) - center
     turned = np.stack([grid @ g for g in _GROUP])  # The inverse of g is its transpose.
     rows, columns = np.rint(turned + center).astype(int).transpose(2, 0, 1)
     return rows * kernel_size + columns
@@ -56,6 +58,11 @@ class D4Convolution(layers.Layer):
     **kwargs : dict
         Passed on to `keras.layers.Layer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is not as documented, or the channels of the input are not 8 a feature.
+
     References
     ----------
     T. Cohen and M. Welling, "Group equivariant convolutional networks", ICML 2016; B. Veeling et
@@ -73,15 +80,21 @@ class D4Convolution(layers.Layer):
         self, filters: int, kernel_size: int, strides: int = 1, lifts: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.filters = filters
-        self.kernel_size = kernel_size
-        self.strides = strides
+        self.filters = check_scalar(filters, "filters", Integral, min_val=1)
+        self.kernel_size = check_scalar(kernel_size, "kernel_size", Integral, min_val=1)
+        self.strides = check_scalar(strides, "strides", Integral, min_val=1)
         self.lifts = lifts
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the weights of one symmetry, and note where each stands in the kernels of all."""
         n_in = 1 if self.lifts else len(_GROUP)
-        features, places = input_shape[-1] // n_in, self.kernel_size**2
+        channels = int(input_shape[-1] or 0)
+        if channels % n_in:
+            raise ValueError(
+                f"D4Convolution needs 8 channels for each feature, got {channels} in all; pass "
+                "lifts=True where the input is an image."
+            )
+        features, places = channels // n_in, self.kernel_size**2
         turned = _places(self.kernel_size)[:, :, None] * n_in
         self._rows = turned if self.lifts else turned + _quotients()[:, None, :]
         self._shape = (self.kernel_size, self.kernel_size, n_in * features, 8 * self.filters)
@@ -158,8 +171,8 @@ def d4(
 
     Raises
     ------
-    ValueError
-        If the patches are not square, or a layer refuses its parameter.
+    TypeError, ValueError
+        If the patches are not square, or a parameter is not as documented.
 
     References
     ----------

@@ -39,8 +39,8 @@ def two_stream(
 
     Raises
     ------
-    ValueError
-        If the patch is smaller than its center, or a layer refuses its parameter.
+    TypeError, ValueError
+        If the patch is smaller than its center, or a parameter is not as documented.
 
     Examples
     --------

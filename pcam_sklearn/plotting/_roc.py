@@ -5,6 +5,7 @@ from typing import Any, Self, cast
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike
 
 from pcam_sklearn.metrics import (
@@ -197,15 +198,19 @@ class RocBandDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes or None, default=None
-            Where to draw; None makes a new figure.
+            Where to draw; None makes a new figure, with the legend below the axes.
 
         Returns
         -------
         self : RocBandDisplay
             The display.
         """
+        legend: dict[str, Any] = {"loc": "lower right"}
         if ax is None:
-            _, ax = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
+            figure, ax = plt.subplots(figsize=(5.6, 7.2), layout="constrained")
+            # A band over few slides leaves no corner free.
+            below = offset_copy(ax.transAxes, figure, y=-36, units="points")
+            legend = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
         self.ax_, self.figure_ = ax, cast(Figure, ax.figure)
         band = self.band
         ax.fill_between(
@@ -218,7 +223,7 @@ class RocBandDisplay:
             self._mark(ax, self.operating_result)
         ax.set(xlabel="1 - specificity", ylabel="Sensitivity", title="ROC curve")
         ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-        ax.legend(loc="lower right", fontsize="small")
+        ax.legend(fontsize="small", **legend)
         return self
 
     def _curve_label(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from sklearn.metrics import RocCurveDisplay
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -160,23 +161,32 @@ def _metrics(evaluation: Evaluation) -> list[Any]:
 
 
 def _curves(evaluation: Evaluation) -> list[Picture]:
-    pictures = []
-    truth, prob = evaluation.positive, evaluation.y_prob
-    if evaluation.groups is not None:
-        roc = RocBandDisplay.from_predictions(
-            truth,
-            prob,
-            evaluation.groups,
-            operating_point=evaluation.operating_point,
-            n_rounds=evaluation.n_rounds,
-            confidence=evaluation.auc.confidence,
-            random_state=evaluation.random_state,
-            pos_label=True,
-        )
-        pictures.append(_picture("roc", roc.figure_, "ROC curve with a band by resampled slides"))
-    reliability = ReliabilityDisplay.from_predictions(truth, prob, n_bins=15, pos_label=True)
+    reliability = ReliabilityDisplay.from_predictions(
+        evaluation.positive, evaluation.y_prob, n_bins=15, pos_label=True
+    )
     caption = "Reliability curve, and the number of patches by probability"
-    return [*pictures, _picture("reliability", reliability.figure_, caption)]
+    return [_roc(evaluation), _picture("reliability", reliability.figure_, caption)]
+
+
+def _roc(evaluation: Evaluation) -> Picture:
+    data = evaluation.positive, evaluation.y_prob
+    if evaluation.groups is None:
+        _, ax = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
+        plain = RocCurveDisplay.from_predictions(
+            *data, pos_label=True, name=evaluation.name, plot_chance_level=True, ax=ax
+        )
+        ax.set(xlabel="1 - specificity", ylabel="Sensitivity", title="ROC curve")
+        return _picture("roc", plain.figure_, "ROC curve; slides are not known, so without a band")
+    banded = RocBandDisplay.from_predictions(
+        *data,
+        evaluation.groups,
+        operating_point=evaluation.operating_point,
+        n_rounds=evaluation.n_rounds,
+        confidence=evaluation.auc.confidence,
+        random_state=evaluation.random_state,
+        pos_label=True,
+    )
+    return _picture("roc", banded.figure_, "ROC curve with a band by resampled slides")
 
 
 def _operating_point(evaluation: Evaluation) -> list[Any]:

@@ -1,0 +1,195 @@
+"""The line of progress: verbose=1 on a terminal, in a file, in searches; and the other verbosities.
+
+On a terminal it is rewritten; what counts is what the screen shows in the end.
+"""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from joblib import parallel_config
+from screen import Screen, shown
+from sklearn.model_selection import GridSearchCV
+from tiny import make_data, quick, small
+
+X, Y = make_data()
+GRID = {"optimizer__learning_rate": [0.01, 0.1]}
+LINE = re.compile(r"epoch 3/3, loss \d\.\d{4}, auc \d\.\d{4}, took \d\d:\d\d")
+
+
+def talkative(**changes):
+    return quick(**{"verbose": 1, "epochs": 3, "metrics": ("auc",), **changes})
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """Return a terminal in the place of stderr."""
+    monkeypatch.setattr(sys, "stderr", Screen())
+    return sys.stderr
+
+
+def test_a_fit_writes_one_line_to_stderr_and_nothing_to_stdout(capsys):
+    talkative().fit(X, Y)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.endswith("\n")
+    assert LINE.fullmatch(said.err.rstrip("\n"))
+
+
+def test_the_line_tells_loss_and_auc_of_the_last_epoch(capsys):
+    history = talkative().fit(X, Y).history_
+    told = f"loss {history['loss'][-1]:.4f}, auc {history['auc'][-1]:.4f},"
+    assert told in capsys.readouterr().err
+
+
+def test_the_auc_is_that_of_the_patches_held_out_where_there_are_any(capsys):
+    history = talkative(validation_fraction=0.2).fit(X, Y).history_
+    said = capsys.readouterr().err
+    assert f", val_auc {history['val_auc'][-1]:.4f}," in said
+    assert ", auc" not in said
+
+
+def test_after_early_stopping_the_line_tells_of_the_epoch_that_was_kept(capsys):
+    stops = {"validation_fraction": 0.2, "early_stopping": True, "n_iter_no_change": 1}
+    fitted = talkative(epochs=9, optimizer__learning_rate=5.0, **stops).fit(X, Y)
+    kept = fitted.best_epoch_
+    assert kept < fitted.n_iter_ < 9
+    told = f"epoch {fitted.n_iter_}/9, best {kept}, loss {fitted.history_['loss'][kept - 1]:.4f}"
+    assert told in capsys.readouterr().err
+
+
+def test_without_metrics_the_line_tells_the_loss_alone(capsys):
+    talkative(metrics=()).fit(X, Y)
+    assert re.fullmatch(r"epoch 3/3, loss \d\.\d{4}, took \d\d:\d\d\n", capsys.readouterr().err)
+
+
+def test_a_warm_start_counts_on(capsys):
+    classifier = talkative(warm_start=True).fit(X, Y)
+    classifier.fit(X, Y)
+    classifier.partial_fit(X, Y)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch 3/3", "epoch 6/6", "epoch 7/7"]
+
+
+def test_a_routed_verbose_goes_first(capsys):
+    talkative(fit__verbose=0).fit(X, Y)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_network_that_is_only_built_has_no_line(capsys):
+    talkative().initialize(X, Y)
+    assert capsys.readouterr().err == ""
+
+
+def test_verbose_0_is_silent(capfd):
+    talkative(verbose=0).fit(X, Y)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_verbose_2_writes_a_line_for_each_epoch(capsys):
+    talkative(verbose=2).fit(X, Y)
+    said = capsys.readouterr()
+    assert re.findall(r"Epoch \d/3", said.out) == ["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"]
+    assert said.err == ""
+
+
+def test_a_line_changes_no_bit(screen):
+    one, other = (small(verbose=verbose).fit(X, Y) for verbose in (0, 1))
+    assert np.array_equal(one.predict_proba(X), other.predict_proba(X))
+    assert one.history_ == other.history_
+
+
+def test_a_terminal_shows_the_same_line_in_the_end(screen):
+    talkative().fit(X, Y)
+    assert len(shown(screen.getvalue())) == 2
+    assert LINE.fullmatch(shown(screen.getvalue())[0])
+
+
+def test_a_terminal_shows_epoch_loss_auc_and_time_left_meanwhile(screen):
+    talkative(batch_size=2).fit(X, Y)
+    states = screen.getvalue().split("\r")
+    pattern = r"epoch 2/3 \|.{20}\| \d\d:\d\d left, loss \d\.\d{4}, auc \d\.\d{4} *"
+    assert any(re.fullmatch(pattern, state) for state in states), states
+
+
+def test_the_bar_is_full_when_all_epochs_are_through(screen):
+    class Last(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            states.extend(shown(screen.getvalue()))
+
+    states = []
+    talkative(callbacks=Last(), batch_size=16).fit(X, Y)
+    assert "█" * 20 in states[-1]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_fit_that_fails_ends_its_line(screen, error):
+    def fail(epoch, logs):
+        if epoch == 1:
+            raise error
+
+    with pytest.raises(error):
+        talkative(callbacks=keras.callbacks.LambdaCallback(on_epoch_end=fail)).fit(X, Y)
+    line, rest = shown(screen.getvalue())
+    assert line.startswith("epoch 2/3 |")
+    assert rest == ""
+
+
+def test_a_search_leaves_one_line_for_each_fit(screen):
+    GridSearchCV(talkative(), GRID, scoring="roc_auc", cv=2).fit(X, Y)
+    *lines, rest = shown(screen.getvalue())
+    assert len(lines) == 5
+    assert all(LINE.fullmatch(line) for line in lines), lines
+    assert rest == ""
+
+
+def test_a_search_in_threads_leaves_one_line_for_each_fit(screen):
+    with parallel_config("threading"):
+        search = GridSearchCV(talkative(), GRID, scoring="roc_auc", cv=2, n_jobs=2, refit=False)
+        search.fit(X, Y)
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == 4
+    assert all(LINE.fullmatch(line) for line in lines), lines
+
+
+SEARCH = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_progress import GRID, X, Y, GridSearchCV, talkative
+if __name__ == "__main__":
+    GridSearchCV(talkative(), GRID, scoring="roc_auc", cv=2, n_jobs=2).fit(X, Y)
+"""
+
+
+def test_a_search_in_two_processes_leaves_one_line_for_each_fit_on_a_terminal(tmp_path):
+    (tmp_path / "search.py").write_text(SEARCH.format(folder=str(Path(__file__).parent)))
+    terminal, other_end = pty.openpty()
+    command = [sys.executable, str(tmp_path / "search.py")]
+    with subprocess.Popen(command, stderr=other_end, env=quiet_tensorflow()) as process:
+        os.close(other_end)
+        text = read_all(terminal)
+    assert process.returncode == 0, text
+    lines = [line for line in shown(text) if "loss" in line]
+    assert len(lines) == 5
+    assert all(LINE.fullmatch(line) for line in lines), lines
+
+
+def quiet_tensorflow():
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def read_all(terminal):
+    parts = []
+    try:
+        while part := os.read(terminal, 65536):
+            parts.append(part)
+    except OSError:  # How Linux says that the other end was closed.
+        pass
+    os.close(terminal)
+    return b"".join(parts).decode()

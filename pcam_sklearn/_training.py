@@ -150,6 +150,8 @@ def make_trainer(
         augmentation.build(network.input_shape)
     trainer = PatchModel(network, augmentation)
     trainer.compile(**{"steps_per_execution": STEPS_PER_EXECUTION, **compile_parameters})
+    if not trainer.optimizer.built:  # So that one that never took a step can be saved.
+        trainer.optimizer.build(network.trainable_variables)
     network.compile(optimizer=trainer.optimizer, loss=compile_parameters["loss"])
     return trainer
 

@@ -163,3 +163,29 @@ def _weights_of_classes(totals: np.ndarray, classes: np.ndarray, class_weight: A
 def _listed(labels: np.ndarray) -> str:
     values = labels.tolist()
     return f"{values[:5]}" if len(values) <= 5 else f"{values[:5]} and {len(values) - 5} more"
+
+
+def check_groups(groups: Any) -> np.ndarray | None:
+    """Return the slide of each patch as a 1-D array, or None where they are not known.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,), or None
+        The slides.
+
+    Returns
+    -------
+    groups : ndarray of shape (n_samples,) or None
+        The slides.
+
+    Raises
+    ------
+    ValueError
+        If there is not one slide a patch.
+    """
+    slides = None if groups is None else np.asarray(groups)
+    if slides is not None and slides.ndim != 1:
+        raise ValueError(
+            f"groups must hold one slide for each patch, in 1-D; got shape {slides.shape}."
+        )
+    return slides

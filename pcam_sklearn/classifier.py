@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import keras
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state, check_scalar, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn._epoch_tasks import EpochTasks
@@ -23,7 +23,13 @@ from pcam_sklearn._training import (
     predict_in_batches,
     train,
 )
-from pcam_sklearn._validation import check_labels, check_two, check_weights, encode_labels
+from pcam_sklearn._validation import (
+    check_groups,
+    check_labels,
+    check_two,
+    check_weights,
+    encode_labels,
+)
 from pcam_sklearn.augmentation import check_test_time_augmentation, d4_views
 from pcam_sklearn.networks import build_network, check_hyper_parameters, get_network
 from pcam_sklearn.preprocessing import check_patches
@@ -474,7 +480,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     ) -> TrainingSet:
         X = read_if_small(check_patches(X, channels=None))
         y = check_labels(y)
-        groups = None if groups is None else column_or_1d(groups)
+        groups = check_groups(groups)
+        check_test_time_augmentation(self.test_time_augmentation, X.shape)
         check_consistent_length(X, y, groups)
         labels = np.unique(y) if classes is None else classes
         codes = encode_labels(y, labels)

@@ -48,7 +48,7 @@ def run(backend, folder):
 
 
 def main(folder, backend):
-    """Load, predict, go on; then fit twice."""
+    """Load, predict, go on; then fit twice, and with averaged weights."""
     X, y = np.load(Path(folder, "X.npy")), np.load(Path(folder, "y.npy"))
     pipeline = joblib.load(Path(folder, "pipeline.joblib"))
 
@@ -65,6 +65,10 @@ def main(folder, backend):
     for name in ("first", "second"):
         fitted = small(batch_size=18).fit(patches, y)
         arrays[name] = fitted.predict_proba(patches)
+    averaged = small(batch_size=18, weight_averaging=0.9)
+    arrays["averaged"] = averaged.fit(patches, y).predict_proba(patches)
+    arrays["averaged and watched"] = watched(averaged).fit(patches, y).predict_proba(patches)
+    joblib.dump(averaged.set_params(warm_start=True).fit(patches, y), Path(folder, "again.joblib"))
     found = {
         "history": history,
         "n_iter": pipeline[-1].n_iter_,
@@ -75,6 +79,15 @@ def main(folder, backend):
     }
     np.savez(Path(folder, f"{backend}.npz"), **arrays)
     Path(folder, f"{backend}.json").write_text(json.dumps(found))
+
+
+def watched(classifier):
+    """Set a callback that asks for predictions after each epoch, where there are callbacks."""
+    if importlib.util.find_spec("sklearn.callback") is None:
+        return classifier
+    from sklearn.callback import ScoringMonitor
+
+    return classifier.set_callbacks(ScoringMonitor(scoring="roc_auc"))
 
 
 def random_state(backend):

@@ -30,6 +30,12 @@ def test_the_same_random_state_gives_the_same_bits_twice(found):
     assert np.array_equal(found["arrays"]["first"], found["arrays"]["second"])
 
 
+def test_averaged_weights_are_predicted_with_saved_and_trained_on_watched_or_not(found):
+    arrays = found["arrays"]
+    assert np.array_equal(arrays["averaged"], arrays["averaged and watched"])
+    assert not np.array_equal(arrays["averaged"], arrays["first"])
+
+
 def test_probabilities_are_probabilities(found):
     probabilities = found["arrays"]["first"]
     assert probabilities.shape == (40, 2)

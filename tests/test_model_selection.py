@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
@@ -63,6 +63,7 @@ def splits_or_error(splits):
 # --- SlideKFold
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(data=labels_and_slides(), n_splits=st.integers(2, 4), seed=st.integers(0, 99))
 def test_folds_hold_whole_slides_and_both_classes_or_there_is_an_error(data, n_splits, seed):
     y, slides = data
@@ -178,6 +179,7 @@ def test_scikit_learn_s_tools_leave_hospitals_out():
 # --- slide_train_test_split
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     data=labels_and_slides(),
     test_size=st.sampled_from([0.1, 0.25, 0.4, 0.5, 0.8]),
@@ -196,6 +198,7 @@ def test_it_splits_wherever_each_class_is_on_two_slides(data, test_size, seed):
         assert set(y[train]) == {0, 1}
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(test_size=st.floats(0.05, 0.95), seed=st.integers(0, 99))
 def test_of_many_slides_alike_about_the_share_asked_for_is_tested_on(test_size, seed):
     slides, y = np.repeat(np.arange(60), 4), np.arange(240) % 2

@@ -6,7 +6,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.metrics import log_loss
@@ -74,6 +74,7 @@ def test_the_rate_of_each_epoch_rises_and_falls_along_a_cosine(epochs, warmup):
     )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     epochs=st.integers(1, 50),
     warmup=st.floats(0, 0.95),

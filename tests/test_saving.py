@@ -97,3 +97,11 @@ def test_saving_changes_nothing(fitted, tmp_path):
     assert vars(fitted[-1]).keys() == before.keys()
     assert all(vars(fitted[-1])[name] is value for name, value in before.items())
     assert np.array_equal(fitted.predict_proba(X), probabilities)
+
+
+def test_a_classifier_that_was_only_built_is_saved_too(tmp_path):
+    X, y = make_data(n=8)
+    built = quick(optimizer="adam").initialize(X, y)
+    joblib.dump(built, tmp_path / "built.joblib")
+    loaded = joblib.load(tmp_path / "built.joblib")
+    np.testing.assert_array_equal(loaded.predict_proba(X), built.predict_proba(X))

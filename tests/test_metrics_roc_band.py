@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import auc, roc_auc_score, roc_curve
 
@@ -88,6 +90,41 @@ def test_the_band_covers_the_true_rate():
         band = roc_band(y, score, slide, fpr=[0.2], n_rounds=200, random_state=seed)
         covered += bool(band.low[0] <= truth <= band.high[0])
     assert 0.91 * 200 <= covered <= 0.99 * 200
+
+
+@given(st.integers(0, 10**6), st.integers(2, 6), st.floats(0, 6))
+def test_the_band_rises_as_the_curve_does(seed, n_slides, shift):
+    rng = np.random.default_rng(seed)
+    slide = np.repeat(np.arange(n_slides), 10)
+    y = np.arange(len(slide)) % 3 == 0
+    score = (shift * y + rng.normal(size=len(slide)) + rng.normal(size=n_slides)[slide]).round(1)
+    band = roc_band(y, score, slide, fpr=np.linspace(0, 1, 21), n_rounds=100, random_state=0)
+    for side in (band.low, band.tpr, band.high):
+        assert (np.diff(side) >= 0).all()
+    assert (band.low <= band.tpr).all()
+    assert (band.tpr <= band.high).all()
+
+
+def test_where_all_positives_are_found_the_lower_end_does_not_fall():
+    y, score, slide = slides(seed=4, n_slides=5, size=60)
+    score = score + 2.5 * y
+    band = roc_band(y, score, slide, random_state=0)
+    found = np.flatnonzero(band.tpr == 1)[0]
+    alone = roc_band(y, score, slide, fpr=[band.fpr[found]], random_state=0)
+    assert alone.low[0] < 0.5  # what five slides by themselves can show
+    assert band.low[found] >= band.low[found - 1] > 0.8
+
+
+def test_the_band_covers_the_true_rate_of_few_slides_at_each_of_many_rates():
+    # 200 sets of 8 slides; the standard error of a coverage of 95 % is 1.5 %.
+    grid, spread = np.array([0.02, 0.1, 0.3, 0.5]), np.sqrt(2)
+    truth = norm.cdf((1.5 - norm.isf(grid) * spread) / spread)
+    covered = np.zeros(4)
+    for seed in range(200):
+        y, score, slide = slides(seed, n_slides=8)
+        band = roc_band(y, score, slide, fpr=grid, n_rounds=200, random_state=seed)
+        covered += (band.low <= truth) & (truth <= band.high)
+    assert (covered >= 0.91 * 200).all(), covered
 
 
 def test_the_same_seed_gives_the_same_band():

@@ -98,11 +98,22 @@ def test_an_estimator_that_is_not_fitted_is_refused(predictions):
         RocBandDisplay.from_estimator(DummyClassifier(), score[:, np.newaxis], y, slide)
 
 
-def test_no_text_is_clipped(predictions):
+def test_the_legend_of_a_figure_of_its_own_covers_nothing_that_is_drawn(predictions):
     point = choose_operating_point(*predictions[:2], specificity=0.9)
     display = draw(predictions, operating_point=point, name="held-out slides")
     display.figure_.canvas.draw()
     legend = display.ax_.get_legend().get_window_extent()
-    axes = display.ax_.get_window_extent()
-    assert axes.x0 <= legend.x0
-    assert legend.y1 <= axes.y1
+    assert not legend.overlaps(display.ax_.get_window_extent())
+    assert not legend.overlaps(display.ax_.xaxis.get_label().get_window_extent())
+
+
+def test_no_text_is_clipped(predictions):
+    point = choose_operating_point(*predictions[:2], specificity=0.9)
+    display = draw(predictions, operating_point=point, name="held-out slides")
+    display.figure_.canvas.draw()
+    for text in (display.ax_.get_legend(), display.ax_.title):
+        box, figure = text.get_window_extent(), display.figure_.bbox
+        assert figure.x0 <= box.x0
+        assert figure.y0 <= box.y0
+        assert box.x1 <= figure.x1
+        assert box.y1 <= figure.y1

@@ -279,9 +279,18 @@ def test_without_slides_the_card_warns_of_its_intervals(fitted):
     assert "The slides are not known." in text
 
 
-def test_a_card_leaves_no_figure_open(fitted):
+def test_without_slides_the_card_draws_the_roc_curve_alone():
+    dummy = DummyClassifier().fit(np.zeros((240, 1)), Y)
+    with_slides, without = (model_card(dummy, measure(groups)).pictures for groups in (SLIDE, None))
+    assert [picture.name for picture in without] == [picture.name for picture in with_slides]
+    assert without[0].name == "roc"
+    assert without[0].png != with_slides[0].png
+
+
+@pytest.mark.parametrize("groups", [SLIDE, None], ids=["slides", "no slides"])
+def test_a_card_leaves_no_figure_open(fitted, groups):
     before = plt.get_fignums()
-    model_card(fitted, measure())
+    model_card(fitted, measure(groups))
     assert plt.get_fignums() == before
 
 

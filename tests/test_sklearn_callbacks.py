@@ -317,8 +317,8 @@ from tiny import PATCH_SIDE, make_data, quick_pipeline
 X, y = make_data(side=PATCH_SIDE)
 search = GridSearchCV(quick_pipeline(verbose=1), {"cnnclassifier__epochs": [1, 2]}, cv=2).fit(X, y)
 assert search.predict(X).shape == (40,)
-classifier = search.best_estimator_[-1]
-assert not hasattr(classifier, "set_callbacks") and not hasattr(search.estimator[0], "set_callbacks")
+reader, _, classifier = search.best_estimator_.named_steps.values()
+assert not hasattr(classifier, "set_callbacks") and not hasattr(reader, "set_callbacks")
 try:
     classifier.set_callbacks()
 except AttributeError as error:

@@ -84,7 +84,8 @@ def resampling_interval(
     edge = ((1 - confidence) / 2) ** (1 / n_effective)
     low = np.where(value >= 1, edge, np.where(value <= 0, 0.0, low))
     high = np.where(value <= 0, 1 - edge, np.where(value >= 1, 1.0, high))
-    return low, high
+    # An estimate that is nearer than `step` to 0 or 1 was moved away from it.
+    return np.minimum(low, value), np.maximum(high, value)
 
 
 def student_width(n_effective: float, confidence: float) -> float:

@@ -207,7 +207,7 @@ class RocBandDisplay:
         """
         legend: dict[str, Any] = {"loc": "lower right"}
         if ax is None:
-            figure, ax = plt.subplots(figsize=(5.6, 7.2), layout="constrained")
+            figure, ax = plt.subplots(figsize=(5.6, 7.5), layout="constrained")
             # A band over few slides leaves no corner free.
             below = offset_copy(ax.transAxes, figure, y=-36, units="points")
             legend = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}

@@ -272,6 +272,6 @@ def _facts(facts: Mapping[str, Any], index: str = "fact") -> pd.DataFrame:
 def _picture(name: str, figure: Figure, caption: str) -> Picture:
     buffer = io.BytesIO()
     # Without the writer's version the same picture is the same bytes.
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     return Picture(name, buffer.getvalue(), caption)

@@ -19,7 +19,8 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
   color: #1a1a1a; background: #fff; overflow-wrap: anywhere; }
 h1 { line-height: 1.2; } h2 { border-bottom: 1px solid #ccc; margin-top: 2rem; }
-.wide { overflow-x: auto; } .wide + .wide { margin-top: 1rem; } table { border-collapse: collapse; font-size: 0.9rem; }
+.wide { overflow-x: auto; } .wide + .wide { margin-top: 1rem; }
+table { border-collapse: collapse; font-size: 0.9rem; }
 th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: left;
   font-variant-numeric: tabular-nums; vertical-align: top; }
 thead th { border-bottom: 2px solid #888; } tbody th { font-weight: 600; }

@@ -163,7 +163,9 @@ class OnnxRuntime(Peer):
 
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/notebook.onnx"
-            plain_keras().export(path, format="onnx", verbose=False)
+            network = plain_keras()
+            network.predict(self.inputs(1), verbose=0)  # Keras exports what has been called.
+            network.export(path, format="onnx", verbose=False)
             providers = ["CPUExecutionProvider"]
             self.model = onnxruntime.InferenceSession(path, providers=providers)
 

@@ -72,3 +72,15 @@ def test_logits_are_refused():
 def test_a_wrong_number_of_axes_is_refused():
     with pytest.raises(ValueError, match="needs 2 axes, got 1"):
         ReliabilityDisplay.from_predictions(Y, PROB, axes=plt.subplots()[1])
+
+
+@pytest.mark.parametrize(
+    "peaks", [[0.5], [0.98], np.linspace(0, 1, 60)], ids=["middle", "end", "flat"]
+)
+def test_the_legend_of_the_histogram_covers_no_bar_wherever_the_highest_is(peaks):
+    y_prob = np.resize(peaks, 360)
+    display = ReliabilityDisplay.from_predictions(np.arange(360) % 2, y_prob)
+    display.figure_.canvas.draw()
+    histogram = display.axes_[1]
+    legend = histogram.get_legend().get_window_extent()
+    assert not any(legend.overlaps(bar.get_window_extent()) for bar in histogram.patches)

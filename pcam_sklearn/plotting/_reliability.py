@@ -16,6 +16,8 @@ from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION, as_axes, score_p
 
 __all__ = ["ReliabilityDisplay"]
 
+_ROOM = 1.4  # Above the highest bar, for the legend.
+
 
 class ReliabilityDisplay:
     """Reliability curve with calibration error and Brier score, over the histogram by class.
@@ -219,4 +221,5 @@ class ReliabilityDisplay:
         for bar in ax.containers[1]:
             bar.set_hatch("///")
         ax.set(xlabel="Predicted probability", ylabel="Patches", xlim=(-0.02, 1.02))
-        ax.legend(fontsize="small")
+        ax.set_ylim(0, ax.get_ylim()[1] * _ROOM)
+        ax.legend(loc="upper right", ncols=2, fontsize="small")

@@ -1,7 +1,8 @@
 """How a network is trained: the loss, the optimizer and its learning rate, by name."""
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +11,22 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 SCHEDULES = ("constant", "cosine")
+DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 _SETS_THE_RATE = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
 def check_recipe(
-    schedule: str, warmup: float, label_smoothing: float, weight_averaging: float | None
+    schedule: str,
+    warmup: float,
+    label_smoothing: float,
+    weight_averaging: float | None,
+    dtype_policy: str | None,
 ) -> None:
     """Raise if a parameter of the recipe is not as `CNNClassifier` documents it.
 
     Parameters
     ----------
-    schedule, warmup, label_smoothing, weight_averaging
+    schedule, warmup, label_smoothing, weight_averaging, dtype_policy
         As in `CNNClassifier`.
 
     Raises
@@ -40,6 +46,29 @@ def check_recipe(
             weight_averaging, "weight_averaging", (int, float),
             min_val=0, max_val=1, include_boundaries="left",
         )  # fmt: skip
+    if dtype_policy is not None and dtype_policy not in DTYPE_POLICIES:
+        raise ValueError(
+            f"dtype_policy must be one of {list(DTYPE_POLICIES)}, or None for Keras' own; "
+            f"got {dtype_policy!r}."
+        )
+
+
+@contextlib.contextmanager
+def layers_of(dtype_policy: str | None) -> Iterator[None]:
+    """Build layers by a dtype policy, and put Keras' own back.
+
+    Parameters
+    ----------
+    dtype_policy : str or None
+        Its name; None is Keras' own.
+    """
+    own = keras.config.dtype_policy()
+    if dtype_policy is not None:
+        keras.config.set_dtype_policy(dtype_policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(own)
 
 
 def smoothed(loss: Any, label_smoothing: float) -> Any:

@@ -15,6 +15,7 @@ from pcam_sklearn._feeding import Batches, Shuffle, TrainingSet, bytes_or_single
 from pcam_sklearn._memory_map import PageReleaser
 from pcam_sklearn._patch_files import read_ahead
 from pcam_sklearn._progress import followed
+from pcam_sklearn._recipe import layers_of
 from pcam_sklearn.augmentation import build_augmentation
 
 # PyTorch has no such thing, and JAX would unroll and compile the steps anew for each length.
@@ -57,7 +58,8 @@ class PatchModel(keras.Model):
         augmentation: keras.layers.Layer | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # By the network's policy the loss is scaled; the patches stay as they are up to the network.
+        super().__init__(**{"dtype": network.dtype_policy, "autocast": False, **kwargs})
         self.network = network
         self.augmentation = augmentation
         self._functions: dict[str, Any] = {}
@@ -68,7 +70,7 @@ class PatchModel(keras.Model):
             patches = ops.cast(patches, keras.config.floatx()) / 255
         if self.augmentation is not None:
             patches = self.augmentation(patches, training=training)
-        return self.network(patches, training=training)
+        return ops.cast(self.network(patches, training=training), keras.config.floatx())
 
     def infer(self, patches: np.ndarray) -> np.ndarray:
         """Return the probabilities of one batch, by the backend's compiled code.
@@ -145,7 +147,8 @@ def make_trainer(
     trainer : PatchModel
         The network behind scaling and augmentation.
     """
-    augmentation = build_augmentation(augment, seed=random.randrange(2**31))
+    with layers_of(keras.config.floatx()):  # Colours are not for 16 bits.
+        augmentation = build_augmentation(augment, seed=random.randrange(2**31))
     if augmentation is not None:
         augmentation.build(network.input_shape)
     trainer = PatchModel(network, augmentation)

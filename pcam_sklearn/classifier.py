@@ -12,7 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 from pcam_sklearn._epoch_tasks import EpochTasks
 from pcam_sklearn._feeding import TrainingSet, hold_out
 from pcam_sklearn._patch_files import read_if_small
-from pcam_sklearn._recipe import Rate, averaging, check_recipe, own_callbacks, smoothed
+from pcam_sklearn._recipe import (
+    Rate,
+    averaging,
+    check_recipe,
+    layers_of,
+    own_callbacks,
+    smoothed,
+)
 from pcam_sklearn._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
 from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
 from pcam_sklearn._training import (
@@ -93,6 +100,10 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     weight_averaging : float or None, default=None
         Train on, but end with, the running average of the weights, of this momentum a gradient
         step, in [0, 1): 0.99 averages about a hundred steps. None ends with the last weights.
+    dtype_policy : {"float32", "mixed_bfloat16", "mixed_float16"} or None, default=None
+        In which numbers the network computes: a mixed policy keeps the weights as float32 and
+        multiplies in 16 bits, for GPUs that are faster so; on a CPU nothing is gained. None is
+        `keras.config.dtype_policy()`, which is "float32" unless you changed it.
     loss : str, class, instance or function, default="binary_crossentropy"
         The loss.
     label_smoothing : float, default=0.05
@@ -194,6 +205,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         schedule: str = "cosine",
         warmup: float = 0.1,
         weight_averaging: float | None = None,
+        dtype_policy: str | None = None,
         loss: Any = "binary_crossentropy",
         label_smoothing: float = 0.05,
         metrics: Sequence[Any] = ("accuracy", "auc"),
@@ -221,6 +233,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         self.schedule = schedule
         self.warmup = warmup
         self.weight_averaging = weight_averaging
+        self.dtype_policy = dtype_policy
         self.loss = loss
         self.label_smoothing = label_smoothing
         self.metrics = metrics
@@ -454,7 +467,13 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             check_scalar(
                 self.learning_rate, "learning_rate", Real, min_val=0, include_boundaries="neither"
             )
-        check_recipe(self.schedule, self.warmup, self.label_smoothing, self.weight_averaging)
+        check_recipe(
+            self.schedule,
+            self.warmup,
+            self.label_smoothing,
+            self.weight_averaging,
+            self.dtype_policy,
+        )
         check_routes(vars(self))
         self._hyper_parameters()
 
@@ -579,7 +598,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return parameters
 
     def _build(self, input_shape: tuple[int, int, int]) -> keras.Model:
-        return build_network(self.network, input_shape, **self._hyper_parameters())
+        with layers_of(self.dtype_policy):
+            return build_network(self.network, input_shape, **self._hyper_parameters())
 
     def _early_stopping(self) -> keras.callbacks.EarlyStopping:
         return BestEpoch(self.monitor, patience=self.n_iter_no_change, restore_best_weights=True)

@@ -62,6 +62,6 @@ def notebook(
         layers.Flatten(),
         layers.Dense(dense_units, activation="relu"),
         layers.Dropout(dropout),
-        layers.Dense(1, activation="sigmoid"),
+        layers.Dense(1, activation="sigmoid", dtype="float32"),
     ]
     return keras.Sequential(stack, name="notebook")

@@ -127,7 +127,9 @@ def probability(features: Any, dropout: float) -> Any:
         If `dropout` is not as documented.
     """
     check_scalar(dropout, "dropout", Real, min_val=0, max_val=1, include_boundaries="left")
-    return layers.Dense(1, activation="sigmoid")(layers.Dropout(dropout)(features))
+    # In 16 bits there are no more than three digits of a probability.
+    output = layers.Dense(1, activation="sigmoid", dtype="float32")
+    return output(layers.Dropout(dropout)(features))
 
 
 def _check_stages(filters: Sequence[int], blocks: int) -> None:

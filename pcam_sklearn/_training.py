@@ -58,7 +58,7 @@ class PatchModel(keras.Model):
         augmentation: keras.layers.Layer | None = None,
         **kwargs: Any,
     ) -> None:
-        # By the network's policy the loss is scaled; the patches stay as they are up to the network.
+        # By the policy the loss is scaled; patches stay as they are up to the network itself.
         super().__init__(**{"dtype": network.dtype_policy, "autocast": False, **kwargs})
         self.network = network
         self.augmentation = augmentation

@@ -101,5 +101,5 @@ def test_without_a_policy_keras_own_one_is_taken():
 
 @pytest.mark.parametrize("policy", ["float64", "bfloat16", 16, ""])
 def test_an_unknown_policy_is_an_error_that_names_those_there_are(policy):
-    with pytest.raises(ValueError, match="dtype_policy must be one of.*mixed_bfloat16.*got"):
+    with pytest.raises(ValueError, match=r"dtype_policy must be one of.*mixed_bfloat16.*got"):
         small(dtype_policy=policy).fit(X, Y)

@@ -13,8 +13,10 @@ from tiny import make_data, quick
 from pcam_sklearn.augmentation import (
     AUGMENTATIONS,
     RandomD4,
+    RandomSharpness,
     RandomShift,
     RandomStain,
+    RandomZoom,
     build_augmentation,
 )
 
@@ -200,7 +202,13 @@ def test_a_wrong_number_of_pixels_is_refused(pixels, error, message):
 
 # --- what all of them share
 
-LAYERS = {"d4": RandomD4, "stain": RandomStain, "shift": RandomShift}
+LAYERS = {
+    "d4": RandomD4,
+    "sharpness": RandomSharpness,
+    "shift": RandomShift,
+    "stain": RandomStain,
+    "zoom": RandomZoom,
+}
 
 
 def test_these_are_all_the_augmentations():
@@ -246,7 +254,13 @@ def test_keras_global_seed_is_left_alone(layer):
 
 @pytest.mark.parametrize(
     "layer",
-    [RandomD4(seed=3), RandomStain(0.4, seed=3), RandomShift(2, seed=3)],
+    [
+        RandomD4(seed=3),
+        RandomSharpness(0.5, seed=3),
+        RandomShift(2, seed=3),
+        RandomStain(0.4, seed=3),
+        RandomZoom(0.3, seed=3),
+    ],
     ids=LAYERS,
 )
 def test_a_layer_is_rebuilt_from_what_is_saved_of_it(layer):
@@ -287,7 +301,7 @@ def test_none_is_no_augmentation():
 
 @pytest.mark.parametrize("augment", [(), [], ("d4", "flip"), ("d4", None), {"d4"}, 4, "d4,stain"])
 def test_other_names_or_none_at_all_are_an_error_that_names_the_known_ones(augment):
-    with pytest.raises(ValueError, match=r"one of \['d4', 'shift', 'stain'\], several of them as"):
+    with pytest.raises(ValueError, match=r"one of \['d4', .*'zoom'\], several of them as"):
         build_augmentation(augment)
 
 

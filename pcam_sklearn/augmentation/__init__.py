@@ -1,0 +1,18 @@
+"""Augmentation as Keras layers: inside the graph, on the device, on while training alone."""
+
+from pcam_sklearn.augmentation._appearance import RandomSharpness, RandomStain
+from pcam_sklearn.augmentation._by_name import AUGMENTATIONS, build_augmentation
+from pcam_sklearn.augmentation._geometry import RandomD4, RandomShift, RandomZoom
+from pcam_sklearn.augmentation._views import check_test_time_augmentation, d4_views
+
+__all__ = [
+    "AUGMENTATIONS",
+    "RandomD4",
+    "RandomSharpness",
+    "RandomShift",
+    "RandomStain",
+    "RandomZoom",
+    "build_augmentation",
+    "check_test_time_augmentation",
+    "d4_views",
+]

@@ -1,0 +1,133 @@
+"""Augmentation that changes colours and sharpness, and leaves everything in its place."""
+
+from numbers import Real
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from sklearn.utils import check_scalar
+
+from pcam_sklearn.augmentation._random import RandomLayer
+
+# Optical densities of hematoxylin, eosin and a residual: Ruifrok and Johnston, 2001.
+_STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+_DARKEST = 1 / 255
+
+
+@keras.saving.register_keras_serializable("pcam_sklearn")
+class RandomStain(RandomLayer):
+    """Vary how strongly each patch is stained, as laboratories and scanners do.
+
+    In optical density, stains add up: each patch's amounts of hematoxylin, eosin and a residual
+    are multiplied by ``1 + a`` and shifted by ``b``, with ``a`` drawn from -strength..strength and
+    ``b`` from a fifth of that.
+
+    Parameters
+    ----------
+    strength : float, default=0.4
+        How far the amounts vary, in [0, 1).
+    seed : int or None, default=None
+        Seed of the layer's own random generator.
+    **kwargs : dict
+        Passed on to `keras.layers.Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `strength` is not as documented, or patches have other than three channels.
+
+    References
+    ----------
+    The stains' colours: A. C. Ruifrok and D. A. Johnston, "Quantification of histochemical
+    staining by color deconvolution", Analytical and Quantitative Cytology and Histology 23 (2001).
+    The augmentation: D. Tellez et al., "Whole-slide mitosis detection in H&E breast histology",
+    IEEE Transactions on Medical Imaging 37 (2018).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn.augmentation import RandomStain
+    >>> X = np.full((2, 8, 8, 3), 0.5, dtype=np.float32)
+    >>> np.asarray(RandomStain(seed=0)(X, training=True)).shape
+    (2, 8, 8, 3)
+    """
+
+    def __init__(self, strength: float = 0.4, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.strength = check_scalar(
+            strength, "strength", Real, min_val=0, max_val=1, include_boundaries="left"
+        )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Check that the patches have colours."""
+        if input_shape[3] != 3:
+            raise ValueError(
+                f"augment='stain' needs red, green and blue, got {input_shape[3]} channel(s); "
+                "leave 'stain' out of augment."
+            )
+        super().build(input_shape)
+
+    def _augment(self, patches: Any) -> Any:
+        stains = ops.convert_to_tensor(_STAINS, patches.dtype)
+        unmixed = ops.convert_to_tensor(np.linalg.inv(_STAINS), patches.dtype)
+        shape = (ops.shape(patches)[0], 1, 3)
+        scale = 1 + self._uniform(shape, -self.strength, self.strength)
+        shift = self._uniform(shape, -self.strength / 5, self.strength / 5)
+        density = -ops.log(ops.maximum(patches, _DARKEST))
+        # One 3x3 matrix a patch: to stains, scaled, and back to colours.
+        mixing = ops.matmul(unmixed * ops.cast(scale, patches.dtype), stains)
+        pixels = ops.reshape(density, (shape[0], -1, 3))
+        moved = ops.matmul(pixels, mixing) + ops.matmul(ops.cast(shift, patches.dtype), stains)
+        return ops.reshape(ops.clip(ops.exp(-moved), 0, 1), ops.shape(patches))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        return {**super().get_config(), "strength": self.strength}
+
+
+@keras.saving.register_keras_serializable("pcam_sklearn")
+class RandomSharpness(RandomLayer):
+    """Blur or sharpen each patch, as focus and scanners' optics do.
+
+    Each patch is moved towards its own blurred copy, or away from it: `amount` times the way, drawn
+    from -strength / 2..strength. The blur is binomial, over 3 by 3 pixels.
+
+    Parameters
+    ----------
+    strength : float, default=1.0
+        How far towards the blurred copy, in [0, 1]; half as far the other way.
+    seed : int or None, default=None
+        Seed of the layer's own random generator.
+    **kwargs : dict
+        Passed on to `keras.layers.Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `strength` is not as documented.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn.augmentation import RandomSharpness
+    >>> X = np.full((2, 8, 8, 3), 0.5, dtype=np.float32)
+    >>> bool(np.allclose(np.asarray(RandomSharpness(seed=0)(X, training=True)), X))
+    True
+    """
+
+    def __init__(self, strength: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.strength = check_scalar(strength, "strength", Real, min_val=0, max_val=1)
+
+    def _augment(self, patches: Any) -> Any:
+        framed = ops.pad(patches, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+        rows = framed[:, :-2] + 2 * framed[:, 1:-1] + framed[:, 2:]
+        blurred = (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 16
+        shape = (ops.shape(patches)[0], 1, 1, 1)
+        amount = self._uniform(shape, -self.strength / 2, self.strength)
+        return ops.clip(patches + amount * (blurred - patches), 0, 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        return {**super().get_config(), "strength": self.strength}

@@ -1,0 +1,28 @@
+"""What every layer that augments has in common."""
+
+from typing import Any
+
+import keras
+
+
+class RandomLayer(keras.layers.Layer):
+    """A layer with a random generator of its own, that does nothing but while training."""
+
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+        self._generator = keras.random.SeedGenerator(seed)
+
+    def call(self, patches: Any, training: bool | None = None) -> Any:
+        """Return the patches, changed at random when `training`."""
+        return self._augment(patches) if training else patches
+
+    def _augment(self, patches: Any) -> Any:
+        raise NotImplementedError
+
+    def _uniform(self, shape: tuple[int, ...], low: float, high: float) -> Any:
+        return keras.random.uniform(shape, low, high, seed=self._generator)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        return {**super().get_config(), "seed": self.seed}

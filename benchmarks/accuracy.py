@@ -45,26 +45,31 @@ NOTEBOOK = {
     "schedule": "constant", "label_smoothing": 0.0, "epochs": 20, "validation_fraction": 0.1,
     "early_stopping": True,
 }  # fmt: skip
+SHORT = {"epochs": 20}  # half of the default's
 # What differs from the default, `make_pcam_pipeline()`.
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
     "notebook": {"crop_size": 32, **NOTEBOOK},
     "notebook, 96 px": {"crop_size": 96, **NOTEBOOK},
-    "notebook's network, default recipe, 32 px": {"crop_size": 32, "network": "notebook"},
     "default, 32 px": {"crop_size": 32},
     "default, 48 px": {"crop_size": 48},
     "default, 64 px": {"crop_size": 64},
-    "d4": {"network": "d4"},
     "two-stream": {"network": "two-stream"},
-    "without D4": {"augment": ("stain", "shift")},
-    "without stain jitter": {"augment": ("d4", "shift")},
-    "without shifts": {"augment": ("d4", "stain")},
-    "without a schedule": {"schedule": "constant"},
-    "without AdamW": {"optimizer": "adam"},
-    "without label smoothing": {"label_smoothing": 0.0},
-    "with weight averaging": {"weight_averaging": 0.995},
-    "with best epoch": {"validation_fraction": 0.1, "early_stopping": True, "n_iter_no_change": 99},
-}
+    "20 epochs": SHORT,
+    "20 epochs, without D4": {**SHORT, "augment": ("stain", "sharpness", "shift")},
+    "20 epochs, without stain jitter": {**SHORT, "augment": ("d4", "sharpness", "shift")},
+    "20 epochs, without sharpness": {**SHORT, "augment": ("d4", "stain", "shift")},
+    "20 epochs, without shifts": {**SHORT, "augment": ("d4", "stain", "sharpness")},
+    "20 epochs, with zoom": {**SHORT, "augment": ("d4", "stain", "sharpness", "zoom", "shift")},
+    "20 epochs, without a schedule": {**SHORT, "schedule": "constant"},
+    "20 epochs, without AdamW": {**SHORT, "optimizer": "adam"},
+    "20 epochs, without label smoothing": {**SHORT, "label_smoothing": 0.0},
+    "20 epochs, with weight averaging": {**SHORT, "weight_averaging": 0.995},
+    "20 epochs, with best epoch": {
+        **SHORT, "validation_fraction": 0.1, "early_stopping": True, "n_iter_no_change": 99,
+    },
+    "20 epochs, d4": {**SHORT, "network": "d4"},
+}  # fmt: skip
 
 
 class Run(NamedTuple):
@@ -88,15 +93,13 @@ def plan(name: str) -> Iterator[Run]:
         for seed in seeds:
             for fold in folds:
                 yield Run("default, 32 px", 0, fold, seed)
-        for fold in (0, 1):
-            for recipe in ("default, 48 px", "default, 64 px", "notebook, 96 px"):
-                yield Run(recipe, 0, fold, 0)
-            yield Run("notebook's network, default recipe, 32 px", 0, fold, 0)
+        for recipe in ("default, 64 px", "default, 48 px", "notebook, 96 px"):
+            yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
     elif name == "ablation":
-        for recipe in (recipe for recipe in RECIPES if recipe.startswith("with")):
+        for recipe in (r for r in RECIPES if r.startswith("20 epochs") and r != "20 epochs, d4"):
             yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
     elif name == "networks":
-        for recipe in ("d4", "two-stream"):
+        for recipe in ("two-stream", "20 epochs, d4"):
             yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
     elif name == "learning-curve":
         for n_train in (2000, 1000, 500):
@@ -133,8 +136,10 @@ def train(run: Run, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     if run.n_train:
         rows = np.random.default_rng(run.seed).permutation(rows)[: run.n_train]
     pipeline = make_pcam_pipeline(random_state=run.seed, **RECIPES[run.recipe])
+    # The notebook knew of no slides; it watches patches of those that it trains on.
+    slides = None if run.recipe.startswith("notebook") else data.groups[rows]
     start = time.perf_counter()
-    pipeline.fit(data.images[rows], data.target[rows])
+    pipeline.fit(data.images[rows], data.target[rows], cnnclassifier__groups=slides)
     fitted = time.perf_counter() - start
     start = time.perf_counter()
     probability = pipeline.predict_proba(data.images[test])[:, 1]

@@ -79,10 +79,11 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Units of the dense layer.
     dropout : float or None, default=None
         Share of units dropped while training, in [0, 1).
-    augment : str, sequence of str, or None, default=("d4", "stain", "shift")
+    augment : str, sequence of str, or None, default=("d4", "stain", "sharpness", "shift")
         What changes the patches, anew in each epoch: names out of
         `pcam_sklearn.augmentation.AUGMENTATIONS`. ``"d4"`` shows one of the 8 turned and mirrored
-        views, ``"shift"`` moves by at most 3 pixels, ``"stain"`` varies the stains' strength.
+        views, ``"stain"`` varies the stains' strength, ``"sharpness"`` blurs or sharpens,
+        ``"zoom"`` magnifies or shrinks by up to 15 %, ``"shift"`` moves by at most 3 pixels.
     test_time_augmentation : {"d4"} or None, default=None
         ``"d4"`` predicts the mean over the 8 views of each patch, for 8 times the computing. It
         has no part in training and may be set on a fitted classifier.
@@ -110,7 +111,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         How far labels move from 0 and 1 towards one half, in [0, 1).
     metrics : sequence, default=("accuracy", "auc")
         Keras metrics followed in `history_`, for training and validation.
-    epochs : int, default=20
+    epochs : int, default=40
         Largest number of passes over the training patches, at least 1.
     batch_size : int, default=32
         Patches a gradient step, at least 1. Predictions use batches of 256, or
@@ -198,7 +199,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         third_pool: int | None = None,
         dense_units: int | None = None,
         dropout: float | None = None,
-        augment: str | Sequence[str] | None = ("d4", "stain", "shift"),
+        augment: str | Sequence[str] | None = ("d4", "stain", "sharpness", "shift"),
         test_time_augmentation: str | None = None,
         optimizer: Any = "adamw",
         learning_rate: float | None = 0.002,
@@ -209,7 +210,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         loss: Any = "binary_crossentropy",
         label_smoothing: float = 0.05,
         metrics: Sequence[Any] = ("accuracy", "auc"),
-        epochs: int = 20,
+        epochs: int = 40,
         batch_size: int = 32,
         validation_fraction: float = 0.0,
         early_stopping: bool = False,

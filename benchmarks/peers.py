@@ -170,8 +170,10 @@ class OnnxRuntime(Peer):
             self.model = onnxruntime.InferenceSession(path, providers=providers)
 
     def predict(self, n: int) -> None:
-        """Predict n patches."""
-        self.model.run(None, {self.model.get_inputs()[0].name: self.inputs(n)})
+        """Predict n patches, 1,024 at a time: all at once need more memory than there is."""
+        X, name = self.inputs(n), self.model.get_inputs()[0].name
+        for start in range(0, n, 1024):
+            self.model.run(None, {name: X[start : start + 1024]})
 
 
 PEERS = {peer.__name__: peer for peer in (PcamSklearn, PlainKeras, SciKeras, Skorch, OnnxRuntime)}

@@ -35,7 +35,7 @@ from pcam_sklearn import CenterCropNormalizer, PatchReader
 
 RESULTS = Path(__file__).parent / "results" / "speed.csv"
 FORWARD, TRAINING = 10.7e6, 30.4e6  # operations of the notebook's network for one patch
-PREDICTIONS = {1: 201, 100: 31, 20_000: 1, 60_000: 1}  # patches: how often a round
+PREDICTIONS = {1: 101, 100: 15, 20_000: 1, 60_000: 1}  # patches: how often a round
 ROWS: list[dict] = []
 
 

@@ -12,7 +12,6 @@ all patches, by the mean over the seeds, with a 95 % interval over slides.
 """
 
 import argparse
-import functools
 import os
 import time
 from collections.abc import Iterator
@@ -119,7 +118,6 @@ def operations(network: keras.Model, input_shape: tuple[int, ...]) -> float:
     return total
 
 
-@functools.cache
 def load(folder: Path) -> tuple[Any, list[np.ndarray]]:
     """Return the patches, and the rows of each fold."""
     data = load_kaggle(folder)

@@ -6,13 +6,14 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from pcam_sklearn._memory_map import PageReleaser, copied_from_map
 from pcam_sklearn._patch_files import PatchFiles
 from pcam_sklearn.model_selection import slide_train_test_split
 
-_RESIDENT = 2**30  # Up to here TensorFlow keeps a copy of its own.
+_RESIDENT = 2**30  # Up to here TensorFlow and JAX keep a copy of their own.
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,18 @@ class TrainingSet:
         columns = [self.X, self.codes.astype(np.float32)[:, np.newaxis], self.weights]
         return [column for column in columns if column is not None]
 
+    @property
+    def is_resident(self) -> bool:
+        """Whether the backend cuts batches from a copy of its own, on its device."""
+        fits = not isinstance(self.X, PatchFiles) and self.X.nbytes <= _RESIDENT
+        return fits and keras.backend.backend() in ("tensorflow", "jax")
+
     @functools.cached_property
     def tensors(self) -> list[Any]:
-        """The columns as TensorFlow keeps them: one copy, for training and for what is held out."""
-        import tensorflow as tf
-
+        """The columns as the backend keeps them: one copy, for training and what is held out."""
         patches, *others = self.columns
         patches = bytes_or_single(copied_from_map(patches))
-        return [tf.constant(column) for column in (patches, *others)]
+        return [ops.convert_to_tensor(column) for column in (patches, *others)]
 
 
 class Batches(keras.utils.PyDataset):
@@ -78,8 +83,10 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
+        if self.data.is_resident:
+            return tuple(ops.take(column, rows, axis=0) for column in self.data.tensors)
         patches, *others = (column[rows] for column in self.data.columns)
         self._releaser.touched(len(rows))
         return (bytes_or_single(patches), *others)
@@ -88,11 +95,9 @@ class Batches(keras.utils.PyDataset):
         """Return what `keras.Model.fit` takes soonest: the same batches, by the backend's means.
 
         TensorFlow cuts batches from patches in memory without asking Python for each; everything
-        else asks.
+        else asks, JAX for a few row numbers where its device holds the patches.
         """
-        X = self.data.X
-        resident = not isinstance(X, PatchFiles) and X.nbytes <= _RESIDENT
-        if keras.backend.backend() == "tensorflow" and resident:
+        if keras.backend.backend() == "tensorflow" and self.data.is_resident:
             return self._tensorflow_dataset()
         return self
 

@@ -55,6 +55,8 @@ def main(folder, backend):
     import keras
     from tiny import small
 
+    from pcam_sklearn import _feeding
+
     assert keras.backend.backend() == backend
     arrays = {"loaded": pipeline.predict_proba(X)}
     history = dict(pipeline[-1].history_)
@@ -65,6 +67,11 @@ def main(folder, backend):
     for name in ("first", "second"):
         fitted = small(batch_size=18).fit(patches, y)
         arrays[name] = fitted.predict_proba(patches)
+    kept, _feeding._RESIDENT = _feeding._RESIDENT, 0
+    arrays["handed over batch by batch"] = (
+        small(batch_size=18).fit(patches, y).predict_proba(patches)
+    )
+    _feeding._RESIDENT = kept
     averaged = small(batch_size=18, weight_averaging=0.9)
     arrays["averaged"] = averaged.fit(patches, y).predict_proba(patches)
     arrays["averaged and watched"] = watched(averaged).fit(patches, y).predict_proba(patches)

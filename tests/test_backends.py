@@ -30,6 +30,11 @@ def test_the_same_random_state_gives_the_same_bits_twice(found):
     assert np.array_equal(found["arrays"]["first"], found["arrays"]["second"])
 
 
+def test_patches_that_stay_on_the_device_train_as_those_handed_over_batch_by_batch(found):
+    arrays = found["arrays"]
+    assert np.array_equal(arrays["handed over batch by batch"], arrays["second"])
+
+
 def test_averaged_weights_are_predicted_with_saved_and_trained_on_watched_or_not(found):
     arrays = found["arrays"]
     assert np.array_equal(arrays["averaged"], arrays["averaged and watched"])

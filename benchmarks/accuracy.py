@@ -4,11 +4,15 @@
 
 FOLDER is in Kaggle's layout, with a slides.csv. Each plan trains recipes on the same folds of whole
 slides: no patch of a slide that is tested on is trained on, and nothing is chosen by the folds'
-result while training. `--jobs` fits run at a time, with one thread each. Every fit appends a row to
-benchmarks/results/accuracy.csv and its predictions to accuracy_predictions.csv.gz; a run that was
-cut short goes on where it stopped. Then the table is printed: the mean AUC over folds and seeds
-with its standard deviation, that with test-time views, and, where all folds are there, the AUC of
-all patches, by the mean over the seeds, with a 95 % interval over slides.
+result while training. `--jobs` fits run at a time, with one thread each where they are several.
+Every fit appends a row to benchmarks/results/accuracy.csv and its predictions to
+accuracy_predictions.csv.gz; a run that was cut short goes on where it stopped. It knows fits by
+their names alone: after a change of the package or of a recipe delete both files first.
+
+Then the table is printed: the mean AUC over folds and seeds with its standard deviation; that with
+test-time views; by how much it differs on the same folds and seeds from the default, or from
+the default of 20 epochs (mean, least, most, and how many fits); and the AUC of all patches by the
+fits of seed 0, with a 95 % interval over slides. Learning curves leave out patches, not slides.
 """
 
 import argparse
@@ -17,10 +21,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-
-# Before TensorFlow is loaded, here and in the processes that are started.
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import joblib
 import keras
@@ -51,6 +51,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "notebook": {"crop_size": 32, **NOTEBOOK},
     "notebook, 96 px": {"crop_size": 96, **NOTEBOOK},
     "default, 32 px": {"crop_size": 32},
+    "notebook's network, default recipe, 32 px": {"crop_size": 32, "network": "notebook"},
     "default, 48 px": {"crop_size": 48},
     "default, 64 px": {"crop_size": 64},
     "two-stream": {"network": "two-stream"},
@@ -90,6 +91,8 @@ def plan(name: str) -> Iterator[Run]:
                     yield Run(recipe, 0, fold, seed)
     elif name == "crops":
         yield from (Run("default, 32 px", 0, fold, 0) for fold in folds)
+        recipe = "notebook's network, default recipe, 32 px"
+        yield from (Run(recipe, 0, fold, 0) for fold in folds)
         for recipe in ("default, 64 px", "default, 48 px", "notebook, 96 px"):
             yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
         for seed in seeds[1:]:
@@ -139,6 +142,7 @@ def train(run: Run, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     start = time.perf_counter()
     pipeline.fit(data.images[rows], data.target[rows], cnnclassifier__groups=slides)
     fitted = time.perf_counter() - start
+    pipeline.predict_proba(data.images[test[:256]])  # What TensorFlow traces is not timed.
     start = time.perf_counter()
     probability = pipeline.predict_proba(data.images[test])[:, 1]
     predicted = time.perf_counter() - start
@@ -173,27 +177,36 @@ def known() -> set[Run]:
 
 def table(data: Any) -> pd.DataFrame:
     """Summarize all fits by recipe."""
-    runs, predictions = pd.read_csv(RUNS), pd.read_csv(PREDICTIONS)
+    runs = pd.read_csv(RUNS).drop_duplicates(KEY)
+    predictions = pd.read_csv(PREDICTIONS).drop_duplicates([*KEY, "id"])
     truth = pd.DataFrame({"id": data.ids, "y": data.target, "slide": data.groups})
     lines = []
-    for (recipe, n_train), fits in runs.groupby(["recipe", "n_train"], sort=False):
+    for (recipe, _), fits in runs.groupby(["recipe", "n_train"], sort=False):
         line = {"recipe": recipe, "patches": round(fits["patches"].mean()), "fits": len(fits)}
         line |= {"AUC": round(fits["auc"].mean(), 4), "SD": round(fits["auc"].std(), 4)}
         line["of views"] = round(fits["auc_of_views"].mean(), 4)
-        of_recipe = (predictions["recipe"] == recipe) & (predictions["n_train"] == n_train)
-        mean = (
-            predictions[of_recipe]
-            .groupby("id", as_index=False)["probability"]
-            .mean()
-            .merge(truth, on="id")
-        )
-        line["95 % over slides"] = ""
-        if len(mean) == len(truth):
-            whole = auc_cluster_bootstrap(mean["y"], mean["probability"], mean["slide"])
-            line["95 % over slides"] = f"{whole.estimate:.3f} [{whole.low:.3f}, {whole.high:.3f}]"
+        line["to"], line["difference"] = difference(runs, fits)
+        of_seed_0 = predictions.merge(fits[fits["seed"] == 0][KEY], on=KEY).merge(truth, on="id")
+        line["seed 0, all patches, 95 % over slides"] = ""
+        if len(of_seed_0) == len(truth):
+            columns = of_seed_0["y"], of_seed_0["probability"], of_seed_0["slide"]
+            whole = auc_cluster_bootstrap(*columns, random_state=0)
+            line["seed 0, all patches, 95 % over slides"] = (
+                f"{whole.estimate:.3f} [{whole.low:.3f}, {whole.high:.3f}]"
+            )
         middle = fits[["parameters", "mflop", "fit_s", "predicted_per_s"]].median()
         lines.append(line | middle.astype(int).to_dict())
     return pd.DataFrame(lines)
+
+
+def difference(runs: pd.DataFrame, fits: pd.DataFrame) -> tuple[str, str]:
+    """Return what a recipe is compared with, and by how much it differs on the same folds."""
+    recipe = fits["recipe"].iloc[0]
+    other = "20 epochs" if recipe.startswith("20 epochs,") else "default"
+    base = runs[(runs["recipe"] == other) & (runs["n_train"] == 0)]
+    both = fits.merge(base, on=["fold", "seed"], suffixes=("", "_of_base"))
+    apart = both["auc"] - both["auc_of_base"]
+    return other, f"{apart.mean():+.3f} ({apart.min():+.3f} to {apart.max():+.3f}, {len(both)})"
 
 
 def main() -> None:
@@ -205,7 +218,10 @@ def main() -> None:
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     runs = dict.fromkeys(run for name in arguments.plan for run in plan(name))
-    missing = [run for run in runs if run not in known()]
+    done = known()
+    missing = [run for run in runs if run not in done]
+    if arguments.jobs > 1:  # Read by TensorFlow in the processes that are started.
+        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     fits = joblib.Parallel(arguments.jobs, return_as="generator_unordered", pre_dispatch="n_jobs")(
         joblib.delayed(train)(run, arguments.folder) for run in missing
     )
@@ -213,7 +229,7 @@ def main() -> None:
         append(PREDICTIONS, predictions)
         append(RUNS, pd.DataFrame([row]))
         print(row, flush=True)
-    print(table(load(arguments.folder)[0]).to_string(index=False))
+    print(table(load_kaggle(arguments.folder)).to_string(index=False))
 
 
 if __name__ == "__main__":

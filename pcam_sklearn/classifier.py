@@ -69,7 +69,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     network : str or callable, default="residual"
         A name out of `pcam_sklearn.networks.NETWORKS`, or a function ``(input_shape,
         **hyper_parameters) -> keras.Model`` that returns an uncompiled network from patches in
-        [0, 1] to one probability.
+        [0, 1] to one probability, in float32 whatever the `dtype_policy`.
     filters : sequence of int or None, default=None
         Numbers of filters, first to last layer. None is the network's own default, for this and
         the next three; any other value is an error where the network has no such parameter.
@@ -104,7 +104,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     dtype_policy : {"float32", "mixed_bfloat16", "mixed_float16"} or None, default=None
         In which numbers the network computes: a mixed policy keeps the weights as float32 and
         multiplies in 16 bits, for GPUs that are faster so; on a CPU nothing is gained. None is
-        `keras.config.dtype_policy()`, which is "float32" unless you changed it.
+        `keras.config.dtype_policy()` of the thread that fits, "float32" unless changed there.
     loss : str, class, instance or function, default="binary_crossentropy"
         The loss.
     label_smoothing : float, default=0.05
@@ -434,11 +434,17 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return getattr(self, "n_iter_", 0)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__getstate__().items() if k != "trainer_"}
+        state = {k: v for k, v in super().__getstate__().items() if k != "trainer_"}
+        if "model_" in state:
+            # Keras does not save that of a Sequential, and loads by the policy it finds.
+            state["_policy"] = self.model_.dtype_policy.name
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        policy = state.get("_policy")
+        super().__setstate__({k: v for k, v in state.items() if k != "_policy"})
         if "model_" in state:
+            self.model_.dtype_policy = policy
             self.trainer_ = PatchModel(self.model_)
 
     def _routed(self, route: str) -> dict[str, Any]:

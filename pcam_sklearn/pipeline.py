@@ -93,12 +93,11 @@ def make_search_space(*, network: str = "residual", distributions: bool = False)
     """
     space: dict[str, Any] = {
         "cnnclassifier__batch_size": [32, 128],
-        "cnnclassifier__dropout": [0.3, 0.5],
-        "cnnclassifier__augment": [None, "d4"]
-        if network == "notebook"
-        else ["d4", ("d4", "stain")],
+        "cnnclassifier__dropout": [0.2, 0.5],
+        "cnnclassifier__augment": ["d4", ("d4", "stain", "sharpness", "shift")],
     }
     if network == "notebook":
+        space["cnnclassifier__augment"] = [None, "d4"]
         space["cnnclassifier__third_pool"] = [1, 2]
     if distributions:
         space["cnnclassifier__dropout"] = uniform(0.1, 0.6)

@@ -56,6 +56,7 @@ def main(folder, backend):
     from tiny import small
 
     from pcam_sklearn import _feeding
+    from pcam_sklearn.augmentation import AUGMENTATIONS
 
     assert keras.backend.backend() == backend
     arrays = {"loaded": pipeline.predict_proba(X)}
@@ -72,6 +73,10 @@ def main(folder, backend):
         small(batch_size=18).fit(patches, y).predict_proba(patches)
     )
     _feeding._RESIDENT = kept
+    arrays["the whole recipe in 16 bits"] = small(
+        batch_size=18, network="residual", filters=(2, 3), dense_units=None, schedule="cosine",
+        augment=tuple(AUGMENTATIONS), dtype_policy="mixed_bfloat16",
+    ).fit(patches, y).predict_proba(patches)  # fmt: skip
     averaged = small(batch_size=18, weight_averaging=0.9)
     arrays["averaged"] = averaged.fit(patches, y).predict_proba(patches)
     arrays["averaged and watched"] = watched(averaged).fit(patches, y).predict_proba(patches)

@@ -35,6 +35,12 @@ def test_patches_that_stay_on_the_device_train_as_those_handed_over_batch_by_bat
     assert np.array_equal(arrays["handed over batch by batch"], arrays["second"])
 
 
+def test_the_whole_recipe_works_in_16_bits(found):
+    probabilities = found["arrays"]["the whole recipe in 16 bits"]
+    assert np.isfinite(probabilities).all()
+    assert len(np.unique(probabilities)) > 40
+
+
 def test_averaged_weights_are_predicted_with_saved_and_trained_on_watched_or_not(found):
     arrays = found["arrays"]
     assert np.array_equal(arrays["averaged"], arrays["averaged and watched"])

@@ -5,9 +5,10 @@ import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from tiny import SMALL, make_data, small
+from tiny import SMALL, make_data, quick, small
 
 from pcam_sklearn import CNNClassifier
+from pcam_sklearn.plotting import grad_cam
 
 X, Y = make_data()
 MIXED = ("mixed_bfloat16", "mixed_float16")
@@ -97,6 +98,32 @@ def test_without_a_policy_keras_own_one_is_taken():
     finally:
         keras.config.set_dtype_policy(before)
     assert "bfloat16" in compute_dtypes(classifier)
+
+
+@pytest.mark.parametrize("policy", ["float32", *MIXED])
+def test_a_loaded_classifier_computes_as_it_did_whatever_keras_policy_is_then(policy, tmp_path):
+    saved = small(dtype_policy=policy).fit(X, Y)  # a Sequential, whose own policy Keras forgets
+    joblib.dump(saved, tmp_path / "model.joblib")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if policy in MIXED else "mixed_bfloat16")
+    try:
+        loaded = joblib.load(tmp_path / "model.joblib")
+        assert_array_equal(loaded.predict_proba(X), saved.predict_proba(X))
+        assert loaded.trainer_.dtype_policy.name == policy
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def test_a_network_that_ends_in_16_bits_is_an_error_that_says_what_to_do():
+    with pytest.raises(ValueError, match=r"ends in bfloat16.*give its last layer dtype='float32'"):
+        quick(dtype_policy="mixed_bfloat16").fit(X, Y)
+
+
+def test_grad_cam_sees_about_what_it_sees_in_float32():
+    plain = small().fit(X, Y)
+    mixed = small(dtype_policy="mixed_bfloat16").initialize(X, Y)
+    mixed.model_.set_weights(plain.model_.get_weights())
+    assert_allclose(grad_cam(mixed, X[:4]), grad_cam(plain, X[:4]), atol=0.1)
 
 
 @pytest.mark.parametrize("policy", ["float64", "bfloat16", 16, ""])

@@ -62,6 +62,10 @@ def test_values_stay_between_those_there_were():
     assert X.min() <= output.min() <= output.max() <= X.max()
 
 
+def test_on_a_gpu_tensorflow_is_told_not_to_compile_it():
+    assert RandomZoom().supports_jit == (keras.backend.backend() != "tensorflow")
+
+
 @pytest.mark.parametrize("factor", [0, -0.1, 1.0])
 def test_a_factor_out_of_range_is_refused(factor):
     with pytest.raises(ValueError, match=r"factor == .*, must be"):

@@ -147,6 +147,8 @@ class RandomZoom(RandomLayer):
         self.factor = check_scalar(
             factor, "factor", Real, min_val=0, max_val=1, include_boundaries="neither"
         )
+        # TensorFlow's XLA knows no resampling.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def _augment(self, patches: Any) -> Any:
         height, width = patches.shape[1:3]

@@ -111,7 +111,8 @@ def build_network(
     TypeError
         If the function returns something else than a Keras model.
     ValueError
-        If the network cannot be built for that shape, or its output is not (n_samples, 1).
+        If the network cannot be built for that shape, or its output is not (n_samples, 1), or one
+        of 16 bits.
 
     Examples
     --------
@@ -138,5 +139,10 @@ def build_network(
         raise ValueError(
             f"The network {network!r} must end in one probability, shape (None, 1), for instance "
             f"Dense(1, activation='sigmoid'); its output has shape {model.output_shape}."
+        )
+    if model.outputs[0].dtype in ("float16", "bfloat16"):
+        raise ValueError(
+            f"The network {network!r} ends in {model.outputs[0].dtype}, which holds no more than "
+            "three digits of a probability; give its last layer dtype='float32'."
         )
     return model

@@ -207,7 +207,7 @@ _GRADIENTS = {
 def _to_numpy(tensor: Any) -> np.ndarray:
     import keras
 
-    return np.asarray(keras.ops.convert_to_numpy(tensor))
+    return np.asarray(keras.ops.convert_to_numpy(tensor), dtype=np.float32)
 
 
 def _fit(heat: np.ndarray, height: int, width: int) -> np.ndarray:

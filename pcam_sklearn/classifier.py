@@ -549,17 +549,12 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         rng = np.random.default_rng([seed, start])
         # Not drawn from `rng`: of the same patches, a warm start has to watch the same ones.
         training, held_out = hold_out(data, validation_fraction, seed)
-        with seeded(int(rng.integers(2**32))):
-            network = self.model_ if goes_on else self._build(data.X.shape[1:])
-            parameters = self._training_parameters()
-            if goes_on:
-                parameters["optimizer"] = network.optimizer
-            trainer = make_trainer(network, self.augment, parameters)
-            callbacks = self._build_callbacks()
+        trainer, callbacks = self._prepare(data, int(rng.integers(2**32)), goes_on)
         stopper = self._early_stopping() if len(held_out) and self.early_stopping else None
         rate = Rate(schedule, start, epochs, self.warmup)
         callbacks += own_callbacks(rate, trainer.optimizer, callbacks, stopper is not None)
-        learned = self._known_before(data, training, held_out, goes_on) | {"model_": network}
+        learned = self._known_before(data, training, held_out, goes_on)
+        learned["model_"] = trainer.network
         earlier = self.history_ if goes_on else {}
         if tasks is not None:
             tasks.begin(data, training, learned, earlier)
@@ -576,6 +571,17 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         self.trainer_ = trainer
         self.__dict__.update(learned)
         return self
+
+    def _prepare(
+        self, data: TrainingSet, seed: int, goes_on: bool
+    ) -> tuple[PatchModel, list[keras.callbacks.Callback]]:
+        """Return what trains the network, built anew unless training goes on, and the callbacks."""
+        with seeded(seed):
+            network = self.model_ if goes_on else self._build(data.X.shape[1:])
+            parameters = self._training_parameters()
+            if goes_on:
+                parameters["optimizer"] = network.optimizer
+            return make_trainer(network, self.augment, parameters), self._build_callbacks()
 
     def _known_before(
         self, data: TrainingSet, training: np.ndarray, held_out: np.ndarray, goes_on: bool

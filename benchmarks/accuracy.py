@@ -69,6 +69,10 @@ RECIPES: dict[str, dict[str, Any]] = {
         **SHORT, "validation_fraction": 0.1, "early_stopping": True, "n_iter_no_change": 99,
     },
     "20 epochs, d4": {**SHORT, "network": "d4"},
+    # What 20 epochs left open.
+    "default, without D4": {"augment": ("stain", "sharpness", "shift")},
+    "default, without sharpness": {"augment": ("d4", "stain", "shift")},
+    "default, with zoom": {"augment": ("d4", "stain", "sharpness", "zoom", "shift")},
 }  # fmt: skip
 
 
@@ -99,6 +103,9 @@ def plan(name: str) -> Iterator[Run]:
             yield from (Run("default, 32 px", 0, fold, seed) for fold in folds)
     elif name == "ablation":
         for recipe in (r for r in RECIPES if r.startswith("20 epochs") and r != "20 epochs, d4"):
+            yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
+        yield from (Run("default, without D4", 0, fold, 0) for fold in folds)
+        for recipe in ("default, without sharpness", "default, with zoom"):
             yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
     elif name == "networks":
         for recipe in ("two-stream", "20 epochs, d4"):

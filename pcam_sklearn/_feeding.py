@@ -79,6 +79,7 @@ class Batches(keras.utils.PyDataset):
         self.rows = rows
         self.batch_size = batch_size
         self._releaser = PageReleaser(data.X)
+        self._order: Any = None  # the rows, for TensorFlow
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -105,19 +106,26 @@ class Batches(keras.utils.PyDataset):
         import tensorflow as tf
 
         columns = self.data.tensors
+        with tf.device("CPU"):  # where data pipelines work
+            order = self._order = tf.Variable(self.rows, trainable=False)
 
-        def batches(rows: Any) -> Any:
-            starts = tf.data.Dataset.range(0, len(self.rows), self.batch_size)
-            return starts.map(lambda start: rows[start : start + self.batch_size])
+        def batch(start: Any) -> tuple[Any, ...]:
+            rows = order[start : start + self.batch_size]
+            return tuple(tf.gather(column, rows) for column in columns)
 
-        # The generator is asked when an epoch begins, for the rows in the order they have then.
-        one_epoch = tf.data.Dataset.from_generator(
-            lambda: iter([self.rows]), output_signature=tf.TensorSpec((None,), self.rows.dtype)
-        )
-        cut = one_epoch.flat_map(batches).map(
-            lambda rows: tuple(tf.gather(column, rows) for column in columns)
-        )
-        return cut.prefetch(2).apply(tf.data.experimental.assert_cardinality(len(self)))
+        return tf.data.Dataset.range(0, len(self.rows), self.batch_size).map(batch).prefetch(2)
+
+    def shuffle(self, rng: np.random.Generator) -> None:
+        """Put the rows into another order, for the next epoch.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Draws the order.
+        """
+        self.rows = rng.permutation(self.rows)
+        if self._order is not None:
+            self._order.assign(self.rows)
 
 
 class Shuffle(keras.callbacks.Callback):
@@ -138,7 +146,7 @@ class Shuffle(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Draw a new order."""
-        self._batches.rows = self._rng.permutation(self._batches.rows)
+        self._batches.shuffle(self._rng)
 
 
 def hold_out(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

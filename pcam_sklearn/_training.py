@@ -72,6 +72,11 @@ class PatchModel(keras.Model):
             patches = self.augmentation(patches, training=training)
         return ops.cast(self.network(patches, training=training), keras.config.floatx())
 
+    def train_step(self, *arguments: Any) -> Any:
+        """Take one step, as `keras.Model` does."""
+        with _one_replica():
+            return super().train_step(*arguments)
+
     def infer(self, patches: np.ndarray) -> np.ndarray:
         """Return the probabilities of one batch, by the backend's compiled code.
 
@@ -111,6 +116,26 @@ class PatchModel(keras.Model):
             for name in ("network", "augmentation")
         }
         return cls(**{**config, **parts})
+
+
+def _one_replica() -> contextlib.AbstractContextManager[Any]:
+    """Leave gradients as they are where TensorFlow would sum them over its one replica.
+
+    It registers a gradient of that sum for good, and with it the graph and all variables, so that
+    each fit would take memory: https://github.com/tensorflow/tensorflow/issues/97697.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    if tf.distribute.has_strategy():
+        return contextlib.nullcontext()
+
+    class OneReplica(tf.distribute.ReplicaContext):
+        def all_reduce(self, reduce_op: Any, value: Any, options: Any = None) -> Any:
+            return value
+
+    return OneReplica(tf.distribute.get_strategy(), replica_id_in_sync_group=0)
 
 
 class BestEpoch(keras.callbacks.EarlyStopping):

@@ -265,7 +265,7 @@ def main() -> None:
         lambda: saving(rounds),
         searches,
         lambda: searching_files(few),
-        lambda: growth(few, arguments.large),
+        lambda: growth(rounds, arguments.large),
     )
     for part in parts:
         part()

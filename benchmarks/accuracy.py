@@ -73,6 +73,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default, without D4": {"augment": ("stain", "sharpness", "shift")},
     "default, without sharpness": {"augment": ("d4", "stain", "shift")},
     "default, with zoom": {"augment": ("d4", "stain", "sharpness", "zoom", "shift")},
+    "default, 80 epochs": {"epochs": 80},
 }  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def plan(name: str) -> Iterator[Run]:
         for recipe in (r for r in RECIPES if r.startswith("20 epochs") and r != "20 epochs, d4"):
             yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
         yield from (Run("default, without D4", 0, fold, 0) for fold in folds)
-        for recipe in ("default, without sharpness", "default, with zoom"):
+        for recipe in ("default, without sharpness", "default, with zoom", "default, 80 epochs"):
             yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
     elif name == "networks":
         for recipe in ("two-stream", "20 epochs, d4"):

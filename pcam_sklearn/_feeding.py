@@ -109,11 +109,14 @@ class Batches(keras.utils.PyDataset):
         with tf.device("CPU"):  # where data pipelines work
             order = self._order = tf.Variable(self.rows, trainable=False)
 
-        def batch(start: Any) -> tuple[Any, ...]:
-            rows = order[start : start + self.batch_size]
-            return tuple(tf.gather(column, rows) for column in columns)
+        def batches(rows: Any) -> Any:
+            starts = tf.data.Dataset.range(0, len(self.rows), self.batch_size)
+            return starts.map(lambda start: rows[start : start + self.batch_size])
 
-        return tf.data.Dataset.range(0, len(self.rows), self.batch_size).map(batch).prefetch(2)
+        # The order is read once, when a pass over the rows begins: the next may be drawn meanwhile.
+        cut = tf.data.Dataset.range(1).map(lambda _: order.read_value()).flat_map(batches)
+        gathered = cut.map(lambda rows: tuple(tf.gather(column, rows) for column in columns))
+        return gathered.prefetch(2).apply(tf.data.experimental.assert_cardinality(len(self)))
 
     def shuffle(self, rng: np.random.Generator) -> None:
         """Put the rows into another order, for the next epoch.

@@ -10,6 +10,8 @@ import pytest
 from joblib import Parallel, delayed
 from tiny import make_data, quick, small
 
+from pcam_sklearn._feeding import Batches, TrainingSet
+
 X, Y = make_data()
 
 
@@ -130,6 +132,22 @@ def test_trained_on_bytes_or_floats_it_is_the_same_network(dtype):
 def test_the_layout_in_memory_does_not_matter(laid_out):
     classifier = quick().fit(laid_out(X), Y)
     assert np.array_equal(proba(classifier, laid_out(X)), proba(quick().fit(X, Y)))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow reads ahead")
+@pytest.mark.parametrize("n_read", [0, 1, 3, 7])
+def test_a_pass_has_each_row_once_though_the_next_order_is_drawn_meanwhile(n_read):
+    rows = np.arange(1, len(X), 2)
+    batches = Batches(TrainingSet(X, Y, np.arange(len(X)), np.arange(2)), rows, batch_size=3)
+    batches.shuffle(np.random.default_rng(0))
+    passing = batches.for_keras()
+    one_pass = iter(passing)
+    seen = [next(one_pass)[2].numpy() for _ in range(n_read)]
+    batches.shuffle(np.random.default_rng(1))
+    seen += [weights.numpy() for *_, weights in one_pass]
+    next_pass = [weights.numpy() for *_, weights in passing]
+    assert sorted(np.concatenate(seen)) == sorted(np.concatenate(next_pass)) == rows.tolist()
+    assert np.array_equal(np.concatenate(next_pass), batches.rows)
 
 
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch takes one step at a time")

@@ -1,12 +1,12 @@
 """How fast the classifier fits and predicts, beside its peers and the arithmetic floor.
 
-    python benchmarks/speed.py [--rounds 5] [--large 200000]
+    python benchmarks/speed.py [--rounds 5] [--large 200000] [--parts fit import ...]
 
 Needs ``pip install -e ".[bench]"``. Everything is the notebook's network on 32 x 32 pixels. What is
 compared takes turns in one run, each library in a process of its own; the medians over the rounds,
 and those of the ratios within a round, are printed, and written to benchmarks/results/speed.csv
 part by part. The floor is the network's arithmetic at the rate of a large matrix product measured
-in the same run.
+in the same run. What is not measured again stays in the file.
 """
 
 import argparse
@@ -236,11 +236,15 @@ def growth(rounds: int, n_large: int) -> None:
 
 
 def write() -> None:
-    """Write what was measured so far."""
+    """Write what was measured so far, in the place of what was known of it."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     machine = f"{os.cpu_count()} cores, {cpu_model()}, {backend}"
     RESULTS.parent.mkdir(exist_ok=True)
-    pd.DataFrame(ROWS).assign(machine=machine).to_csv(RESULTS, index=False)
+    table = pd.DataFrame(ROWS).assign(machine=machine)
+    if RESULTS.exists():
+        known = pd.read_csv(RESULTS)
+        table = pd.concat([known[~known["what"].isin(table["what"])], table])
+    table.to_csv(RESULTS, index=False)
 
 
 def cpu_model() -> str:
@@ -256,20 +260,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", type=int, default=200_000)
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     arguments = parser.parse_args()
-    rounds, few = arguments.rounds, max(1, arguments.rounds // 2)
-    parts = (
-        lambda: imports(rounds),
-        lambda: fits_and_predictions(rounds),
-        lambda: steps_before(rounds),
-        lambda: saving(rounds),
-        searches,
-        lambda: searching_files(few),
-        lambda: growth(rounds, arguments.large),
-    )
-    for part in parts:
-        part()
+    for name in arguments.parts:
+        PARTS[name](arguments.rounds, arguments.large)
         write()
+
+
+# By rounds, and by how many patches there are at most.
+PARTS: dict[str, Callable[[int, int], None]] = {
+    "import": lambda rounds, large: imports(rounds),
+    "fit": lambda rounds, large: fits_and_predictions(rounds),
+    "read": lambda rounds, large: steps_before(rounds),
+    "save": lambda rounds, large: saving(rounds),
+    "search": lambda rounds, large: searches(),
+    "search-files": lambda rounds, large: searching_files(max(1, rounds // 2)),
+    "growth": growth,
+}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 FOLDER is in Kaggle's layout, with a slides.csv. Each plan trains recipes on the same folds of whole
 slides: no patch of a slide that is tested on is trained on, and nothing is chosen by the folds'
-result while training. `--jobs` fits run at a time, with one thread each where they are several.
+result while training. `--jobs` fits run at a time, with one thread each where they are several; a
+seed gives the same bits again with the same number of threads.
 Every fit appends a row to benchmarks/results/accuracy.csv and its predictions to
 accuracy_predictions.csv.gz; a run that was cut short goes on where it stopped. It knows fits by
 their names alone: after a change of the package or of a recipe delete both files first.

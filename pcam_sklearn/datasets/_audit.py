@@ -10,6 +10,7 @@ from tqdm import tqdm
 from pcam_sklearn.datasets._audit_pixels import check_pixels
 from pcam_sklearn.datasets._audit_report import AuditReport, Finding
 from pcam_sklearn.datasets._ids import is_id, name_of
+from pcam_sklearn.datasets._tables import read_table
 
 _EXAMPLES = 5
 _MISSING = {"", "nan", "na", "n/a", "null", "none"}
@@ -94,20 +95,7 @@ def _read_labels(root: Path) -> pd.DataFrame:
                 f"{root} has no {name}; an audit needs Kaggle's layout: train/<id>.tif and"
                 " train_labels.csv (and test/<id>.tif, sample_submission.csv, slides.csv, if any)"
             )
-    return _read_table(root / "train_labels.csv", ["id", "label"])
-
-
-def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read a CSV file as text, so that an id or a label is judged as it was written."""
-    try:
-        table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8-sig")
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is left over for an index
-        raise ValueError(f"{path} has rows with more fields than its header names")
-    if not set(columns) <= set(table):
-        raise ValueError(f"{path} has the columns {list(table)}; it must have {columns}")
-    return table[columns].fillna("")
+    return read_table(root / "train_labels.csv", ["id", "label"])
 
 
 def _as_number(labels: pd.Series) -> pd.Series:
@@ -166,7 +154,7 @@ def _check_submission(root: Path, test: list[str], counts: dict[str, int]) -> li
     name = "sample_submission.csv"
     if not (root / name).is_file():
         return []
-    ids = _read_table(root / name, ["id"])["id"]
+    ids = read_table(root / name, ["id"])["id"]
     listed, there = set(ids), set(filter(is_id, map(name_of, test)))
     counts["listed for submission"] = len(ids)
     counts["listed without a file"] = len(listed - there)
@@ -183,7 +171,7 @@ def _check_slides(root: Path, labelled: pd.Series, counts: dict[str, int]) -> li
     name = "slides.csv"
     if not (root / name).is_file():
         return []
-    table = _read_table(root / name, ["id", "slide"])
+    table = read_table(root / name, ["id", "slide"])
     known = set(table["id"][table["slide"].str.strip() != ""])
     counts["slides"] = table["slide"].nunique()
     return [

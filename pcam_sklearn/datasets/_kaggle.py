@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from pcam_sklearn.datasets._tables import read_table, select_columns
+
 # Kaggle's own ids are 40 hexadecimal digits; these letters are safe in the name of any file.
 _SAFE_ID = re.compile(r"[0-9A-Za-z_-]+")
 _EXTENSIONS = (".tif", ".png")
@@ -159,7 +161,8 @@ def _list_patches(folder: Path) -> tuple[set[str], str]:
 def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no {path}; it must list the labels, as id,label")
-    table = _read_table(path, ["id", "label"])
+    table = read_table(path, ["id", "label"])
+    _check_not_empty(table, path)
     ids = table["id"].to_numpy(dtype=str)
     _check_ids(ids, path)
     labels = pd.to_numeric(table["label"], errors="coerce")
@@ -189,9 +192,10 @@ def _find_slides(
 
 def _read_slides(source: pd.DataFrame | str | os.PathLike[str], ids: np.ndarray) -> np.ndarray:
     if isinstance(source, pd.DataFrame):
-        name, table = "slides", _check_columns(source.astype(str), "slides", ["id", "slide"])
+        name, table = "slides", select_columns(source.astype(str), "slides", ["id", "slide"])
     else:
-        name, table = str(source), _read_table(Path(source), ["id", "slide"])
+        name, table = str(source), read_table(Path(source), ["id", "slide"])
+    _check_not_empty(table, name)
     _check_unique(table["id"], name)
     slides = table.set_index("id")["slide"].str.strip().reindex(ids, fill_value="")
     unknown = ids[slides.to_numpy() == ""]
@@ -203,23 +207,9 @@ def _read_slides(source: pd.DataFrame | str | os.PathLike[str], ids: np.ndarray)
     return slides.to_numpy(dtype=str)
 
 
-def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read columns of a CSV file as text, so that no id turns into a number or a NaN."""
-    try:
-        table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8-sig")
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is left over for an index
-        raise ValueError(f"{path} has rows with more fields than its header names")
-    return _check_columns(table, path, columns).fillna("")
-
-
-def _check_columns(table: pd.DataFrame, name: str | Path, columns: list[str]) -> pd.DataFrame:
-    if not set(columns) <= set(table):
-        raise ValueError(f"{name} has the columns {list(table)}; it must have {columns}")
+def _check_not_empty(table: pd.DataFrame, name: str | Path) -> None:
     if table.empty:
         raise ValueError(f"{name} has no rows; it must have one for each labelled patch")
-    return table[columns]
 
 
 def _check_ids(ids: np.ndarray, source: Path) -> None:

@@ -56,6 +56,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default, 48 px": {"crop_size": 48},
     "default, 64 px": {"crop_size": 64},
     "two-stream": {"network": "two-stream"},
+    # To the network the views of a patch are one: to turn patches would change nothing.
+    "d4": {"network": "d4", "augment": ("stain", "sharpness", "shift")},
     "20 epochs": SHORT,
     "20 epochs, without stain jitter": {**SHORT, "augment": ("d4", "sharpness", "shift")},
     "20 epochs, without D4": {**SHORT, "augment": ("stain", "sharpness", "shift")},
@@ -112,6 +114,7 @@ def plan(name: str) -> Iterator[Run]:
     elif name == "networks":
         for recipe in ("two-stream", "20 epochs, d4"):
             yield from (Run(recipe, 0, fold, 0) for fold in (0, 1))
+        yield from (Run("d4", 0, fold, 0) for fold in folds)
     elif name == "learning-curve":
         for n_train in (2000, 1000, 500):
             yield from (Run("default", n_train, fold, 0) for fold in (0, 1))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_weights import with_random_weights
 
-from pcam_sklearn.networks import D4Convolution, build_network
+from pcam_sklearn.networks import D4Convolution, D4Normalization, build_network
 
 
 def turned(a, symmetry, axes=(0, 1)):
@@ -188,3 +188,59 @@ def test_its_wrong_parameters_are_refused(name):
 def test_an_image_that_is_not_lifted_is_refused_with_what_to_do():
     with pytest.raises(ValueError, match="8 channels for each feature, got 3 in all; pass lifts=T"):
         D4Convolution(2, 3)(np.zeros((1, 4, 4, 3), np.float32))
+
+
+# --- its normalization
+
+
+def some_features(n_features=3):
+    rng = np.random.default_rng(0)
+    apart = rng.normal(rng.normal(0, 5, (8, n_features)), rng.uniform(1, 3, (8, n_features)))
+    noise = rng.normal(size=(4, 5, 5, 8, n_features))
+    return (noise + apart).reshape(4, 5, 5, -1).astype(np.float32)
+
+
+def test_the_normalization_is_that_of_keras_where_symmetries_are_laid_out_as_pixels():
+    x, of_keras, own = (
+        some_features(), keras.layers.BatchNormalization(momentum=0.9), D4Normalization()
+    )  # fmt: skip
+    pixels = x.reshape(4, 5, 40, 3)
+    for layer, seen in ((of_keras, pixels), (own, x)):
+        layer.build(seen.shape)
+        layer.gamma.assign([1, 2, 3])
+        layer.beta.assign([-1, 0, 1])
+    for training in (True, False):
+        expected = keras.ops.convert_to_numpy(of_keras(pixels, training=training))
+        found = keras.ops.convert_to_numpy(own(x, training=training))
+        np.testing.assert_allclose(found, expected.reshape(x.shape), rtol=1e-4, atol=1e-5)
+    for name in ("moving_mean", "moving_variance"):
+        mine, theirs = (keras.ops.convert_to_numpy(getattr(v, name)) for v in (own, of_keras))
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5)
+
+
+def test_its_sums_are_not_in_16_bits():
+    layer = D4Normalization(dtype="mixed_float16")
+    x = np.full((2, 64, 64, 8), 300, np.float16)  # Their sum is beyond 16 bits.
+    out = keras.ops.convert_to_numpy(layer(x, training=True))
+    assert out.dtype == np.float16
+    np.testing.assert_allclose(out, 0, atol=0.1)
+    mean = keras.ops.convert_to_numpy(layer.moving_mean)
+    np.testing.assert_allclose(mean, 30, rtol=1e-3)
+
+
+def test_the_normalization_is_rebuilt_from_its_config():
+    layer = D4Normalization(0.5, epsilon=0.1, name="tied")
+    again = D4Normalization.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert (again.momentum, again.epsilon) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("momentum", 1), ("momentum", -0.1), ("epsilon", 0)])
+def test_wrong_parameters_of_the_normalization_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} == {value}"):
+        D4Normalization(**{name: value})
+
+
+def test_the_normalization_of_an_image_is_refused_with_what_to_do():
+    with pytest.raises(ValueError, match=r"8 channels .* got 3 in all; put it behind a D4Convol"):
+        D4Normalization()(np.zeros((1, 4, 4, 3), np.float32))

@@ -6,7 +6,8 @@ from pcam_sklearn.networks._by_name import (
     check_hyper_parameters,
     get_network,
 )
-from pcam_sklearn.networks._d4 import D4Convolution, d4
+from pcam_sklearn.networks._d4 import d4
+from pcam_sklearn.networks._d4_layers import D4Convolution, D4Normalization
 from pcam_sklearn.networks._notebook import notebook
 from pcam_sklearn.networks._residual import residual
 from pcam_sklearn.networks._transfer import transfer
@@ -15,6 +16,7 @@ from pcam_sklearn.networks._two_stream import two_stream
 __all__ = [
     "NETWORKS",
     "D4Convolution",
+    "D4Normalization",
     "build_network",
     "check_hyper_parameters",
     "d4",

@@ -218,6 +218,15 @@ def test_the_normalization_is_that_of_keras_where_symmetries_are_laid_out_as_pix
         np.testing.assert_allclose(mine, theirs, rtol=1e-5)
 
 
+def test_the_normalization_keeps_what_it_knows_where_it_is_not_trainable():
+    layer, x = D4Normalization(), some_features()
+    layer.build(x.shape)
+    layer.trainable = False
+    training = keras.ops.convert_to_numpy(layer(x, training=True))
+    np.testing.assert_array_equal(training, keras.ops.convert_to_numpy(layer(x, training=False)))
+    assert not keras.ops.convert_to_numpy(layer.moving_mean).any()
+
+
 def test_its_sums_are_not_in_16_bits():
     layer = D4Normalization(dtype="mixed_float16")
     x = np.full((2, 64, 64, 8), 300, np.float16)  # Their sum is beyond 16 bits.

@@ -122,7 +122,8 @@ class D4Normalization(layers.Layer):
 
     To give a turned patch the same output, all 8 have to share their mean, variance, scale and
     offset. It computes what `keras.layers.BatchNormalization` does of channels that are laid out as
-    pixels, in less than half of the time.
+    pixels, in less than half of the time; as there, a layer that is not trainable keeps its mean and
+    variance.
 
     Parameters
     ----------
@@ -174,7 +175,9 @@ class D4Normalization(layers.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Return x with a mean of `beta` and a standard deviation of `gamma`, by feature."""
-        mean, variance = self._learned(x) if training else (self.moving_mean, self.moving_variance)
+        mean, variance = self.moving_mean, self.moving_variance
+        if training and self.trainable:
+            mean, variance = self._learned(x)
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         offset = self.beta - mean * scale
         scale, offset = (ops.cast(ops.tile(v, len(_GROUP)), x.dtype) for v in (scale, offset))

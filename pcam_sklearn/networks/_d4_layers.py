@@ -122,8 +122,7 @@ class D4Normalization(layers.Layer):
 
     To give a turned patch the same output, all 8 have to share their mean, variance, scale and
     offset. It computes what `keras.layers.BatchNormalization` does of channels that are laid out as
-    pixels, in less than half of the time; as there, a layer that is not trainable keeps its mean and
-    variance.
+    pixels, in less than half of the time; as there, what is not `trainable` keeps its statistics.
 
     Parameters
     ----------

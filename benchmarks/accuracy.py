@@ -207,7 +207,7 @@ def table(data: Any) -> pd.DataFrame:
                 f"{whole.estimate:.3f} [{whole.low:.3f}, {whole.high:.3f}]"
             )
         middle = fits[["parameters", "mflop", "fit_s", "predicted_per_s"]].median()
-        lines.append(line | middle.astype(int).to_dict())
+        lines.append(line | middle.round().astype(int).to_dict())
     return pd.DataFrame(lines)
 
 

@@ -117,7 +117,11 @@ def imports(rounds: int) -> None:
 
 
 def steps_before(rounds: int) -> None:
-    """Compare reading and normalizing with OpenCV and NumPy."""
+    """Compare reading and normalizing with OpenCV and NumPy.
+
+    The files are not laid out as Kaggle's are: `PatchReader` leaves them to OpenCV. data.py reads
+    those.
+    """
     X = np.random.default_rng(0).integers(0, 256, (1000, 96, 96, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         paths = [f"{folder}/{i}.tif" for i in range(len(X))]

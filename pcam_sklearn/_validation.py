@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
@@ -181,11 +182,41 @@ def check_groups(groups: Any) -> np.ndarray | None:
     Raises
     ------
     ValueError
-        If there is not one slide a patch.
+        If there is not one slide a patch, or one is None or NaN.
     """
-    slides = None if groups is None else np.asarray(groups)
-    if slides is not None and slides.ndim != 1:
+    if groups is None:
+        return None
+    slides = np.asarray(groups)
+    if slides.ndim != 1:
         raise ValueError(
             f"groups must hold one slide for each patch, in 1-D; got shape {slides.shape}."
         )
+    unknown = int(pd.isna(slides).sum())
+    if unknown:
+        raise ValueError(
+            f"groups has no slide for {unknown} of {len(slides)} patches; give each its slide, a "
+            "slide of its own if it is not known, or pass no groups."
+        )
     return slides
+
+
+def check_probabilities(output: np.ndarray) -> None:
+    """Raise if a network's output is none.
+
+    Parameters
+    ----------
+    output : ndarray
+        What it gave; NaN, of a training that diverged, is left to be seen.
+
+    Raises
+    ------
+    ValueError
+        If a value lies outside [0, 1].
+    """
+    rounding = 1e-6
+    wrong = output[(output < -rounding) | (output > 1 + rounding)]
+    if len(wrong):
+        raise ValueError(
+            f"The network gives {wrong[0]:g}, which is no probability; it must end in one, for "
+            "instance Dense(1, activation='sigmoid')."
+        )

@@ -33,6 +33,7 @@ from pcam_sklearn._training import (
 from pcam_sklearn._validation import (
     check_groups,
     check_labels,
+    check_probabilities,
     check_two,
     check_weights,
     encode_labels,
@@ -368,7 +369,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         sklearn.exceptions.NotFittedError
             If the classifier is not fitted.
         ValueError
-            If X is not as documented.
+            If X is not as documented, or the network gives what is no probability.
         """
         positive = self._predict_views(X, self.test_time_augmentation).mean(axis=1)
         return np.column_stack([1 - positive, positive])
@@ -420,13 +421,15 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         check_test_time_augmentation(views, X.shape)
         routes = self._routed("predict")
         batch_size = routes.get("batch_size", _PREDICT_BATCH_SIZE)
-        return predict_in_batches(
+        output = predict_in_batches(
             self.trainer_,
             X,
             check_scalar(batch_size, "predict__batch_size", Integral, min_val=1),
             views=d4_views if views else None,
             show_progress=bool(routes.get("verbose", False)),
         ).astype(np.float64)
+        check_probabilities(output)
+        return output
 
     @property
     def current_epoch(self) -> int:

@@ -308,6 +308,57 @@ def test_an_unknown_backbone_is_an_error_that_names_the_known_ones(backbone):
         build_network("transfer", (32, 32, 3), backbone=backbone)
 
 
+def test_the_statistics_of_the_backbone_follow_as_fast_as_in_the_other_networks():
+    network = build_network("transfer", (32, 32, 3), weights=None)
+    backbone = next(layer for layer in network.layers if isinstance(layer, keras.Model))
+    kind = keras.layers.BatchNormalization
+    momenta = [layer.momentum for layer in backbone.layers if isinstance(layer, kind)]
+    assert len(momenta) > 10
+    assert set(momenta) == {0.9}
+
+
+# --- functions of the user's own
+
+
+@keras.saving.register_keras_serializable("tests")
+class WithCall(keras.Model):
+    """A logistic regression on the pixels, as a class."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.flatten = keras.layers.Flatten()
+        self.output_layer = keras.layers.Dense(1, activation="sigmoid")
+
+    def call(self, patches):
+        return self.output_layer(self.flatten(patches))
+
+
+def with_call(input_shape):
+    return WithCall()
+
+
+def test_a_model_that_is_a_class_with_a_call_is_trained_and_comes_back(tmp_path):
+    X, y = make_data(n=24)
+    classifier = quick(network=with_call, filters=None, dense_units=None).fit(X, y)
+    joblib.dump(classifier, tmp_path / "model.joblib")
+    loaded = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+
+
+def without_sigmoid(input_shape):
+    flatten = keras.layers.Flatten()
+    large = keras.initializers.Constant(5)
+    dense = keras.layers.Dense(1, kernel_initializer=large)
+    return keras.Sequential([keras.Input(input_shape), flatten, dense])
+
+
+def test_an_output_that_is_no_probability_is_refused_with_what_to_do():
+    X, y = make_data(n=24)
+    classifier = quick(network=without_sigmoid, filters=None, dense_units=None).initialize(X, y)
+    with pytest.raises(ValueError, match=r"gives \d.*no probability.*activation='sigmoid'"):
+        classifier.predict_proba(X)
+
+
 # --- in searches
 
 

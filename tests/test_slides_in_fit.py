@@ -129,6 +129,8 @@ ONE_EACH = np.where(Y == 1, "one", "zero")
 WRONG = {
     "another length": (SLIDES[:-1], "inconsistent numbers of samples"),
     "two columns": (np.column_stack([SLIDES, SLIDES]), "one slide for each patch"),
+    "None": (np.array([None, *SLIDES[1:]], dtype=object), "no slide for 1 of 48 patches"),
+    "NaN": (np.array([np.nan, *range(47)]), "no slide for 1 of 48 patches"),
     "one slide": (
         np.repeat("only", 48),
         r"validation_fraction=0\.25 cannot be .* 1 slide\(s\), only",

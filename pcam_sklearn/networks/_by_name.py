@@ -133,8 +133,7 @@ def build_network(
             f"The network {network!r} must be a function that returns a keras.Model, "
             f"got {type(model).__name__}."
         )
-    if not model.built:
-        model.build((None, *input_shape))
+    model = _with_known_output(model, input_shape)
     if tuple(model.output_shape) != (None, 1):
         raise ValueError(
             f"The network {network!r} must end in one probability, shape (None, 1), for instance "
@@ -146,3 +145,14 @@ def build_network(
             "three digits of a probability; give its last layer dtype='float32'."
         )
     return model
+
+
+def _with_known_output(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Model:
+    """Return a model that tells its shapes, which a class with a `call` of its own does not."""
+    if getattr(model, "outputs", None):
+        return model
+    inputs = keras.Input(input_shape)
+    outputs = model(inputs)
+    if isinstance(model, keras.Sequential):
+        return model
+    return keras.Model(inputs, outputs, name=model.name)

@@ -248,6 +248,11 @@ def test_an_operating_point_of_another_kind_is_refused_with_what_to_type(kaggle,
     assert "specificity=0.95" in said.stderr
 
 
+def heed_ctrl_c():
+    """Undo what a shell does to a test run in the background, whose children inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_while_training_leaves_nothing_and_ends_with_130(kaggle, tmp_path):
     command = [sys.executable, "-m", "pcam_sklearn", "train", kaggle, "--output", "run"]
     process = subprocess.Popen(
@@ -256,6 +261,7 @@ def test_ctrl_c_while_training_leaves_nothing_and_ends_with_130(kaggle, tmp_path
         env={**os.environ, **ENVIRONMENT},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
     with process:
         for line in process.stderr:

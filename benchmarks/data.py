@@ -1,11 +1,11 @@
 """How fast patches are read, checked, converted and predicted, as ratios to their floors.
 
-    python benchmarks/data.py FOLDER [--sizes 1000 4000 64000] [--rounds 5]
+    python benchmarks/data.py FOLDER [--sizes 1000 4000 64000] [--rounds 5] [--output CSV]
 
 FOLDER is in Kaggle's layout. Its files are repeated, each with a few border pixels of its own,
 until there are as many as the largest size; smaller sizes are links to the first of them. Each row
 is measured in turn with its floor, the medians over the rounds are printed and written to
-benchmarks/results/data.csv. Everything is warm, in the system's file cache.
+benchmarks/results/data.csv, or another file. Everything is warm, in the system's file cache.
 """
 
 import argparse
@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 4000, 64000])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -210,8 +211,8 @@ def main() -> None:
                 table = jobs(folder, work, data.paths.tolist(), data.target)
                 rows += measure(size, table, arguments.rounds)
     frame = pd.DataFrame(rows).assign(machine=f"{os.cpu_count()} cores, {platform.machine()}")
-    RESULTS.parent.mkdir(exist_ok=True)
-    frame.to_csv(RESULTS, index=False)
+    arguments.output.parent.mkdir(exist_ok=True)
+    frame.to_csv(arguments.output, index=False)
     print(frame.drop(columns="machine").sort_values(["what", "files"]).to_string(index=False))
 
 

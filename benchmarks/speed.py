@@ -1,12 +1,12 @@
 """How fast the classifier fits and predicts, beside its peers and the arithmetic floor.
 
-    python benchmarks/speed.py [--rounds 5] [--large 200000] [--parts fit import ...]
+    python benchmarks/speed.py [--rounds 5] [--large 200000] [--parts fit import ...] [--output CSV]
 
 Needs ``pip install -e ".[bench]"``. Everything is the notebook's network on 32 x 32 pixels. What is
 compared takes turns in one run, each library in a process of its own; the medians over the rounds,
-and those of the ratios within a round, are printed, and written to benchmarks/results/speed.csv
-part by part. The floor is the network's arithmetic at the rate of a large matrix product measured
-in the same run. What is not measured again stays in the file.
+and those of the ratios within a round, are printed, and written to benchmarks/results/speed.csv, or
+another file, part by part. The floor is the network's arithmetic at the rate of a large matrix
+product measured in the same run. What is not measured again stays in the file.
 """
 
 import argparse
@@ -28,6 +28,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import psutil
+from keras.callbacks import LambdaCallback
 from peers import EPOCHS, PEERS, TRAIN, Process, make_data, make_pipeline
 from sklearn.model_selection import GridSearchCV
 
@@ -227,28 +228,33 @@ def growth(rounds: int, n_large: int) -> None:
     pipeline = make_pipeline(epochs=1).fit(X[:640], y[:640])
     sizes = (1000, 10_000, 50_000, n_large)
     fit: dict[int, list[float]] = {n: [] for n in sizes}
+    epoch: dict[int, list[float]] = {n: [] for n in sizes}
     predict: dict[int, list[float]] = {n: [] for n in sizes}
     for _ in range(rounds):
         for n in sizes:
-            one_epoch = make_pipeline(epochs=1)
-            fit[n].append(seconds(lambda n=n, p=one_epoch: p.fit(X[:n], y[:n])))
+            ends: list[float] = []
+            clock = LambdaCallback(on_epoch_end=lambda *_, e=ends: e.append(time.perf_counter()))
+            two_epochs = make_pipeline(epochs=2, callbacks=[clock])
+            fit[n].append(seconds(lambda n=n, p=two_epochs: p.fit(X[:n], y[:n])))
+            epoch[n].append(ends[1] - ends[0])
             predict[n].append(seconds(lambda n=n: pipeline.predict_proba(X[:n])))
-    for what, times in (("fit of 1 epoch", fit), ("predict", predict)):
+    parts = {"fit of 2 epochs": fit, "an epoch after the first": epoch, "predict": predict}
+    for what, times in parts.items():
         for n, taken in times.items():
             median, base = statistics.median(taken) / n, statistics.median(times[10_000]) / 10_000
             note(f"growth: {what}", "a patch, to that of 10,000", n, median * n, median / base)
 
 
-def write() -> None:
+def write(path: Path) -> None:
     """Write what was measured so far, in the place of what was known of it."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     machine = f"{os.cpu_count()} cores, {cpu_model()}, {backend}"
-    RESULTS.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     table = pd.DataFrame(ROWS).assign(machine=machine)
-    if RESULTS.exists():
-        known = pd.read_csv(RESULTS)
+    if path.exists():
+        known = pd.read_csv(path)
         table = pd.concat([known[~known["what"].isin(table["what"])], table])
-    table.to_csv(RESULTS, index=False)
+    table.to_csv(path, index=False)
 
 
 def cpu_model() -> str:
@@ -265,10 +271,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", type=int, default=200_000)
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     for name in arguments.parts:
         PARTS[name](arguments.rounds, arguments.large)
-        write()
+        write(arguments.output)
 
 
 # By rounds, and by how many patches there are at most.

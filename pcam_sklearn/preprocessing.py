@@ -298,7 +298,7 @@ def check_patches(X: Any, *, channels: int | None = 3) -> Any:
     """
     if isinstance(X, PatchFiles):
         return X
-    # To look at one patch would take `check_array` longer than to crop it; bytes need no look.
+    # For a single patch `check_array` takes longer than the crop, and bytes cannot be wrong.
     if not (type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 4 and len(X)):
         X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)
     if X.ndim != 4 or (channels is not None and X.shape[3] != channels):

@@ -201,9 +201,8 @@ def some_features(n_features=3):
 
 
 def test_the_normalization_is_that_of_keras_where_symmetries_are_laid_out_as_pixels():
-    x, of_keras, own = (
-        some_features(), keras.layers.BatchNormalization(momentum=0.9), D4Normalization()
-    )  # fmt: skip
+    of_keras, own = keras.layers.BatchNormalization(momentum=0.9), D4Normalization()
+    x = some_features()
     pixels = x.reshape(4, 5, 40, 3)
     for layer, seen in ((of_keras, pixels), (own, x)):
         layer.build(seen.shape)

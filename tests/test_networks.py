@@ -367,18 +367,19 @@ def finite(search):
     return np.isfinite(scores).all() and len(scores) > 1
 
 
-def test_one_grid_searches_over_crops_and_networks():
+def test_one_grid_searches_over_crops_networks_and_the_recipe():
     X, y = make_data(n=24, side=48)
     pipeline = make_pcam_pipeline(**{**QUICK, "filters": (2, 2, 4), "batch_size": 12})
     pipeline.set_params(centercropnormalizer__input_size=48)
     grid = {
         "centercropnormalizer__crop_size": [32, 48],
         "cnnclassifier__network": ["notebook", "residual"],
+        "cnnclassifier__label_smoothing": [0.0, 0.2],
     }
     once = [(np.arange(12), np.arange(12, 24))]
     search = GridSearchCV(pipeline, grid, scoring="neg_log_loss", cv=once, refit=False).fit(X, y)
     assert finite(search)
-    assert len(set(search.cv_results_["mean_test_score"])) == 4
+    assert len(set(search.cv_results_["mean_test_score"])) == 8
 
 
 def quadratic(input_shape, scale=1.0):
@@ -398,4 +399,4 @@ def test_one_grid_searches_over_functions_and_their_hyper_parameters():
     search = GridSearchCV(quick_pipeline(), grid, scoring="neg_log_loss", cv=once, refit=False)
     search.fit(X, y)
     assert finite(search)
-    assert len(set(search.cv_results_["mean_test_score"])) == 4
+    assert len(set(search.cv_results_["mean_test_score"])) == 8

@@ -121,8 +121,8 @@ class D4Normalization(layers.Layer):
     """Batch normalization that takes the 8 symmetries of a feature for one.
 
     To give a turned patch the same output, all 8 have to share their mean, variance, scale and
-    offset. It computes what `keras.layers.BatchNormalization` does of channels that are laid out as
-    pixels, in less than half of the time; as there, what is not `trainable` keeps its statistics.
+    offset. It computes what `keras.layers.BatchNormalization` does of symmetries that are laid out
+    as pixels, where it is slow; as there, what is not `trainable` keeps its statistics.
 
     Parameters
     ----------

@@ -59,7 +59,8 @@ def transfer(
     base.trainable = trainable
     for layer in base.layers:
         if isinstance(layer, layers.BatchNormalization):
-            # Made for millions of images: of a thousand steps some would still know nothing.
+            # Some have a momentum of .999, meant for millions of images: after a short training
+            # the network would still predict by the statistics that it started with.
             layer.momentum = 0.9
     inputs = keras.Input(input_shape)
     features = base(family.preprocess_input(layers.Rescaling(255.0)(inputs)))

@@ -100,7 +100,15 @@ class PatchModel(keras.Model):
                 lambda patches: self(patches, training=False),
                 input_signature=[tf.TensorSpec((None, *patches.shape[1:]), dtype)],
             ).get_concrete_function()
-        return self._functions[dtype](tf.constant(patches)).numpy()
+        function = self._functions[dtype]
+        # What calling the function comes to, without the look at its arguments that takes as long
+        # as a small network.
+        (probabilities,) = tf.raw_ops.StatefulPartitionedCall(
+            args=[tf.constant(patches), *function.captured_inputs],
+            Tout=[output.dtype for output in function.outputs],
+            f=function.name,
+        )
+        return probabilities.numpy()
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the model."""

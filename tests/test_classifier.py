@@ -312,6 +312,14 @@ def test_the_probabilities_of_a_patch_sum_to_1_in_the_order_of_classes_(fitted):
     np.testing.assert_allclose(probabilities[:, 1], direct, atol=1e-6)
 
 
+def test_weights_that_are_set_by_hand_are_those_that_predict():
+    one, other = (small(epochs=1, random_state=seed).fit(X, Y) for seed in (0, 1))
+    before = one.predict_proba(X)
+    one.model_.set_weights(other.model_.get_weights())
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+    assert not np.array_equal(one.predict_proba(X), before)
+
+
 def test_the_more_probable_label_is_predicted(fitted):
     expected = fitted.classes_[(fitted.predict_proba(X)[:, 1] > 0.5).astype(int)]
     assert np.array_equal(fitted.predict(X), expected)

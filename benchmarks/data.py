@@ -207,18 +207,37 @@ def measure(size: int, table: dict, rounds: int) -> list[dict]:
         n_floor = min(size, 4000) if "4,000" in name or "4,000" in what else size
         job(), floor()
         pairs = [(seconds(job) / n_job, seconds(floor) / n_floor) for _ in range(rounds)]
-        rows.append(
-            {
-                "what": name,
-                "files": size,
-                "us_per_patch": round(1e6 * statistics.median(pair[0] for pair in pairs), 2),
-                "floor": what,
-                "floor_us_per_patch": round(1e6 * statistics.median(pair[1] for pair in pairs), 2),
-                "ratio": round(statistics.median(pair[0] / pair[1] for pair in pairs), 2),
-            }
-        )
-        print(f"{rows[-1]['what']:40s}{size:7d}{rows[-1]['us_per_patch']:10.1f} us", flush=True)
+        rows.append(row(name, size, what, pairs))
     return rows
+
+
+def new_memory(size: int, rounds: int) -> dict:
+    """Return what the first write costs to memory that has been free for some seconds.
+
+    A machine that lends free memory to others has to get it back then.
+    """
+    pairs = []
+    for _ in range(rounds):
+        time.sleep(10)
+        first, again = (
+            seconds(lambda: np.empty(size * 32 * 32 * 3, np.uint8).fill(1)) for _ in range(2)
+        )
+        pairs.append((first / size, again / size))
+    return row("write centers to new memory", size, "the same, again at once", pairs)
+
+
+def row(name: str, size: int, floor: str, pairs: list[tuple[float, float]]) -> dict:
+    """Return and print the medians of what a job and its floor took, in seconds a patch."""
+    medians = [statistics.median(times) for times in zip(*pairs, strict=True)]
+    print(f"{name:40s}{size:7d}{1e6 * medians[0]:10.1f} us", flush=True)
+    return {
+        "what": name,
+        "files": size,
+        "us_per_patch": round(1e6 * medians[0], 2),
+        "floor": floor,
+        "floor_us_per_patch": round(1e6 * medians[1], 2),
+        "ratio": round(statistics.median(a / b for a, b in pairs), 2),
+    }
 
 
 def main() -> None:
@@ -241,6 +260,7 @@ def main() -> None:
                 data = load_kaggle(folder)
                 table = jobs(folder, work, data.paths.tolist(), data.target)
                 rows += measure(size, table, arguments.rounds)
+            rows.append(new_memory(size, arguments.rounds))
     frame = pd.DataFrame(rows).assign(machine=f"{os.cpu_count()} cores, {platform.machine()}")
     arguments.output.parent.mkdir(exist_ok=True)
     frame.to_csv(arguments.output, index=False)

@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-BATCH, EPOCHS, TRAIN = 32, 3, 6400
+BATCH, TRAIN = 32, 6400
 
 
 def make_data(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +34,7 @@ def make_pipeline(**parameters: Any) -> Any:
 
     plain = {"augment": None, "optimizer": "adam", "learning_rate": None, "schedule": "constant"}
     plain["label_smoothing"] = 0.0
-    settings = {"batch_size": BATCH, "epochs": EPOCHS, "random_state": 0, **plain, **parameters}
+    settings = {"batch_size": BATCH, "epochs": 3, "random_state": 0, **plain, **parameters}
     pipeline = make_pcam_pipeline(32, network="notebook", **settings)
     return pipeline.set_params(centercropnormalizer__input_size=32)
 
@@ -77,9 +77,9 @@ class PcamSklearn(Peer):
         """Return the bytes."""
         return X
 
-    def fit(self) -> None:
+    def fit(self, epochs: int) -> None:
         """Fit."""
-        self.model = make_pipeline().fit(self.X, self.y)
+        self.model = make_pipeline(epochs=epochs).fit(self.X, self.y)
 
     def predict(self, n: int) -> None:
         """Predict n patches."""
@@ -94,10 +94,10 @@ class PlainKeras(Peer):
         self.floats = self.converted(self.X)
         self.target = self.y.astype(np.float32)[:, None]
 
-    def fit(self) -> None:
+    def fit(self, epochs: int) -> None:
         """Fit."""
         self.model = plain_keras()
-        self.model.fit(self.floats, self.target, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+        self.model.fit(self.floats, self.target, batch_size=BATCH, epochs=epochs, verbose=0)
 
     def predict(self, n: int, batch_size: int = 32) -> None:
         """Predict n patches."""
@@ -107,11 +107,11 @@ class PlainKeras(Peer):
 class SciKeras(PlainKeras):
     """SciKeras, with its defaults."""
 
-    def fit(self) -> None:
+    def fit(self, epochs: int) -> None:
         """Fit."""
         from scikeras.wrappers import KerasClassifier
 
-        wrapper = KerasClassifier(plain_keras, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+        wrapper = KerasClassifier(plain_keras, batch_size=BATCH, epochs=epochs, verbose=0)
         self.model = wrapper.fit(self.floats, self.y)
 
     def predict(self, n: int) -> None:
@@ -131,7 +131,7 @@ class Skorch(Peer):
         """Return patches in [0, 1], channels first."""
         return np.ascontiguousarray((X.astype(np.float32) / 255).transpose(0, 3, 1, 2))
 
-    def fit(self) -> None:
+    def fit(self, epochs: int) -> None:
         """Fit."""
         import skorch
         import torch
@@ -145,7 +145,7 @@ class Skorch(Peer):
             n.Flatten(0),
         )  # fmt: skip
         self.model = skorch.NeuralNetBinaryClassifier(
-            layers, optimizer=torch.optim.Adam, lr=1e-3, batch_size=BATCH, max_epochs=EPOCHS,
+            layers, optimizer=torch.optim.Adam, lr=1e-3, batch_size=BATCH, max_epochs=epochs,
             train_split=None, verbose=0,
         ).fit(self.floats, self.target)  # fmt: skip
 
@@ -157,8 +157,8 @@ class Skorch(Peer):
 class OnnxRuntime(Peer):
     """ONNX Runtime, which only predicts."""
 
-    def fit(self) -> None:
-        """Export the network."""
+    def fit(self, epochs: int) -> None:
+        """Export the network as it is before any epoch."""
         import onnxruntime
 
         with tempfile.TemporaryDirectory() as folder:

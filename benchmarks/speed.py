@@ -29,13 +29,14 @@ import numpy as np
 import pandas as pd
 import psutil
 from keras.callbacks import LambdaCallback
-from peers import EPOCHS, PEERS, TRAIN, Process, make_data, make_pipeline
+from peers import PEERS, TRAIN, Process, make_data, make_pipeline
 from sklearn.model_selection import GridSearchCV
 
 from pcam_sklearn import CenterCropNormalizer, PatchReader
 
 RESULTS = Path(__file__).parent / "results" / "speed.csv"
 FORWARD, TRAINING = 10.7e6, 30.4e6  # operations of the notebook's network for one patch
+FITS = (3, 10)  # epochs
 PREDICTIONS = {1: 101, 100: 15, 20_000: 1, 60_000: 1}  # patches: how often a round
 ROWS: list[dict] = []
 
@@ -85,13 +86,24 @@ def note(what: str, who: str, n: int, median: float, ratio: float, floors: float
     print(f"{what:36s}{who:32s}{n:>7d}{median:>11.4g} s{ratio:>9.3f}{floors:>9.2f}", flush=True)
 
 
-def fits_and_predictions(rounds: int) -> None:
-    """Compare with the peers: a fit at the notebook's batch size, and predictions."""
+def fits(rounds: int) -> None:
+    """Compare fits at the notebook's batch size, short ones and of the notebook's 10 epochs."""
+    peers = {name: Process(name) for name in PEERS if name != "OnnxRuntime"}
+    for epochs in FITS:
+        timers = {
+            name: (lambda peer=peer, epochs=epochs: peer.seconds("fit", epochs))
+            for name, peer in peers.items()
+        }
+        compare(f"fit, batch 32, {epochs} epochs", timers, epochs * TRAIN, rounds, TRAINING)
+    for peer in peers.values():
+        peer.close()
+
+
+def predictions(rounds: int) -> None:
+    """Compare predictions, from a single patch to many."""
     peers = {name: Process(name) for name in PEERS}
-    fitting = {name: peer for name, peer in peers.items() if name != "OnnxRuntime"}
-    timers = {name: (lambda p=peer: p.seconds("fit")) for name, peer in fitting.items()}
-    compare(f"fit, batch 32, {EPOCHS} epochs", timers, EPOCHS * TRAIN, rounds, TRAINING)
-    peers["OnnxRuntime"].seconds("fit")
+    for peer in peers.values():
+        peer.seconds("fit", 1)
     for n, times in PREDICTIONS.items():
 
         def timer(peer: Process, *batch: int, n: int = n, times: int = times) -> Callable:
@@ -281,7 +293,8 @@ def main() -> None:
 # By rounds, and by how many patches there are at most.
 PARTS: dict[str, Callable[[int, int], None]] = {
     "import": lambda rounds, large: imports(rounds),
-    "fit": lambda rounds, large: fits_and_predictions(rounds),
+    "fit": lambda rounds, large: fits(rounds),
+    "predict": lambda rounds, large: predictions(rounds),
     "read": lambda rounds, large: steps_before(rounds),
     "save": lambda rounds, large: saving(rounds),
     "search": lambda rounds, large: searches(),

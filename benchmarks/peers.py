@@ -34,7 +34,7 @@ def make_pipeline(**parameters: Any) -> Any:
 
     plain = {"augment": None, "optimizer": "adam", "learning_rate": None, "schedule": "constant"}
     plain["label_smoothing"] = 0.0
-    settings = {"batch_size": BATCH, "epochs": 3, "random_state": 0, **plain, **parameters}
+    settings = {"batch_size": BATCH, "random_state": 0, **plain, **parameters}
     pipeline = make_pcam_pipeline(32, network="notebook", **settings)
     return pipeline.set_params(centercropnormalizer__input_size=32)
 

@@ -4,9 +4,10 @@
 
 Needs ``pip install -e ".[bench]"``. Everything is the notebook's network on 32 x 32 pixels. What is
 compared takes turns in one run, each library in a process of its own; the medians over the rounds,
-and those of the ratios within a round, are printed, and written to benchmarks/results/speed.csv, or
-another file, part by part. The floor is the network's arithmetic at the rate of a large matrix
-product measured in the same run. What is not measured again stays in the file.
+and those of the ratios within a round with the least and the most, are printed, and written to
+benchmarks/results/speed.csv, or another file, part by part. The floor is the network's arithmetic
+at the rate of a large matrix product measured in the same round. What is not measured again stays
+in the file.
 """
 
 import argparse
@@ -18,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -57,33 +59,48 @@ def seconds(job: Callable[[], object]) -> float:
 def compare(
     what: str, timers: dict[str, Callable[[], float]], n: int, rounds: int, flops: float = 0
 ) -> None:
-    """Let all take turns and note the medians, and each one's time as a multiple of the first's."""
+    """Let all take turns, and note each one beside the first and beside the floor."""
     for timer in timers.values():
         timer()
     times: dict[str, list[float]] = {name: [] for name in timers}
+    floors: list[float] = []
     for _ in range(rounds):
         for name, timer in timers.items():
             times[name].append(timer())
+        floors += [flops * n / matrix_rate()] if flops else []
     ours = next(iter(times.values()))
-    floor = flops * n / matrix_rate() if flops else float("nan")
     for name, taken in times.items():
-        ratio = statistics.median(b / a for a, b in zip(ours, taken, strict=True))
-        note(what, name, n, statistics.median(taken), ratio, statistics.median(taken) / floor)
+        note(what, name, n, taken, ours, floors)
 
 
-def note(what: str, who: str, n: int, median: float, ratio: float, floors: float = np.nan) -> None:
-    """Add a row to the table and print it."""
+def note(
+    what: str,
+    who: str,
+    n: int,
+    times: Sequence[float],
+    ours: Sequence[float],
+    floors: Sequence[float] = (),
+) -> None:
+    """Add a row to the table and print it; times, ours and floors are seconds, one a round."""
+    median = statistics.median(times)
+    ratios = [time / our for time, our in zip(times, ours, strict=True)]
     row = {
         "what": what,
         "who": who,
         "n": n,
         "seconds": float(f"{median:.4g}"),
         "us_per_patch": float(f"{1e6 * median / n:.4g}"),
-        "times_ours": round(ratio, 3),
-        "times_floor": round(floors, 2),
+        "times_ours": round(statistics.median(ratios), 3),
+        "least": round(min(ratios), 3),
+        "most": round(max(ratios), 3),
+        "rounds": len(times),
     }
+    if floors:
+        over = statistics.median(time / floor for time, floor in zip(times, floors, strict=True))
+        row["times_floor"] = round(over, 2)
     ROWS.append(row)
-    print(f"{what:36s}{who:32s}{n:>7d}{median:>11.4g} s{ratio:>9.3f}{floors:>9.2f}", flush=True)
+    span = f"{row['times_ours']:>9} ({row['least']} to {row['most']})"
+    print(f"{what:36s}{who:36s}{n:>7d}{median:>11.4g} s{span}", flush=True)
 
 
 def fits(rounds: int) -> None:
@@ -94,6 +111,9 @@ def fits(rounds: int) -> None:
             name: (lambda peer=peer, epochs=epochs: peer.seconds("fit", epochs))
             for name, peer in peers.items()
         }
+        timers["PlainKeras, 16 steps a call"] = lambda epochs=epochs: peers["PlainKeras"].seconds(
+            "fit", epochs, 16
+        )
         compare(f"fit, batch 32, {epochs} epochs", timers, epochs * TRAIN, rounds, TRAINING)
     for peer in peers.values():
         peer.close()
@@ -106,14 +126,16 @@ def predictions(rounds: int) -> None:
         peer.seconds("fit", 1)
     for n, times in PREDICTIONS.items():
 
-        def timer(peer: Process, *batch: int, n: int = n, times: int = times) -> Callable:
+        def timer(name: str, *command: Any, n: int = n, times: int = times) -> Callable:
+            method, *batch = command or ("predict",)
             return lambda: statistics.median(
-                peer.seconds("predict", n, *batch) for _ in range(times)
+                peers[name].seconds(method, n, *batch) for _ in range(times)
             )
 
-        timers = {name: timer(peer) for name, peer in peers.items()}
-        for batch in (256, 1024):
-            timers[f"PlainKeras, batch {batch}"] = timer(peers["PlainKeras"], batch)
+        timers = {name: timer(name) for name in PEERS}
+        for method in ("predict", "predict_on_batch"):
+            for batch in (256, 1024):
+                timers[f"PlainKeras, {method}, {batch}"] = timer("PlainKeras", method, batch)
         compare("predict", timers, n, rounds, FORWARD)
     for peer in peers.values():
         peer.close()
@@ -185,16 +207,20 @@ def searches() -> None:
     X, y = make_data(3200)
     process, memory, taken = psutil.Process(), [], []
     for _ in range(25):
-        taken.append(seconds(lambda: make_pipeline(epochs=1).fit(X, y)))
+        pipeline = make_pipeline(epochs=1)
+        taken.append(seconds(lambda pipeline=pipeline: pipeline.fit(X, y)))
+        pipeline.predict_proba(X)
+        del pipeline
         gc.collect()
         memory.append(process.memory_info().rss / 2**20)
     slope = np.polyfit(np.arange(20), memory[5:], 1)[0]
-    print(f"memory grows by {slope:.2f} MB a fit over 20 fits")
+    print(f"memory grows by {slope:.2f} MB a fit and prediction, over 20 of them")
     ROWS.append({"what": "memory a fit, in MB", "who": "slope over 20 fits", "n": 20})
     ROWS[-1] |= {"seconds": round(slope, 3)}
-    first, last = statistics.median(taken[5:10]), statistics.median(taken[-5:])
-    note("fits 6 to 10 of 25", "PcamSklearn", 3200, first, 1.0)
-    note("fits 21 to 25 of 25", "PcamSklearn", 3200, last, last / first)
+    first, last = taken[5:10], taken[-5:]
+    base = [statistics.median(first)] * 5
+    note("fits 6 to 10 of 25", "PcamSklearn", 3200, first, base)
+    note("fits 21 to 25 of 25", "PcamSklearn", 3200, last, base)
     for jobs in (1, 2):
         search = GridSearchCV(
             make_pipeline(epochs=3), {"cnnclassifier__dropout": [0.2, 0.5, 0.7]},
@@ -203,8 +229,8 @@ def searches() -> None:
         wall = seconds(lambda search=search: search.fit(X, y))
         results = search.cv_results_
         parts = 3 * (results["mean_fit_time"] + results["mean_score_time"]).sum()
-        note(f"GridSearchCV of 9 fits, n_jobs={jobs}", "wall time", 9, wall, 1.0)
-        note(f"GridSearchCV of 9 fits, n_jobs={jobs}", "sum of its parts", 9, parts, parts / wall)
+        note(f"GridSearchCV of 9 fits, n_jobs={jobs}", "wall time", 9, [wall], [wall])
+        note(f"GridSearchCV of 9 fits, n_jobs={jobs}", "sum of its parts", 9, [parts], [wall])
 
 
 def searching_files(rounds: int) -> None:
@@ -253,8 +279,8 @@ def growth(rounds: int, n_large: int) -> None:
     parts = {"fit of 2 epochs": fit, "an epoch after the first": epoch, "predict": predict}
     for what, times in parts.items():
         for n, taken in times.items():
-            median, base = statistics.median(taken) / n, statistics.median(times[10_000]) / 10_000
-            note(f"growth: {what}", "a patch, to that of 10,000", n, median * n, median / base)
+            as_many = [n / 10_000 * seconds for seconds in times[10_000]]
+            note(f"growth: {what}", "a patch, to that of 10,000", n, taken, as_many)
 
 
 def write(path: Path) -> None:

@@ -161,7 +161,7 @@ class _SetRate(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Note the highest rate."""
-        self._highest = float(self.model.optimizer.learning_rate)
+        self._highest = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Set the rate."""

@@ -18,9 +18,6 @@ from pcam_sklearn._progress import followed
 from pcam_sklearn._recipe import layers_of
 from pcam_sklearn.augmentation import build_augmentation
 
-# PyTorch has no such thing, and JAX would unroll and compile the steps anew for each length.
-STEPS_PER_EXECUTION = 16 if keras.backend.backend() == "tensorflow" else 1
-
 
 def allow_memory_growth() -> None:
     """Let TensorFlow take a GPU's memory as it needs it, instead of the whole card at once.
@@ -100,15 +97,7 @@ class PatchModel(keras.Model):
                 lambda patches: self(patches, training=False),
                 input_signature=[tf.TensorSpec((None, *patches.shape[1:]), dtype)],
             ).get_concrete_function()
-        function = self._functions[dtype]
-        # What calling the function comes to, without the look at its arguments that takes as long
-        # as a small network.
-        (probabilities,) = tf.raw_ops.StatefulPartitionedCall(
-            args=[tf.constant(patches), *function.captured_inputs],
-            Tout=[output.dtype for output in function.outputs],
-            f=function.name,
-        )
-        return probabilities.numpy()
+        return self._functions[dtype](tf.constant(patches)).numpy()
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the model."""
@@ -185,10 +174,23 @@ def make_trainer(
     if augmentation is not None:
         augmentation.build(network.input_shape)
     trainer = PatchModel(network, augmentation)
-    trainer.compile(**{"steps_per_execution": STEPS_PER_EXECUTION, **compile_parameters})
+    trainer.compile(**{"steps_per_execution": _steps_per_execution(), **compile_parameters})
     _build_variables(trainer)
     network.compile(optimizer=trainer.optimizer, loss=compile_parameters["loss"])
     return trainer
+
+
+def _steps_per_execution() -> int:
+    """Return how many steps a call runs fastest.
+
+    PyTorch has no such thing, JAX would unroll and compile the steps anew for each length, and with
+    several replicas Keras fails at the end of an epoch that is no multiple of them.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return 16 if tf.distribute.get_strategy().num_replicas_in_sync == 1 else 1
 
 
 def _build_variables(trainer: PatchModel) -> None:

@@ -3,9 +3,10 @@
     python benchmarks/data.py FOLDER [--sizes 1000 10000 200000] [--rounds 3] [--output CSV]
 
 FOLDER is in Kaggle's layout. Its files are repeated, each with a few border pixels of its own,
-until there are as many as the largest size; smaller sizes are links to the first of them. Each row
-is measured in turn with its floor, the medians over the rounds are printed and written to
-benchmarks/results/data.csv, or another file. Everything is warm, in the system's file cache.
+until there are as many as the largest size; smaller sizes are links to the first of them. In a
+round all rows take turns, each beside its floor; the medians over the rounds are printed and
+written to benchmarks/results/data.csv, or another file. Everything is warm, in the system's file
+cache.
 """
 
 import argparse
@@ -31,13 +32,8 @@ HEADER, ROW, PATCH = 287, 288, 27_648
 RESULTS = Path(__file__).parent / "results" / "data.csv"
 
 
-def bare_reads(paths: list[str], offset: int, size: int, kept: int = 0) -> None:
-    """Read the same bytes of each file: nothing can be faster, file by file.
-
-    `kept` bytes of each find room in memory that is new to the process. On a virtual machine that
-    hands free memory back to its host, as this may be, the first write costs more than the reading.
-    """
-    np.empty(len(paths) * kept, np.uint8).fill(1)
+def bare_reads(paths: list[str], offset: int, size: int) -> None:
+    """Read the same bytes of each file: nothing can be faster, file by file."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         os.pread(descriptor, size, offset)
@@ -65,10 +61,10 @@ def opencv_crops(paths: list[str]) -> None:
 
 
 def read_in_batches(reader: PatchReader, paths: list[str]) -> None:
-    """Read all files, as a fit or a prediction does that never holds them all."""
+    """Read all files as a prediction does, which never holds them all."""
     files = reader.transform(paths)
-    for start in range(0, len(files), 512):
-        files[start : start + 512]
+    for start in range(0, len(files), 256):
+        files[start : start + 256]
 
 
 def seconds(job: Callable[[], object]) -> float:
@@ -153,8 +149,8 @@ def jobs(folder: Path, work: Path, paths: list[str], labels: np.ndarray) -> dict
         ),
         "read center into one array": (
             lambda: center.transform(paths),
-            lambda: bare_reads(paths, HEADER + 32 * ROW, 32 * ROW, kept=32 * 32 * 3),
-            "os.pread of 32 rows, new memory",
+            lambda: bare_reads(paths, HEADER + 32 * ROW, 32 * ROW),
+            "os.pread of 32 rows",
         ),
         "read center, cv2.imread + crop": (
             lambda: opencv_crops(paths),
@@ -168,8 +164,8 @@ def jobs(folder: Path, work: Path, paths: list[str], labels: np.ndarray) -> dict
         ),
         "read whole into one array": (
             lambda: whole.transform(paths),
-            lambda: bare_reads(paths, HEADER, PATCH, kept=PATCH),
-            "os.pread of all pixels, new memory",
+            lambda: bare_reads(paths, HEADER, PATCH),
+            "os.pread of all pixels",
         ),
         "read whole, cv2.imread": (
             lambda: opencv_images(paths),
@@ -200,15 +196,19 @@ def jobs(folder: Path, work: Path, paths: list[str], labels: np.ndarray) -> dict
 
 
 def measure(size: int, table: dict, rounds: int) -> list[dict]:
-    """Return one row for each job: medians over the rounds, in microseconds a patch."""
-    rows = []
-    for name, (job, floor, what) in table.items():
-        n_job = min(size, 4000) if "4,000 at most" in name else size
-        n_floor = min(size, 4000) if "4,000" in name or "4,000" in what else size
+    """Return one row for each job: medians over the rounds, in microseconds a patch.
+
+    A round is all jobs in turn, so that a slow minute is one round's and not one job's.
+    """
+    for job, floor, _ in table.values():
         job(), floor()
-        pairs = [(seconds(job) / n_job, seconds(floor) / n_floor) for _ in range(rounds)]
-        rows.append(row(name, size, what, pairs))
-    return rows
+    pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in table}
+    for _ in range(rounds):
+        for name, (job, floor, what) in table.items():
+            n_job = min(size, 4000) if "4,000 at most" in name else size
+            n_floor = min(size, 4000) if "4,000" in name or "4,000" in what else size
+            pairs[name].append((seconds(job) / n_job, seconds(floor) / n_floor))
+    return [row(name, size, table[name][2], taken) for name, taken in pairs.items()]
 
 
 def new_memory(size: int, rounds: int) -> dict:

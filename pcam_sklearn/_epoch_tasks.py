@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from pcam_sklearn._feeding import TrainingSet
-from pcam_sklearn._training import PatchModel, assign, own_memory, values_of
+from pcam_sklearn._patch_model import PatchModel
+from pcam_sklearn._training import assign, own_memory, values_of
 
 
 class EpochTasks(keras.callbacks.Callback):

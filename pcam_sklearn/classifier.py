@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from pcam_sklearn._epoch_tasks import EpochTasks
 from pcam_sklearn._feeding import TrainingSet, hold_out
 from pcam_sklearn._patch_files import read_if_small
+from pcam_sklearn._patch_model import PatchModel, predict_in_batches
 from pcam_sklearn._recipe import (
     Rate,
     averaging,
@@ -22,14 +23,7 @@ from pcam_sklearn._recipe import (
 )
 from pcam_sklearn._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
 from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
-from pcam_sklearn._training import (
-    BestEpoch,
-    PatchModel,
-    allow_memory_growth,
-    make_trainer,
-    predict_in_batches,
-    train,
-)
+from pcam_sklearn._training import BestEpoch, allow_memory_growth, make_trainer, train
 from pcam_sklearn._validation import (
     check_groups,
     check_labels,

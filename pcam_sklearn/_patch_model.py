@@ -1,7 +1,7 @@
 """The model around a network: scaling and augmentation, which run on the device, and prediction."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -146,13 +146,20 @@ def predict_in_batches(
     n_views = len(views(np.empty((0, *X.shape[1:])))) if views else 1
     output = np.empty((len(X), n_views), dtype=np.float32)
     releaser = PageReleaser(X)
+    batches = read_ahead(X, -(-batch_size // n_views))
     done = 0
-    with tqdm(total=len(X), unit="patch", disable=not show_progress) as bar:
-        for batch in read_ahead(X, -(-batch_size // n_views)):
-            seen = views(batch).reshape(-1, *batch.shape[1:]) if views else batch
-            values = model.infer(bytes_or_single(seen))
-            output[done : done + len(batch)] = values.reshape(n_views, len(batch)).T
-            done += len(batch)
-            releaser.touched(len(batch))
-            bar.update(len(batch))
+    for batch in _shown(batches, len(X)) if show_progress else batches:
+        seen = views(batch).reshape(-1, *batch.shape[1:]) if views else batch
+        values = model.infer(bytes_or_single(seen))
+        output[done : done + len(batch)] = values.reshape(n_views, len(batch)).T
+        done += len(batch)
+        releaser.touched(len(batch))
     return output
+
+
+def _shown(batches: Iterator[np.ndarray], n_patches: int) -> Iterator[np.ndarray]:
+    """Give the batches, and show by a bar how many patches are done."""
+    with tqdm(total=n_patches, unit="patch") as bar:
+        for batch in batches:
+            yield batch
+            bar.update(len(batch))

@@ -65,9 +65,11 @@ def compare(
     times: dict[str, list[float]] = {name: [] for name in timers}
     floors: list[float] = []
     for _ in range(rounds):
+        if flops:
+            floors.append(flops * n / matrix_rate())
+            time.sleep(1)  # NumPy's threads go on turning for a while.
         for name, timer in timers.items():
             times[name].append(timer())
-        floors += [flops * n / matrix_rate()] if flops else []
     ours = next(iter(times.values()))
     for name, taken in times.items():
         note(what, name, n, taken, ours, floors)

@@ -294,7 +294,7 @@ def write(path: Path) -> None:
     if path.exists():
         known = pd.read_csv(path)
         table = pd.concat([known[~known["what"].isin(table["what"])], table])
-    table.to_csv(path, index=False)
+    table.astype({"rounds": "Int64"}).to_csv(path, index=False)
 
 
 def cpu_model() -> str:

@@ -205,7 +205,7 @@ def saving(rounds: int) -> None:
 
 
 def searches() -> None:
-    """Follow memory and time over 20 fits, and a search's time beside the sum of its parts."""
+    """Follow memory and time over 20 fits and predictions; set a search beside its parts."""
     X, y = make_data(3200)
     process, memory, taken = psutil.Process(), [], []
     for _ in range(25):
@@ -217,7 +217,7 @@ def searches() -> None:
         memory.append(process.memory_info().rss / 2**20)
     slope = np.polyfit(np.arange(20), memory[5:], 1)[0]
     print(f"memory grows by {slope:.2f} MB a fit and prediction, over 20 of them")
-    ROWS.append({"what": "memory a fit, in MB", "who": "slope over 20 fits", "n": 20})
+    ROWS.append({"what": "memory a fit and prediction, in MB", "who": "slope over 20", "n": 20})
     ROWS[-1] |= {"seconds": round(slope, 3)}
     first, last = taken[5:10], taken[-5:]
     base = [statistics.median(first)] * 5

@@ -35,10 +35,23 @@ def main():
     print(json.dumps(losses(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope())))
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="strategies are TensorFlow's")
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="strategies are TensorFlow's"
+)
+
+
+@on_tensorflow
+def test_one_replica_trains_as_without_a_strategy():
+    import tensorflow as tf
+
+    one = losses(tf.distribute.MirroredStrategy(["CPU:0"]).scope())
+    np.testing.assert_allclose(one, losses(contextlib.nullcontext()), rtol=1e-4)
+
+
+@on_tensorflow
 def test_two_replicas_train_as_one_process_does():
     command = [sys.executable, __file__]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     alone = losses(contextlib.nullcontext())
     np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), alone, rtol=1e-4)

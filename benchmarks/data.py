@@ -258,8 +258,7 @@ def main() -> None:
             with warnings.catch_warnings(action="ignore"):  # There are no slides, on purpose.
                 data = load_kaggle(folder)
                 paths = data.paths.tolist()
-                # The first look at a file sets its time of access, and the disk is told of it,
-                # which would go on while others are timed.
+                # What is new on the disk is written before anything is timed.
                 bare_reads(paths, HEADER, PATCH)
                 os.sync()
                 table = jobs(folder, work, paths, data.target)

@@ -79,7 +79,7 @@ def make_trainer(
 
 
 def _steps_per_execution() -> int:
-    """Return how many steps a call runs fastest.
+    """Return how many steps to run in a call.
 
     PyTorch has no such thing, JAX would unroll and compile the steps anew for each length, and with
     several replicas Keras fails at the end of an epoch that is no multiple of them.

@@ -59,17 +59,22 @@ def seconds(job: Callable[[], object]) -> float:
 def compare(
     what: str, timers: dict[str, Callable[[], float]], n: int, rounds: int, flops: float = 0
 ) -> None:
-    """Let all take turns, and note each one beside the first and beside the floor."""
+    """Let all take turns, and note each one beside the first and beside the floor.
+
+    Each round begins with another one.
+    """
     for timer in timers.values():
         timer()
-    times: dict[str, list[float]] = {name: [] for name in timers}
+    names = list(timers)
+    times: dict[str, list[float]] = {name: [] for name in names}
     floors: list[float] = []
     for _ in range(rounds):
         if flops:
             floors.append(flops * n / matrix_rate())
             time.sleep(1)  # NumPy's threads go on turning for a while.
-        for name, timer in timers.items():
-            times[name].append(timer())
+        for name in names:
+            times[name].append(timers[name]())
+        names = [*names[1:], names[0]]
     ours = next(iter(times.values()))
     for name, taken in times.items():
         note(what, name, n, taken, ours, floors)

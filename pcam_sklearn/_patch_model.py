@@ -1,6 +1,5 @@
 """The model around a network: scaling and augmentation, which run on the device, and prediction."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from keras import ops
 from tqdm.auto import tqdm
 
 from pcam_sklearn._feeding import bytes_or_single
+from pcam_sklearn._lean_step import lean_step
 from pcam_sklearn._memory_map import PageReleaser
 from pcam_sklearn._patch_files import read_ahead
 
@@ -50,7 +50,7 @@ class PatchModel(keras.Model):
 
     def train_step(self, *arguments: Any) -> Any:
         """Take one step, as `keras.Model` does."""
-        with _one_replica():
+        with lean_step(self):
             return super().train_step(*arguments)
 
     def infer(self, patches: np.ndarray) -> np.ndarray:
@@ -92,26 +92,6 @@ class PatchModel(keras.Model):
             for name in ("network", "augmentation")
         }
         return cls(**{**config, **parts})
-
-
-def _one_replica() -> contextlib.AbstractContextManager[Any]:
-    """Leave gradients as they are where TensorFlow would sum them over its one replica.
-
-    It registers a gradient of that sum for good, and with it the graph and all variables, so that
-    each fit would take memory: https://github.com/tensorflow/tensorflow/issues/97697.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return contextlib.nullcontext()
-    import tensorflow as tf
-
-    if tf.distribute.has_strategy():
-        return contextlib.nullcontext()
-
-    class OneReplica(tf.distribute.ReplicaContext):
-        def all_reduce(self, reduce_op: Any, value: Any, options: Any = None) -> Any:
-            return value
-
-    return OneReplica(tf.distribute.get_strategy(), replica_id_in_sync_group=0)
 
 
 def predict_in_batches(

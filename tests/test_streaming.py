@@ -5,11 +5,13 @@ import subprocess
 import sys
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from plain_tiff import plain_tiff, write_plain
 
 from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader, make_pcam_pipeline
+from pcam_sklearn._feeding import Batches, TrainingSet
 
 TINY = {
     "network": "notebook",
@@ -104,6 +106,19 @@ def test_training_batch_by_batch_from_files_is_the_same_as_from_memory(
         CNNClassifier(**TINY).fit(files, y).predict_proba(files),
         CNNClassifier(**TINY).fit(array, y).predict_proba(array),
     )
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others ask for each batch")
+def test_a_pass_keeps_the_order_it_began_with(images, y):
+    data = TrainingSet(images[:, :1, :1], y, np.arange(40.0), np.arange(2))
+    batches = Batches(data, np.arange(5, 40), batch_size=8)
+    batches.shuffle(np.random.default_rng(0))
+    order, seen = batches.rows, []
+    for _, _, row in batches.for_keras():
+        seen.append(np.asarray(row))
+        batches.shuffle(np.random.default_rng(1))
+    assert [len(rows) for rows in seen] == [8, 8, 8, 8, 3]
+    np.testing.assert_array_equal(np.concatenate(seen), order)
 
 
 def test_a_file_that_goes_missing_while_predicting_is_named_with_all_the_others(paths, images, y):

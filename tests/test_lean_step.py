@@ -48,7 +48,11 @@ class Levels(keras.layers.Layer):
 
     def call(self, patches):
         brightness = keras.ops.cast(keras.ops.mean(patches, axis=(1, 2, 3)) * 255, "int32")
-        return keras.ops.sigmoid(keras.ops.take(self.levels, brightness)[:, None])
+        if keras.backend.backend() != "tensorflow":
+            return keras.ops.sigmoid(keras.ops.take(self.levels, brightness)[:, None])
+        import tensorflow as tf
+
+        return keras.ops.sigmoid(tf.gather(self.levels.value, brightness)[:, None])
 
 
 def small_notebook():
@@ -90,6 +94,15 @@ def test_weights_of_16_bit_layers_become_those_of_keras_alone():
         np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_weights_of_other_types_become_those_of_keras_alone(dtype):
+    dense = keras.layers.Dense(1, activation="sigmoid", dtype=dtype)
+    network = keras.Sequential([keras.Input(X.shape[1:]), keras.layers.Flatten(), dense])
+    ours, theirs = both_ways(network, lambda: keras.optimizers.Adam(RATE, beta_2=0.99))
+    for ours_, theirs_ in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(ours_, theirs_)
+
+
 def test_a_sparse_gradient_is_taken():
     network = keras.Sequential([keras.Input(X.shape[1:]), Levels()])
     ours, theirs = both_ways(network, lambda: keras.optimizers.Adam(RATE))
@@ -100,6 +113,15 @@ def test_an_update_of_its_own_is_kept():
     ours, theirs = both_ways(linear(X.shape[1:]), lambda: HalfAdam(RATE))
     for ours_, theirs_ in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(ours_, theirs_, rtol=1e-4, atol=1e-5)
+
+
+def test_an_update_set_on_the_optimizer_is_kept():
+    optimizer, updated = keras.optimizers.Adam(RATE), []
+    optimizer.update_step = lambda gradient, variable, rate: updated.append(variable)
+    network = linear(X.shape[1:])
+    trained(make_trainer(network, None, {"loss": "binary_crossentropy", "optimizer": optimizer}))
+    assert updated
+    assert "update_step" in vars(optimizer)
 
 
 def test_layers_frozen_after_some_epochs_stay_as_they_are():

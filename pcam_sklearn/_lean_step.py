@@ -49,8 +49,8 @@ def _one_replica() -> contextlib.AbstractContextManager[Any]:
 def _adam_at_once(model: keras.Model) -> Iterator[None]:
     """Let Keras' Adam and AdamW change a weight by TensorFlow's one operation for it.
 
-    Keras writes the update out, as a dozen operations on each weight, which is a tenth of the time
-    of a small network's step. The optimizer's own variables are used and it is put back, so that
+    Keras writes the update out, as a dozen operations on each weight, which takes up to a tenth of
+    a small network's step. The optimizer's own variables are used and it is put back, so that
     what is saved is Keras' optimizer. One with another update keeps that, and so do 16-bit weights,
     which the operation rounds otherwise.
     """
@@ -94,7 +94,8 @@ def _adam_update(
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
         if isinstance(gradient, tf.IndexedSlices):  # Keras squares these before it adds them up.
-            return type(optimizer).update_step(optimizer, gradient, variable, learning_rate)
+            type(optimizer).update_step(optimizer, gradient, variable, learning_rate)
+            return
         momentum, velocity = slots[variable.ref()]
         step = tf.cast(optimizer.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
@@ -109,6 +110,5 @@ def _adam_update(
             epsilon=optimizer.epsilon,
             grad=tf.cast(gradient, variable.dtype),
         )
-        return None
 
     return update_step

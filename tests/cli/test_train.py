@@ -1,0 +1,274 @@
+"""The commands that make a run folder: train and tune."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import cv2
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+from support.cli_runs import (
+    ENVIRONMENT,
+    TINY,
+    cli,
+    contents,
+    make_kaggle,
+    make_run,
+    read_numbers,
+    read_split,
+)
+from support.official_files import make_official
+
+from pcam_sklearn.datasets import load_kaggle
+from pcam_sklearn.metrics import choose_operating_point
+from pcam_sklearn.report import hash_patches
+
+FILES = [
+    "card.html", "card.md", "config.json", "evaluation.json", "history.csv", "history.png",
+    "model.joblib", "most-wrong.png", "predictions.csv", "reliability.png", "roc.png", "split.csv",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kaggle(tmp_path_factory):
+    """Return a small folder in Kaggle's layout."""
+    return make_kaggle(tmp_path_factory.mktemp("kaggle"))
+
+
+@pytest.fixture(scope="module")
+def run(kaggle, tmp_path_factory):
+    """Return the folder of a tiny run on `kaggle`."""
+    return make_run(kaggle, tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture(scope="module")
+def evaluation(run):
+    return json.loads((run / "evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def without_slides(tmp_path_factory):
+    """Return a run on patches of unknown slides, and what the command said."""
+    folder = tmp_path_factory.mktemp("without")
+    data = make_kaggle(folder / "data", slides=False)
+    said = cli("train", data, "--output", folder / "run", *TINY)
+    return folder / "run", said
+
+
+@pytest.fixture(scope="module")
+def tuned(kaggle, tmp_path_factory):
+    """Return the folder of a search over two candidates, and what the command said."""
+    folder = tmp_path_factory.mktemp("tuned") / "run"
+    grid = ["--grid", "cnnclassifier__dropout=0.2,0.4", "--cv", 2]
+    return folder, cli("tune", kaggle, "--output", folder, *grid, *TINY, "--json")
+
+
+def test_train_writes_every_file_of_a_run_folder_and_nothing_else(run):
+    assert contents(run) == FILES
+
+
+def test_nothing_but_the_run_folder_is_left_beside_it(run):
+    assert contents(run.parent) == ["run"]
+
+
+def test_the_pictures_of_a_run_are_pictures(run):
+    for path in run.glob("*.png"):
+        assert min(cv2.imread(str(path)).shape[:2]) > 200, path.name
+
+
+def test_the_markdown_card_finds_its_pictures_in_the_run_folder(run):
+    text = (run / "card.md").read_text()
+    for name in ("roc", "reliability", "most-wrong", "history"):
+        assert f"(<{name}.png>)" in text
+
+
+def test_no_slide_is_in_two_parts(run):
+    parts_of_slide = read_split(run).groupby("slide")["part"].nunique()
+    assert (parts_of_slide == 1).all()
+
+
+def test_the_split_names_every_patch_once(run, kaggle):
+    split = read_split(run)
+    assert sorted(split["id"]) == sorted(load_kaggle(kaggle).ids)
+    assert set(split["part"]) == {"training", "threshold", "test"}
+
+
+def test_predictions_are_those_of_the_saved_model_on_the_patches_held_out(run, kaggle):
+    predictions = read_numbers(run / "predictions.csv")
+    held_out = read_split(run).query("part == 'test'")
+    assert set(predictions["id"]) == set(held_out["id"])
+    model = joblib.load(run / "model.joblib")
+    paths = [str(kaggle / "train" / f"{id_}.tif") for id_ in predictions["id"]]
+    np.testing.assert_array_equal(model.predict_proba(paths)[:, 1], predictions["probability"])
+
+
+def test_the_threshold_is_the_one_chosen_on_the_second_part(run, kaggle, evaluation):
+    data = load_kaggle(kaggle)
+    rows = np.isin(data.ids, read_split(run).query("part == 'threshold'")["id"])
+    scores = joblib.load(run / "model.joblib").predict_proba(data.paths[rows])[:, 1]
+    point = choose_operating_point(data.target[rows], scores, specificity=0.6)
+    assert evaluation["operating_point"] == vars(point)
+
+
+def test_evaluation_json_holds_what_the_predictions_give(run, evaluation):
+    predictions = read_numbers(run / "predictions.csv")
+    label, score = predictions["label"], predictions["probability"]
+    assert evaluation["metrics"]["roc_auc"]["estimate"] == pytest.approx(
+        roc_auc_score(label, score), abs=1e-12
+    )
+    called = score >= evaluation["operating_point"]["threshold"]
+    assert evaluation["counts"]["tp"] == int((called & (label == 1)).sum())
+    assert evaluation["counts"]["fp"] == int((called & (label == 0)).sum())
+    assert evaluation["intervals_over"] == "slides"
+
+
+def test_the_card_names_the_hash_of_the_data(run, kaggle):
+    assert hash_patches(load_kaggle(kaggle).paths) in (run / "card.html").read_text()
+
+
+def test_the_card_holds_no_path_of_the_machine(run, kaggle):
+    assert str(kaggle.parent) not in (run / "card.html").read_text()
+
+
+def test_history_has_a_row_for_each_epoch(run):
+    history = pd.read_csv(run / "history.csv")
+    assert history["epoch"].tolist() == [1]
+    assert "loss" in history
+
+
+def test_a_run_reproduced_from_its_config_has_the_same_predictions(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cli("train", "--config", run / "config.json", "--output", "again")
+    first, again = run / "predictions.csv", tmp_path / "again" / "predictions.csv"
+    assert first.read_bytes() == again.read_bytes()
+    assert (run / "config.json").read_text() == (tmp_path / "again" / "config.json").read_text()
+
+
+def test_options_come_on_top_of_a_config(run, tmp_path):
+    more = ["--epochs", 2, "--random-state", 5, "--set", "cnnclassifier__dropout=0.1"]
+    cli("train", "--config", run / "config.json", "--output", tmp_path / "more", *more)
+    before, after = (
+        json.loads((folder / "config.json").read_text()) for folder in (run, tmp_path / "more")
+    )
+    changed = {k for k, v in after["parameters"].items() if before["parameters"][k] != v}
+    names = {f"cnnclassifier__{name}" for name in ("epochs", "random_state", "dropout")}
+    assert changed == names
+    assert after["options"]["random_state"] == 5
+
+
+def test_the_classifier_is_told_the_slides_to_hold_out_whole_ones(run):
+    split = read_split(run).query("part == 'training'")
+    fitted = joblib.load(run / "model.joblib")[-1]
+    assert set(fitted.groups_) == set(split["slide"])
+
+
+def test_a_run_leaves_the_progress_out_of_the_saved_model(run):
+    assert joblib.load(run / "model.joblib").get_params()["cnnclassifier__verbose"] == 0
+
+
+def test_without_slides_the_output_and_the_card_say_that_the_split_is_by_patch(without_slides):
+    folder, said = without_slides
+    assert "At random by patch, since the slides are not known" in said.stderr
+    assert "At random by patch, since the slides are not known" in (folder / "card.md").read_text()
+
+
+def test_without_slides_the_same_files_are_written(without_slides):
+    folder, _ = without_slides
+    assert contents(folder) == FILES
+    assert set(read_split(folder)["slide"]) == {""}
+
+
+def test_tune_writes_the_candidates_beside_a_run_folder(tuned):
+    folder, _ = tuned
+    assert contents(folder) == sorted([*FILES, "search.csv", "search.png"])
+    search = pd.read_csv(folder / "search.csv")
+    assert search["rank_test_score"].tolist() == [1, 2]
+    assert sorted(search["param_cnnclassifier__dropout"]) == [0.2, 0.4]
+
+
+def test_tune_trains_with_the_best_candidate(tuned):
+    folder, _ = tuned
+    best = pd.read_csv(folder / "search.csv")["param_cnnclassifier__dropout"][0]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["parameters"]["cnnclassifier__dropout"] == best
+    assert joblib.load(folder / "model.joblib").get_params()["cnnclassifier__dropout"] == best
+
+
+def test_tune_with_json_prints_json_and_nothing_else(tuned):
+    _, said = tuned
+    assert json.loads(said.stdout)["metrics"]["roc_auc"]["estimate"] > 0
+
+
+def test_train_does_what_tune_found_without_a_search(tuned, tmp_path):
+    folder, _ = tuned
+    cli("train", "--config", folder / "config.json", "--output", tmp_path / "again", "-q")
+    again = tmp_path / "again" / "predictions.csv"
+    assert (folder / "predictions.csv").read_bytes() == again.read_bytes()
+
+
+def test_official_files_are_trained_on_where_they_are(tmp_path):
+    make_official(tmp_path / "pcam", n=96)
+    cli("train", tmp_path / "pcam", "--output", tmp_path / "run", *TINY, "--test-fraction", 0.5)
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert evaluation["slides"] == 2
+    assert evaluation["name"] == "held-out part of pcam (train)"
+    options = ["--split", "train", "--unseen", "--rounds", 100, "--json"]
+    again = json.loads(cli("evaluate", tmp_path / "run", tmp_path / "pcam", *options).stdout)
+    assert again["metrics"] == evaluation["metrics"]
+
+
+def test_a_run_folder_that_is_there_is_left_alone(run, kaggle):
+    before = (run / "model.joblib").stat().st_mtime_ns
+    said = cli("train", kaggle, "--output", run, *TINY, code=2)
+    assert "--overwrite" in said.stderr
+    assert (run / "model.joblib").stat().st_mtime_ns == before
+
+
+def test_a_parameter_without_its_step_is_named_with_it(kaggle, tmp_path):
+    said = cli("train", kaggle, "--output", tmp_path / "run", "--set", "dropout=0.3", code=2)
+    assert "cnnclassifier__dropout" in said.stderr
+    assert contents(tmp_path) == []
+
+
+def test_a_network_that_is_not_there_leaves_no_folder(kaggle, tmp_path):
+    said = cli("train", kaggle, "--output", tmp_path / "run", "--network", "resnet", code=2)
+    assert "'resnet'" in said.stderr
+    assert contents(tmp_path) == []
+
+
+def test_an_operating_point_of_another_kind_is_refused_with_what_to_type(kaggle, tmp_path):
+    said = cli(
+        "train", kaggle, "--output", tmp_path / "run", "--operating-point", "ppv=0.9", code=2
+    )
+    assert "specificity=0.95" in said.stderr
+
+
+def heed_ctrl_c():
+    """Undo what a shell does to a test run in the background, whose children inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_ctrl_c_while_training_leaves_nothing_and_ends_with_130(kaggle, tmp_path):
+    command = [sys.executable, "-m", "pcam_sklearn", "train", kaggle, "--output", "run"]
+    process = subprocess.Popen(
+        [str(word) for word in [*command, *TINY, "--epochs", 5000]],
+        cwd=tmp_path,
+        env={**os.environ, **ENVIRONMENT},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,
+    )
+    with process:
+        for line in process.stderr:
+            if "poch 2" in line:  # It trains.
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stderr.read()
+    assert process.returncode == 130, said
+    assert "Nothing is left half written" in said
+    assert contents(tmp_path) == []

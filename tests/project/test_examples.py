@@ -1,0 +1,38 @@
+"""The examples run as they are."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def run(name, *arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_build_pipeline_reports_an_auc_on_slides_never_seen(tmp_path):
+    said = run("build_pipeline.py", cwd=tmp_path)
+    auc = float(re.search(r"never seen: (0\.\d+)", said)[1])
+    assert 0.5 < auc <= 1
+
+
+def test_predict_saved_prints_a_probability_for_each_patch(tmp_path):
+    lines = run("predict_saved.py", cwd=tmp_path).splitlines()
+    assert len(lines) == 10
+    assert all(0 <= float(line.split()[1]) <= 1 for line in lines)
+
+
+def test_grid_search_and_predict_saved_go_from_real_paths_to_predictions(small_sample, tmp_path):
+    run("grid_search.py", small_sample, "model.joblib", cwd=tmp_path)
+    lines = run("predict_saved.py", "model.joblib", small_sample, cwd=tmp_path).splitlines()
+    assert len(lines) == len(list((small_sample / "test").iterdir()))

@@ -1,0 +1,167 @@
+"""Reading by offset gives OpenCV's pixels, or declines."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.plain_tiff import plain_tiff, write_plain
+
+from pcam_sklearn._tiff import missing_bytes, read_image, read_rows
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet_opencv():
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    yield
+    cv2.utils.logging.setLogLevel(level)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("tiff") / "patch.tif"
+
+
+def opencv(path: Path) -> np.ndarray | None:
+    try:
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # a header that speaks of a million pixels
+        return None
+    return None if bgr is None else bgr[:, :, ::-1]
+
+
+def test_every_real_patch_is_read_as_opencv_reads_it(sample_folder):
+    paths = sorted(sample_folder.glob("t*/*.tif"))
+    assert len(paths) == 4044
+    for path in paths:
+        expected = opencv(path)
+        assert np.array_equal(read_rows(path, shape=(96, 96)), expected)
+        assert np.array_equal(read_rows(path, 32, 64), expected[32:64])
+
+
+@given(
+    order=st.sampled_from("<>"),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    gap=st.integers(0, 300),
+    data=st.data(),
+)
+def test_any_rows_of_any_plain_file_are_those_of_opencv(scratch, order, height, width, gap, data):
+    pixels = np.random.default_rng(gap).integers(0, 256, (height, width, 3), np.uint8)
+    scratch.write_bytes(plain_tiff(pixels, order=order, gap=gap))
+    first = data.draw(st.integers(0, height - 1))
+    last = data.draw(st.integers(first + 1, height))
+    assert np.array_equal(read_rows(scratch, first, last), opencv(scratch)[first:last])
+
+
+@given(at=st.integers(0, 179), value=st.integers(0, 255))
+def test_a_header_with_a_wrong_byte_is_declined_or_read_as_opencv_does(scratch, at, value):
+    content = bytearray(plain_tiff(PIXELS[:8, :8]))
+    content[at] = value
+    scratch.write_bytes(content)
+    rows, expected = read_rows(scratch), opencv(scratch)
+    assert rows is None or np.array_equal(rows, expected)
+
+
+@given(length=st.integers(0, 287 + 27648 - 1))
+def test_a_file_that_is_cut_short_anywhere_is_declined(scratch, length):
+    write_plain(scratch, PIXELS)
+    os.truncate(scratch, length)
+    assert read_rows(scratch, 0, 1) is None
+    assert read_image(scratch) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"compression": 5},
+        {"photometric": 1},
+        {"samples": 4},
+        {"bits": 16},
+        {"planar": 2},
+        {"orientation": 3},
+        {"bytes": 1000},
+        {"bytes": -1},
+        {"offset": -1},
+        {"compression": -1},
+        {"offset": 2},
+    ],
+    ids=str,
+)
+def test_a_layout_that_is_not_plain_is_declined(tmp_path, changes):
+    path = tmp_path / "patch.tif"
+    path.write_bytes(plain_tiff(PIXELS, **changes))
+    assert read_rows(path) is None
+
+
+def test_a_compressed_file_and_other_formats_go_through_opencv(tmp_path):
+    for name in ("patch.png", "packed.tif"):
+        path = tmp_path / name
+        cv2.imwrite(str(path), np.ascontiguousarray(PIXELS[:, :, ::-1]))
+        assert read_rows(path) is None
+        assert np.array_equal(read_image(path), PIXELS)
+
+
+def test_bytes_after_the_pixels_do_no_harm(tmp_path):
+    path = tmp_path / "patch.tif"
+    path.write_bytes(plain_tiff(PIXELS) + b"more")
+    assert np.array_equal(read_rows(path), PIXELS)
+
+
+@pytest.mark.parametrize("rows", [(-1, 3), (3, 3), (90, 97), (5, 2)])
+def test_rows_that_are_not_there_are_declined(tmp_path, rows):
+    path = tmp_path / "patch.tif"
+    write_plain(path, PIXELS)
+    assert read_rows(path, *rows) is None
+
+
+def test_an_image_of_another_shape_than_wanted_is_declined(tmp_path):
+    path = tmp_path / "patch.tif"
+    path.write_bytes(plain_tiff(PIXELS[:64]))
+    assert read_rows(path, 32, 64, shape=(96, 96)) is None
+
+
+def test_rows_are_put_where_the_caller_wants_them(tmp_path):
+    path = tmp_path / "patch.tif"
+    write_plain(path, PIXELS)
+    batch = np.zeros((2, 32, 96, 3), np.uint8)
+    assert read_rows(path, 32, 64, out=batch[1]) is not None
+    assert np.array_equal(batch[1], PIXELS[32:64])
+    assert not batch[0].any()
+
+
+def test_a_place_of_the_wrong_shape_is_an_error_that_names_the_right_one(tmp_path):
+    path = tmp_path / "patch.tif"
+    write_plain(path, PIXELS)
+    with pytest.raises(ValueError, match=r"must be uint8 \(32, 96, 3\)"):
+        read_rows(path, 32, 64, out=np.zeros((31, 96, 3), np.uint8))
+
+
+def test_a_missing_file_is_an_error_that_names_its_path(tmp_path):
+    for read in (read_rows, read_image):
+        with pytest.raises(FileNotFoundError, match=r"nowhere\.tif"):
+            read(tmp_path / "nowhere.tif")
+
+
+def test_the_bytes_that_a_cut_file_lacks_are_counted(tmp_path):
+    path = tmp_path / "patch.tif"
+    write_plain(path, PIXELS)
+    assert missing_bytes(path) == 0
+    os.truncate(path, 27935 - 1000)
+    assert missing_bytes(path) == 1000
+
+
+def test_where_the_system_cannot_read_by_offset_every_file_goes_through_opencv(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "patch.tif"
+    write_plain(path, PIXELS)
+    monkeypatch.setattr("pcam_sklearn._tiff._BY_OFFSET", False)
+    assert read_rows(path) is None
+    assert np.array_equal(read_image(path), PIXELS)

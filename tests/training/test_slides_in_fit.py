@@ -1,0 +1,235 @@
+"""The slides of the patches in fit: what is held out to be watched comes from slides of its own."""
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_validate
+from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline
+
+from pcam_sklearn._feeding import TrainingSet, hold_out
+from pcam_sklearn.model_selection import SlideKFold
+
+X, Y = make_data(n=48, side=PATCH_SIDE)
+SLIDES = np.repeat([f"slide {i}" for i in range(8)], 6)
+WATCHES = {"validation_fraction": 0.25}
+
+
+@pytest.fixture
+def splits(monkeypatch):
+    """The slides trained on, and those held out, in each fit of a test; None where unknown."""
+    found = []
+
+    def spy(data, fraction, seed):
+        rows = hold_out(data, fraction, seed)
+        slides = [None if data.groups is None else set(data.groups[part]) for part in rows]
+        found.append(slides)
+        return rows
+
+    monkeypatch.setattr("pcam_sklearn.classifier.hold_out", spy)
+    return found
+
+
+def assert_apart(splits, n_slides):
+    """Check that slides, so many in all, are trained on or held out, and none is both."""
+    for training, held_out in splits:
+        assert held_out
+        assert not training & held_out
+        assert len(training | held_out) == n_slides
+
+
+def same(a, b):
+    return np.array_equal(a.predict_proba(X), b.predict_proba(X))
+
+
+# --- what is held out
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(
+    n_slides=st.integers(2, 9),
+    n_patches=st.integers(2, 6),
+    fraction=st.sampled_from([0.1, 0.25, 0.5]),
+    n_zero=st.integers(0, 2),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_rows_are_held_out_by_whole_slides_of_both_classes_and_none_of_weight_0(
+    n_slides, n_patches, fraction, n_zero, seed
+):
+    codes = np.tile(np.arange(2 * n_patches) % 2, n_slides)
+    slides = np.repeat(np.arange(n_slides), 2 * n_patches)
+    weights = np.ones(len(codes), np.float32)
+    weights[:n_zero] = 0
+    data = TrainingSet(np.empty((len(codes), 1)), codes, weights, np.array([0, 1]), slides)
+    training, held_out = hold_out(data, fraction, seed)
+    assert sorted([*training, *held_out]) == np.flatnonzero(weights).tolist()
+    assert not set(slides[training]) & set(slides[held_out])
+    assert set(codes[training]) == set(codes[held_out]) == {0, 1}
+    n_expected = max(round(fraction * n_slides), 1)
+    assert abs(len(set(slides[held_out])) - n_expected) <= 1
+
+
+def test_fit_watches_slides_that_it_does_not_train_on(splits):
+    quick(**WATCHES).fit(X, Y, groups=SLIDES)
+    assert_apart(splits, 8)
+
+
+def test_without_groups_patches_are_held_out_as_before(splits):
+    assert same(quick(**WATCHES).fit(X, Y), quick(**WATCHES).fit(X, Y, groups=None))
+    assert splits == [[None, None]] * 2
+
+
+def test_the_slides_held_out_are_fixed_by_the_random_state():
+    data = TrainingSet(X, Y, None, np.array([0, 1]), SLIDES)
+    held_out = [hold_out(data, 0.25, seed)[1].tolist() for seed in (0, 0, *range(1, 9))]
+    assert held_out[0] == held_out[1]
+    assert any(other != held_out[0] for other in held_out[2:])
+
+
+def test_a_warm_start_watches_the_same_slides(splits):
+    classifier = quick(**WATCHES, warm_start=True)
+    classifier.fit(X, Y, groups=SLIDES).fit(X, Y, groups=SLIDES)
+    assert splits[0] == splits[1]
+
+
+def test_patches_of_weight_0_are_of_no_slide(splits):
+    weights = np.where(SLIDES == "slide 3", 0.0, 1.0)
+    quick(**WATCHES).fit(X, Y, weights, SLIDES)
+    assert_apart(splits, 7)
+
+
+def test_where_nothing_is_held_out_groups_change_nothing_that_is_learned():
+    assert same(quick().fit(X, Y), quick().fit(X, Y, groups=SLIDES))
+
+
+@pytest.mark.parametrize(
+    "as_groups",
+    [pd.Categorical, lambda slides: np.unique(slides, return_inverse=True)[1].tolist()],
+    ids=["categorical", "list of numbers"],
+)
+def test_slides_may_be_names_or_numbers_in_any_array(as_groups, splits):
+    quick(**WATCHES).fit(X, Y, groups=as_groups(SLIDES))
+    assert_apart(splits, 8)
+
+
+def test_the_callers_slides_are_left_as_they_are():
+    slides = SLIDES.copy()
+    slides.flags.writeable = False
+    quick(**WATCHES).fit(X, Y, groups=slides)
+    assert np.array_equal(slides, SLIDES)
+
+
+# --- what is refused
+
+ONE_EACH = np.where(Y == 1, "one", "zero")
+WRONG = {
+    "another length": (SLIDES[:-1], "inconsistent numbers of samples"),
+    "two columns": (np.column_stack([SLIDES, SLIDES]), "one slide for each patch"),
+    "None": (np.array([None, *SLIDES[1:]], dtype=object), "no slide for 1 of 48 patches"),
+    "NaN": (np.array([np.nan, *range(47)]), "no slide for 1 of 48 patches"),
+    "one slide": (
+        np.repeat("only", 48),
+        r"validation_fraction=0\.25 cannot be .* 1 slide\(s\), only",
+    ),
+    "a class on one slide": (
+        ONE_EACH,
+        r"cannot be held out .*one slide.*validation_fraction=0 and",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_slides_are_refused_and_change_nothing(wrong):
+    groups, message = WRONG[wrong]
+    classifier = quick(**WATCHES)
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(X, Y, groups=groups)
+    assert not learned(classifier)
+
+
+def test_one_slide_is_enough_where_nothing_is_held_out():
+    assert quick().fit(X, Y, groups=np.repeat("only", 48)).groups_.tolist() == ["only"]
+
+
+# --- groups_
+
+
+def test_groups_are_the_slides_fitted_on_once_each():
+    assert quick().fit(X, Y, groups=SLIDES[::-1]).groups_.tolist() == sorted(set(SLIDES))
+
+
+def test_groups_are_none_where_fit_was_not_told():
+    classifier = quick().fit(X, Y, groups=SLIDES)
+    assert classifier.fit(X, Y).groups_ is None
+
+
+def test_a_warm_start_adds_slides_to_those_it_knows():
+    classifier = quick(warm_start=True).fit(X[:12], Y[:12], groups=SLIDES[:12])
+    classifier.fit(X[6:18], Y[6:18], groups=SLIDES[6:18])
+    assert classifier.groups_.tolist() == ["slide 0", "slide 1", "slide 2"]
+    assert classifier.fit(X, Y).groups_.tolist() == ["slide 0", "slide 1", "slide 2"]
+
+
+def test_a_partial_fit_knows_the_slides_of_the_fit_before():
+    classifier = quick().fit(X, Y, groups=SLIDES).partial_fit(X, Y)
+    assert len(classifier.groups_) == 8
+
+
+def test_a_fit_anew_forgets_the_slides_before():
+    classifier = quick().fit(X, Y, groups=SLIDES).fit(X[:6], Y[:6], groups=SLIDES[:6])
+    assert classifier.groups_.tolist() == ["slide 0"]
+
+
+def test_groups_are_saved_and_no_part_of_a_clone(tmp_path):
+    classifier = quick().fit(X, Y, groups=SLIDES)
+    joblib.dump(classifier, tmp_path / "classifier.joblib")
+    assert np.array_equal(joblib.load(tmp_path / "classifier.joblib").groups_, classifier.groups_)
+    assert not hasattr(clone(classifier), "groups_")
+
+
+# --- through pipelines, searches and cross-validation
+
+
+def test_a_pipeline_hands_slides_on(splits):
+    pipeline = quick_pipeline(**WATCHES).fit(X, Y, cnnclassifier__groups=SLIDES)
+    patches = pipeline[:-1].transform(X)
+    alone = quick(**WATCHES).fit(patches, Y, groups=SLIDES)
+    assert_apart(splits, 8)
+    assert np.array_equal(pipeline.predict_proba(X), alone.predict_proba(patches))
+
+
+def test_a_search_hands_slides_on_without_routing_as_a_fit_parameter(splits):
+    folds = SlideKFold(2, random_state=0)
+    search = GridSearchCV(quick_pipeline(**WATCHES), {"cnnclassifier__epochs": [1]}, cv=folds)
+    search.set_params(refit=False).fit(X, Y, groups=SLIDES, cnnclassifier__groups=SLIDES)
+    assert_apart(splits, 4)
+
+
+def test_routing_hands_slides_to_the_folds_and_to_the_fits(splits):
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline = quick_pipeline(**WATCHES)
+        pipeline[-1].set_fit_request(groups=True)
+        folds = SlideKFold(2, random_state=0)
+        search = GridSearchCV(pipeline, {"cnnclassifier__batch_size": [16]}, cv=folds)
+        search.fit(X, Y, groups=SLIDES)
+        scores = cross_validate(pipeline, X, Y, cv=folds, params={"groups": SLIDES})
+    outer = [set(SLIDES[train]) for train, _ in folds.split(X, Y, SLIDES)]
+    in_search, refit, in_cross_validation = splits[:2], splits[2:3], splits[3:]
+    assert_apart(in_search + in_cross_validation, 4)
+    assert_apart(refit, 8)
+    assert [a | b for a, b in in_search] == outer
+    assert [a | b for a, b in in_cross_validation] == outer
+    assert np.isfinite(scores["test_score"]).all()
+    assert len(search.best_estimator_[-1].groups_) == 8
+
+
+def test_slides_that_the_classifier_did_not_ask_for_reach_the_folds_alone(splits):
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline = quick_pipeline(**WATCHES)
+        pipeline[-1].set_fit_request(groups=False)
+        cross_validate(pipeline, X, Y, cv=SlideKFold(2), params={"groups": SLIDES})
+    assert splits == [[None, None]] * 2

@@ -9,22 +9,9 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from pcam_sklearn._epoch_tasks import EpochTasks
-from pcam_sklearn._feeding import TrainingSet, hold_out
-from pcam_sklearn._patch_files import read_if_small
-from pcam_sklearn._patch_model import PatchModel, predict_in_batches
-from pcam_sklearn._recipe import (
-    Rate,
-    averaging,
-    check_recipe,
-    layers_of,
-    own_callbacks,
-    smoothed,
-)
-from pcam_sklearn._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
+from pcam_sklearn._reading._patch_files import read_if_small
 from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
-from pcam_sklearn._training import BestEpoch, allow_memory_growth, make_trainer, train
-from pcam_sklearn._validation import (
+from pcam_sklearn._training._checks import (
     check_groups,
     check_labels,
     check_probabilities,
@@ -32,6 +19,19 @@ from pcam_sklearn._validation import (
     check_weights,
     encode_labels,
 )
+from pcam_sklearn._training._data import TrainingSet, hold_out
+from pcam_sklearn._training._epoch_tasks import EpochTasks
+from pcam_sklearn._training._fit import BestEpoch, allow_memory_growth, make_trainer, train
+from pcam_sklearn._training._model import PatchModel, predict_in_batches
+from pcam_sklearn._training._recipe import (
+    Rate,
+    averaging,
+    check_recipe,
+    layers_of,
+    own_callbacks,
+    smoothed,
+)
+from pcam_sklearn._training._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
 from pcam_sklearn.augmentation import check_test_time_augmentation, d4_views
 from pcam_sklearn.networks import build_network, check_hyper_parameters, get_network
 from pcam_sklearn.preprocessing import check_patches

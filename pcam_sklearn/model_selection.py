@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
 from sklearn.utils import check_consistent_length, check_scalar
 
-from pcam_sklearn.datasets import hospital_of_slide
+from pcam_sklearn._hospitals import hospital_of_slide
 
 __all__ = [
     "LeaveOneHospitalOut",

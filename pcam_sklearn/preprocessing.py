@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_array, check_scalar
 
-from pcam_sklearn._memory_map import PageReleaser
-from pcam_sklearn._patch_files import PatchFiles, check_files, open_image
+from pcam_sklearn._reading._memory_map import PageReleaser
+from pcam_sklearn._reading._patch_files import PatchFiles, check_files, open_image
 from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
 
 __all__ = ["CenterCropNormalizer", "PatchReader", "check_patches"]

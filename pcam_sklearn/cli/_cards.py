@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pcam_sklearn._hospitals import hospital_of_slide
 from pcam_sklearn.cli._data import TO_LEARN, Patches, load_patches
 from pcam_sklearn.cli._measure import measure
 from pcam_sklearn.cli._run_folder import CONFIG_FILE, PREDICTIONS_FILE, Model, load_model
 from pcam_sklearn.cli._shared import Output
-from pcam_sklearn.datasets import hospital_of_slide
 from pcam_sklearn.report import Evaluation, ModelCard, model_card
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pcam_sklearn.datasets import hospital_of_slide, load_kaggle, load_pcam, make_patches
+from pcam_sklearn._hospitals import hospital_of_slide
+from pcam_sklearn.datasets import load_kaggle, load_pcam, make_patches
 
 _SYNTHETIC, _KAGGLE, _OFFICIAL = "synthetic", "kaggle", "official"
 _OFFICIAL_START = "camelyonpatch_level_2_split_"

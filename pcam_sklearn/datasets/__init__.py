@@ -1,11 +1,12 @@
 """Data sets: Kaggle's folder, the official PatchCamelyon files, and patches made on the spot."""
 
+from pcam_sklearn._hospitals import hospital_of_slide
 from pcam_sklearn.datasets._audit import audit_patches
 from pcam_sklearn.datasets._audit_report import AuditReport
 from pcam_sklearn.datasets._fetch import fetch_pcam
 from pcam_sklearn.datasets._kaggle import load_kaggle
 from pcam_sklearn.datasets._official import load_pcam
-from pcam_sklearn.datasets._slides import hospital_of_slide, slides_from_official
+from pcam_sklearn.datasets._slides import slides_from_official
 from pcam_sklearn.datasets._synthetic import make_patches
 
 __all__ = [

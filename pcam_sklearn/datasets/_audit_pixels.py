@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pcam_sklearn._tiff import missing_bytes, read_image
+from pcam_sklearn._reading._tiff import missing_bytes, read_image
 from pcam_sklearn.datasets._audit_report import Finding
 from pcam_sklearn.datasets._ids import is_id, name_of, patch_digest
 

@@ -9,10 +9,11 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from pcam_sklearn._files import md5_of
+from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn.datasets._h5 import find_h5, open_h5
 from pcam_sklearn.datasets._npy import check_content, map_images, stored_digests
 from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5, check_split, file_name
-from pcam_sklearn.datasets._slides import hospitals_of_slides, read_meta
+from pcam_sklearn.datasets._slides import read_meta
 
 _DESCR = """\
 PatchCamelyon (PCam), split {split!r}: {n:,} patches of 96 x 96 pixels (0.972 um each), cut from

@@ -1,64 +1,18 @@
 """From patch to slide to hospital: what PatchCamelyon's meta data say and Kaggle's files do not."""
 
 import os
-import re
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn.datasets._h5 import open_h5, read_blocks
 from pcam_sklearn.datasets._ids import patch_digest
 from pcam_sklearn.datasets._pcam_files import H5_MD5, SIZES
 
-_NAME = re.compile(r"(?:camelyon16_)?(?:train_)?(normal|tumor)_(\d+)\Z")
-_LAST_RUMC = {"normal": 100, "tumor": 70}
-_LAST_UMCU = {"normal": 160, "tumor": 111}
 _META_COLUMNS = ["coord_y", "coord_x", "center_tumor_patch", "wsi"]
-
-
-def hospital_of_slide(slide: str) -> str:
-    """Tell the hospital of a Camelyon16 slide from its name.
-
-    Parameters
-    ----------
-    slide : str
-        The name, for example ``"camelyon16_train_tumor_071"``.
-
-    Returns
-    -------
-    str
-        ``"RUMC"`` (Radboud, Nijmegen) for the training slides normal 1 to 100 and tumor 1 to 70,
-        ``"UMCU"`` (Utrecht) for normal 101 to 160 and tumor 71 to 111, ``"unknown"`` for every
-        other name: those of the test slides do not say.
-
-    References
-    ----------
-    .. [1] B. Ehteshami Bejnordi et al., "Diagnostic Assessment of Deep Learning Algorithms for
-       Detection of Lymph Node Metastases in Women With Breast Cancer", JAMA 318(22), 2017.
-
-    Examples
-    --------
-    >>> from pcam_sklearn.datasets import hospital_of_slide
-    >>> hospital_of_slide("camelyon16_train_tumor_071")
-    'UMCU'
-    >>> hospital_of_slide("camelyon16_test_001")
-    'unknown'
-    """
-    match = _NAME.match(slide)
-    if match is None:
-        return "unknown"
-    kind, number = match[1], int(match[2])
-    if 1 <= number <= _LAST_RUMC[kind]:
-        return "RUMC"
-    return "UMCU" if _LAST_RUMC[kind] < number <= _LAST_UMCU[kind] else "unknown"
-
-
-def hospitals_of_slides(slides: np.ndarray) -> np.ndarray:
-    """Return the hospital of each of many slide names; shape (n,), str."""
-    names, where = np.unique(slides, return_inverse=True)
-    return np.array([hospital_of_slide(name) for name in names], dtype=str)[where]
 
 
 def read_meta(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -144,7 +144,7 @@ def _logit_twin(model: Any) -> Any:
     """Return a copy that ends in the logit; a model that is cut would itself be changed."""
     import keras
 
-    from pcam_sklearn._scikeras import seeded
+    from pcam_sklearn._training._scikeras import seeded
 
     with seeded(0):  # a copy draws weights before it is given those of the model
         twin = keras.models.clone_model(model)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.plain_tiff import plain_tiff, write_plain
 
-from pcam_sklearn._tiff import missing_bytes, read_image, read_rows
+from pcam_sklearn._reading._tiff import missing_bytes, read_image, read_rows
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
 
@@ -162,6 +162,6 @@ def test_where_the_system_cannot_read_by_offset_every_file_goes_through_opencv(
 ):
     path = tmp_path / "patch.tif"
     write_plain(path, PIXELS)
-    monkeypatch.setattr("pcam_sklearn._tiff._BY_OFFSET", False)
+    monkeypatch.setattr("pcam_sklearn._reading._tiff._BY_OFFSET", False)
     assert read_rows(path) is None
     assert np.array_equal(read_image(path), PIXELS)

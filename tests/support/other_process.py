@@ -56,7 +56,7 @@ def main(folder, backend):
 
     import keras
 
-    from pcam_sklearn import _feeding
+    from pcam_sklearn._training import _data
     from pcam_sklearn.augmentation import AUGMENTATIONS
     from support.tiny import small
 
@@ -70,11 +70,11 @@ def main(folder, backend):
     for name in ("first", "second"):
         fitted = small(batch_size=18).fit(patches, y)
         arrays[name] = fitted.predict_proba(patches)
-    kept, _feeding._RESIDENT = _feeding._RESIDENT, 0
+    kept, _data._RESIDENT = _data._RESIDENT, 0
     arrays["handed over batch by batch"] = (
         small(batch_size=18).fit(patches, y).predict_proba(patches)
     )
-    _feeding._RESIDENT = kept
+    _data._RESIDENT = kept
     arrays["the whole recipe in 16 bits"] = small(
         batch_size=18, network="residual", filters=(2, 3), dense_units=None, schedule="cosine",
         augment=tuple(AUGMENTATIONS), dtype_policy="mixed_bfloat16",

@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from support.tiny import learned, make_data, quick, small
 
 from pcam_sklearn import CNNClassifier
-from pcam_sklearn._feeding import TrainingSet, hold_out
+from pcam_sklearn._training._data import TrainingSet, hold_out
 from pcam_sklearn.networks import build_network
 
 X, Y = make_data()

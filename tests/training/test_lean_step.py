@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from support.tiny import linear, make_data
 
-from pcam_sklearn._training import make_trainer
+from pcam_sklearn._training._fit import make_trainer
 from pcam_sklearn.networks import notebook
 
 X, Y = make_data(48)

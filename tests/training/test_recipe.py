@@ -12,8 +12,8 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 from support.tiny import learned, make_data, quick
 
-from pcam_sklearn._feeding import TrainingSet, hold_out
-from pcam_sklearn._recipe import Rate, own_callbacks
+from pcam_sklearn._training._data import TrainingSet, hold_out
+from pcam_sklearn._training._recipe import Rate, own_callbacks
 
 X, Y = make_data()
 

@@ -10,7 +10,7 @@ import pytest
 from joblib import Parallel, delayed
 from support.tiny import make_data, quick, small
 
-from pcam_sklearn._feeding import Batches, TrainingSet
+from pcam_sklearn._training._data import Batches, TrainingSet
 
 X, Y = make_data()
 

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline
 
-from pcam_sklearn._feeding import TrainingSet, hold_out
+from pcam_sklearn._training._data import TrainingSet, hold_out
 from pcam_sklearn.model_selection import SlideKFold
 
 X, Y = make_data(n=48, side=PATCH_SIDE)

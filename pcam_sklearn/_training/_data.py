@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from pcam_sklearn._memory_map import PageReleaser, copied_from_map
-from pcam_sklearn._patch_files import PatchFiles
+from pcam_sklearn._reading._memory_map import PageReleaser, copied_from_map
+from pcam_sklearn._reading._patch_files import PatchFiles
 from pcam_sklearn.model_selection import slide_train_test_split
 
 _RESIDENT = 2**30  # Up to here TensorFlow and JAX keep a copy of their own.

@@ -8,10 +8,10 @@ import numpy as np
 from keras import ops
 from tqdm.auto import tqdm
 
-from pcam_sklearn._feeding import bytes_or_single
-from pcam_sklearn._lean_step import lean_step
-from pcam_sklearn._memory_map import PageReleaser
-from pcam_sklearn._patch_files import read_ahead
+from pcam_sklearn._reading._memory_map import PageReleaser
+from pcam_sklearn._reading._patch_files import read_ahead
+from pcam_sklearn._training._backends._tensorflow import lean_step
+from pcam_sklearn._training._data import bytes_or_single
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from pcam_sklearn._feeding import Batches, Shuffle, TrainingSet
-from pcam_sklearn._patch_model import PatchModel
-from pcam_sklearn._progress import followed
-from pcam_sklearn._recipe import layers_of
+from pcam_sklearn._training._data import Batches, Shuffle, TrainingSet
+from pcam_sklearn._training._model import PatchModel
+from pcam_sklearn._training._progress import followed
+from pcam_sklearn._training._recipe import layers_of
 from pcam_sklearn.augmentation import build_augmentation
 
 

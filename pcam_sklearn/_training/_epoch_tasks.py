@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from pcam_sklearn._feeding import TrainingSet
-from pcam_sklearn._patch_model import PatchModel
-from pcam_sklearn._training import assign, own_memory, values_of
+from pcam_sklearn._training._data import TrainingSet
+from pcam_sklearn._training._fit import assign, own_memory, values_of
+from pcam_sklearn._training._model import PatchModel
 
 
 class EpochTasks(keras.callbacks.Callback):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pcam_sklearn._tiff import fill_rows, read_image
+from pcam_sklearn._reading._tiff import fill_rows, read_image
 
 _NAMED = 5
 _CHUNK = 512

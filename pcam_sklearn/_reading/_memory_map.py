@@ -24,7 +24,7 @@ class PageReleaser:
     Examples
     --------
     >>> import numpy as np
-    >>> from pcam_sklearn._memory_map import PageReleaser
+    >>> from pcam_sklearn._reading._memory_map import PageReleaser
     >>> PageReleaser(np.zeros(3)).touched(2)
     """
 
@@ -77,7 +77,7 @@ def copied_from_map(array: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> import numpy as np
-    >>> from pcam_sklearn._memory_map import copied_from_map
+    >>> from pcam_sklearn._reading._memory_map import copied_from_map
     >>> copied_from_map(np.arange(3))
     array([0, 1, 2])
     """

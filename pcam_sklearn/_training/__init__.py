@@ -1,0 +1,1 @@
+"""One fit of a network, from the plan to what was learned."""

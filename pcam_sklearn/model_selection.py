@@ -1,7 +1,7 @@
 """Splits that keep all patches of a slide, or of a hospital, on one side.
 
-Patches of one slide resemble each other, so that a split by patch flatters an AUC by several
-points. These are scikit-learn's splitters, with the checks that slides need.
+Patches of one slide resemble each other, so a split by patch flatters an AUC by several points.
+These are scikit-learn's splitters, with the checks that slides need.
 """
 
 import warnings
@@ -10,10 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
+from sklearn.model_selection import (
+    LeaveOneGroupOut,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+)
 from sklearn.utils import check_consistent_length, check_scalar
 
-from pcam_sklearn._hospitals import hospital_of_slide
+from pcam_sklearn._hospitals import hospitals_of_slides
+from pcam_sklearn._messages import first_few
 
 __all__ = [
     "LeaveOneHospitalOut",
@@ -29,10 +35,10 @@ class SlideLeakageWarning(UserWarning):
 
 
 class SlideKFold(StratifiedGroupKFold):
-    """K folds of whole slides, each with both classes and as even a share of them as can be.
+    """K folds of whole slides, each with both classes in shares as even as possible.
 
-    scikit-learn's `StratifiedGroupKFold`, shuffled by default, which insists on groups and on two
-    classes in each test fold: of one class there is no AUC.
+    scikit-learn's `StratifiedGroupKFold`, shuffled by default. It requires groups, and both classes
+    in each test fold: one class alone has no AUC.
 
     Parameters
     ----------
@@ -66,12 +72,12 @@ class SlideKFold(StratifiedGroupKFold):
     def split(
         self, X: Any, y: ArrayLike, groups: ArrayLike | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Give the rows of each fold.
+        """Yield the rows of each fold.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            The patches, or anything of that length.
+            The patches, or anything else of that length.
         y : array-like of shape (n_samples,)
             The labels.
         groups : array-like of shape (n_samples,)
@@ -85,25 +91,25 @@ class SlideKFold(StratifiedGroupKFold):
         Raises
         ------
         ValueError
-            If there are no groups, fewer slides than folds, or a fold of one class alone.
+            If `groups` is None, there are fewer slides than folds, or a fold holds one class alone.
         """
         groups = _check_slides(groups, self.n_splits)
         y = np.asarray(y)
         for train, test in super().split(X, y, groups):
             if len(np.unique(y[test])) < 2:
                 raise ValueError(
-                    f"A fold's slides, {_first(groups[test])}, hold one class alone, "
-                    f"{y[test][0]!r}; pass a smaller n_splits than {self.n_splits}, or another "
-                    "random_state."
+                    f"The slides of a fold, {_names(groups[test])}, hold one class alone, "
+                    f"{y[test].tolist()[0]!r}; pass a smaller n_splits than {self.n_splits}, or "
+                    "another random_state."
                 )
             yield train, test
 
 
 class LeaveOneHospitalOut(LeaveOneGroupOut):
-    """Test on the slides of each hospital in turn, trained on those of the others.
+    """One split per hospital: test on its slides, train on those of the others.
 
-    The hospital comes from the name of a Camelyon16 slide. Where hospitals are known otherwise,
-    pass them as groups to scikit-learn's `LeaveOneGroupOut`.
+    The name of a Camelyon16 slide tells its hospital. If you know the hospitals from another
+    source, pass them as groups to scikit-learn's `LeaveOneGroupOut`.
 
     See Also
     --------
@@ -120,12 +126,12 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
     def split(
         self, X: Any, y: Any = None, groups: ArrayLike | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Give the rows of each hospital.
+        """Yield the rows of each hospital.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            The patches, or anything of that length.
+            The patches, or anything else of that length.
         y : object
             Ignored, present by scikit-learn's convention.
         groups : array-like of shape (n_samples,)
@@ -139,11 +145,13 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
         Raises
         ------
         ValueError
-            If there are no groups, a name tells no hospital, or there is only one hospital.
+            If `groups` is None, a name tells no hospital, or there is only one hospital.
         """
         hospitals = _hospitals(groups)
         if len(np.unique(hospitals)) < 2:
-            raise ValueError(f"All slides are of {hospitals[0]}; pass patches of both hospitals.")
+            raise ValueError(
+                f"All slides come from {hospitals[0]}; pass patches of both hospitals."
+            )
         yield from super().split(X, y, hospitals)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: ArrayLike | None = None) -> int:
@@ -159,7 +167,7 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
         Returns
         -------
         n_splits : int
-            The number.
+            The number of hospitals.
         """
         return super().get_n_splits(X, y, _hospitals(groups))
 
@@ -180,7 +188,7 @@ def slide_train_test_split(
     groups : array-like of shape (n_samples,)
         The slide of each patch.
     test_size : float, default=0.25
-        Share of the patches to test on, in (0, 1); slides being whole, it is met roughly.
+        Share of the patches to test on, in (0, 1). Slides stay whole, so it is met roughly.
     random_state : int, RandomState instance or None, default=None
         Fixes the split.
 
@@ -205,31 +213,50 @@ def slide_train_test_split(
     (set(), 5)
     """
     check_scalar(test_size, "test_size", float, min_val=0, max_val=1, include_boundaries="neither")
-    y, groups = np.asarray(y), _check_slides(groups, 2)
-    check_consistent_length(y, groups)
-    _check_two_slides_a_class(y, groups)
-    smaller = min(test_size, 1 - test_size)
-    most = min(len(np.unique(groups)), np.unique(y, return_counts=True)[1].max())
-    for n_splits in sorted(range(2, most + 1), key=lambda n: abs(1 / n - smaller)):
-        folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
-        with warnings.catch_warnings():  # Of a class rarer than the folds: that is looked at here.
-            warnings.simplefilter("ignore", UserWarning)
-            for train, test in folds.split(y, y, groups):
-                if len(np.unique(y[train])) == len(np.unique(y[test])) == 2:
-                    return (train, test) if test_size == smaller else (test, train)
-    raise ValueError(
-        f"The {len(np.unique(groups))} slides, {_first(groups)}, cannot be split so that both "
-        "sides hold both classes; pass patches of more slides."
-    )
+    return _split_slides(np.asarray(y), _check_slides(groups, 2), test_size, random_state)
+
+
+def hold_out(
+    y: np.ndarray,
+    groups: np.ndarray | None,
+    fraction: float,
+    *,
+    random_state: int,
+    min_slides: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that stay and the rows held out, about `fraction` of all.
+
+    This is the one rule of the package: by whole slides where they are known, with either class
+    from at least `min_slides` slides on both sides; stratified by patch where they are not.
+    """
+    if groups is not None:
+        slides = _check_slides(groups, 2)
+        return _split_slides(np.asarray(y), slides, fraction, random_state, min_slides)
+    splitter = StratifiedShuffleSplit(1, test_size=fraction, random_state=random_state)
+    stay, held_out = next(splitter.split(y, y))
+    return stay, held_out
+
+
+def make_splitter(
+    groups: np.ndarray | None, n_splits: int, random_state: int
+) -> "SlideKFold | StratifiedKFold":
+    """Return folds of whole slides where they are known, and of patches where they are not."""
+    kind = StratifiedKFold if groups is None else SlideKFold
+    return kind(n_splits, shuffle=True, random_state=random_state)
 
 
 def warn_of_shared_slides(train: ArrayLike | None, test: ArrayLike | None) -> None:
-    """Warn if slides stand on both sides of a split.
+    """Warn if a slide stands on both sides of a split.
 
     Parameters
     ----------
     train, test : array-like of slides, or None
-        The slides trained on and tested on; nothing is known of None.
+        The slides trained on and tested on. None, for slides that are not known, never warns.
+
+    Warns
+    -----
+    SlideLeakageWarning
+        If a slide is in both.
 
     Examples
     --------
@@ -246,11 +273,48 @@ def warn_of_shared_slides(train: ArrayLike | None, test: ArrayLike | None) -> No
     shared = np.intersect1d(np.asarray(train), np.asarray(test))
     if len(shared):
         warnings.warn(
-            f"{len(shared)} slide(s) were trained on and are tested on: {_first(shared)}. The "
+            f"{len(shared)} slide(s) were trained on and are tested on: {_names(shared)}. The "
             "result is flattered; split with SlideKFold or slide_train_test_split.",
             SlideLeakageWarning,
             stacklevel=3,
         )
+
+
+def _split_slides(
+    y: np.ndarray,
+    slides: np.ndarray,
+    fraction: float,
+    random_state: int | np.random.RandomState | None,
+    min_slides: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first fold that has the right size and enough slides of either class.
+
+    Numbers of folds are tried in the order in which their share comes close to `fraction`.
+    """
+    check_consistent_length(y, slides)
+    _check_slides_of_classes(y, slides, 2 * min_slides)
+    # A share above one half is the other side of one below it.
+    smaller = min(fraction, 1 - fraction)
+    most = min(len(np.unique(slides)), np.unique(y, return_counts=True)[1].max())
+    for n_splits in sorted(range(2, most + 1), key=lambda n: abs(1 / n - smaller)):
+        folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
+        with warnings.catch_warnings():
+            # It warns of a class rarer than the folds, which is checked for here.
+            warnings.simplefilter("ignore", UserWarning)
+            for train, test in folds.split(y, y, slides):
+                if min(_fewest_slides(y, slides, rows) for rows in (train, test)) >= min_slides:
+                    return (train, test) if fraction == smaller else (test, train)
+    raise ValueError(
+        f"The {len(np.unique(slides))} slides, {_names(slides)}, cannot be split so that either "
+        f"class comes from {min_slides} slide(s) or more on both sides; pass patches of more "
+        "slides."
+    )
+
+
+def _fewest_slides(y: np.ndarray, slides: np.ndarray, rows: np.ndarray) -> int:
+    """Return from how many slides the class comes that comes from fewer, among these rows."""
+    classes = np.unique(y)
+    return min(len(np.unique(slides[rows][y[rows] == label])) for label in classes)
 
 
 def _check_slides(groups: ArrayLike | None, n_at_least: int) -> np.ndarray:
@@ -260,39 +324,40 @@ def _check_slides(groups: ArrayLike | None, n_at_least: int) -> np.ndarray:
     n_slides = len(np.unique(slides))
     if n_slides < n_at_least:
         raise ValueError(
-            f"There are {n_slides} slide(s), {_first(slides)}, and at least {n_at_least} are "
+            f"There are {n_slides} slide(s), {_names(slides)}, and at least {n_at_least} are "
             "needed; pass patches of more slides."
         )
     return slides
 
 
-def _check_two_slides_a_class(y: np.ndarray, slides: np.ndarray) -> None:
-    """Raise if a class lies on one slide alone: it cannot be on both sides then."""
+def _check_slides_of_classes(y: np.ndarray, slides: np.ndarray, n_at_least: int) -> None:
+    """Raise ValueError unless both classes come from enough slides to be on both sides."""
     classes = np.unique(y)
     if len(classes) != 2:
         raise ValueError(f"y must hold two classes, got {classes.tolist()}; pass patches of both.")
     for label in classes.tolist():
-        of_class = slides[y == label]
-        if len(np.unique(of_class)) < 2:
+        of_class = np.unique(slides[y == label])
+        if len(of_class) < n_at_least:
             raise ValueError(
-                f"The patches of class {label!r} are all of one slide, {_first(of_class)}, which "
-                "cannot be on both sides of a split; pass patches of more slides."
+                f"The patches of class {label!r} come from {len(of_class)} slide(s), "
+                f"{_names(of_class)}, and at least {n_at_least} are needed to have the class on "
+                "both sides of a split; pass patches of more slides."
             )
 
 
 def _hospitals(groups: ArrayLike | None) -> np.ndarray:
-    slides, where = np.unique(_check_slides(groups, 2), return_inverse=True)
-    hospitals = np.array([hospital_of_slide(str(slide)) for slide in slides])
-    unknown = slides[hospitals == "unknown"]
+    """Return the hospital of each patch."""
+    slides = _check_slides(groups, 2).astype(str)
+    hospitals = hospitals_of_slides(slides)
+    unknown = np.unique(slides[hospitals == "unknown"])
     if len(unknown):
         raise ValueError(
-            f"{len(unknown)} of {len(slides)} slides tell no hospital by their name: "
-            f"{_first(unknown)}. Names are such as 'camelyon16_train_tumor_071'; of other slides "
-            "pass the hospitals as groups to sklearn.model_selection.LeaveOneGroupOut."
+            f"{len(unknown)} of {len(np.unique(slides))} slides tell no hospital by their name: "
+            f"{_names(unknown)}. A name that does is 'camelyon16_train_tumor_071'; for other "
+            "slides pass the hospitals as groups to sklearn.model_selection.LeaveOneGroupOut."
         )
-    return hospitals[where]
+    return hospitals
 
 
-def _first(slides: np.ndarray) -> str:
-    names = np.unique(slides).tolist()
-    return ", ".join(map(str, names[:5])) + (", ..." if len(names) > 5 else "")
+def _names(slides: np.ndarray) -> str:
+    return first_few(np.unique(slides).tolist())

@@ -1,9 +1,9 @@
 """Build the pipeline, train it, and test it on slides it has never seen.
 
-    python examples/build_pipeline.py             patches made on the spot
-    python examples/build_pipeline.py FOLDER      a folder in Kaggle's layout
+    python examples/build_pipeline.py             uses synthetic patches
+    python examples/build_pipeline.py FOLDER      uses a folder in Kaggle's layout
 
-Prints the pipeline, and the AUC on the slides held out.
+It prints the pipeline and the AUC on the slides held out.
 """
 
 import sys
@@ -16,7 +16,7 @@ from pcam_sklearn.datasets import load_kaggle, make_patches
 
 
 def load(folder):
-    """Return patches or paths, labels and slides."""
+    """Return patches or paths, their labels and their slides."""
     if folder is None:
         data = make_patches(n_samples=800, n_slides=16, random_state=0)
         return data.images, data.target, data.groups
@@ -27,6 +27,7 @@ def load(folder):
 def main():
     """Train on three quarters of the slides, test on the others."""
     X, y, slides = load(sys.argv[1] if len(sys.argv) > 1 else None)
+    # Patches of one slide look alike, so a slide must not be on both sides of the split.
     folds = StratifiedGroupKFold(4, shuffle=True, random_state=0)
     train, test = next(folds.split(X, y, slides))
 

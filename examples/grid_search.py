@@ -1,9 +1,9 @@
 """Tune the pipeline with GridSearchCV over folds of slides, and save the best one.
 
-    python examples/grid_search.py                    patches made on the spot
-    python examples/grid_search.py FOLDER [MODEL]     a folder in Kaggle's layout
+    python examples/grid_search.py                    uses synthetic patches
+    python examples/grid_search.py FOLDER [MODEL]     uses a folder in Kaggle's layout
 
-Writes the fitted pipeline to MODEL, model.joblib unless given.
+It writes the fitted pipeline to MODEL (default: model.joblib).
 """
 
 import sys
@@ -17,7 +17,7 @@ from pcam_sklearn import make_pcam_pipeline
 
 
 def main():
-    """Search, show the table, save."""
+    """Search, print the candidates by rank, and save the best one."""
     X, y, slides = load(sys.argv[1] if len(sys.argv) > 1 else None)
     search = GridSearchCV(
         make_pcam_pipeline(network="notebook", epochs=5, random_state=0),

@@ -1,9 +1,9 @@
 """Load a saved pipeline in a new process and predict on test patches.
 
-    python examples/predict_saved.py                  trains and saves a small one first
-    python examples/predict_saved.py MODEL FOLDER     predicts for FOLDER/test
+    python examples/predict_saved.py                  trains and saves a small pipeline first
+    python examples/predict_saved.py MODEL FOLDER     predicts for the patches in FOLDER/test
 
-Loading a joblib file runs code that is in it: load only files you trust.
+Loading a joblib file runs the code in it. Load only files that you trust.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ def predict(model, patches, ids):
 
 
 def save_a_model_and_patches(folder):
-    """Train on made patches; leave a model and the patches of four more slides in the folder."""
+    """Train on synthetic patches, and save the model and ten patches of other slides."""
     from pcam_sklearn import make_pcam_pipeline
     from pcam_sklearn.datasets import make_patches
 
@@ -35,7 +35,7 @@ def save_a_model_and_patches(folder):
 
 
 def main():
-    """Predict for the files given, or show the way from a fit to a new process."""
+    """Predict for the given files, or train first and predict in a new process."""
     if len(sys.argv) == 3 and sys.argv[2].endswith(".npy"):
         patches = np.load(sys.argv[2])
         predict(sys.argv[1], patches, range(len(patches)))
@@ -48,6 +48,7 @@ def main():
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             save_a_model_and_patches(folder)
+            # A new process shows that the saved file holds all that a prediction needs.
             new_process = [sys.executable, __file__, folder / "model.joblib", folder / "test.npy"]
             subprocess.run(new_process, check=True)
 

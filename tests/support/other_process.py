@@ -1,128 +1,38 @@
-"""What a fresh process makes of a saved pipeline, under any backend of Keras.
+"""Fresh Python processes that find `support` and the test modules."""
 
-As a script: ``KERAS_BACKEND=jax python -m support.other_process FOLDER jax`` reads
-``pipeline.joblib`` and ``X.npy`` there, and writes what it found.
-"""
-
-import importlib.util
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import joblib
-import numpy as np
-import pytest
-
-PYTHON = (sys.executable, "-W", "error", "-W", "ignore:__array__")
-BACKENDS = ("tensorflow", "jax", "torch")
+TESTS = Path(__file__).resolve().parents[1]
+STRICT = ("-W", "error", "-W", "ignore:__array__")
 
 
-def saved_pipeline(folder):
-    """Save a fitted pipeline and its data, and return the folder, the patches and the pipeline."""
-    from support.tiny import PATCH_SIDE, make_data, small_pipeline
+def start_python(*arguments, cwd=None, **variables):
+    """Start Python with some arguments and environment variables, and return the process.
 
-    X, y = make_data(side=PATCH_SIDE)
-    # Batches of one size, as JAX compiles a step for each; 4 of the 40 patches are held out.
-    pipeline = small_pipeline(batch_size=20).fit(X, y)
-    np.save(folder / "X.npy", X)
-    np.save(folder / "y.npy", y)
-    joblib.dump(pipeline, folder / "pipeline.joblib")
-    return str(folder), X, pipeline
-
-
-def run(backend, folder):
-    """Return what this script found under a backend; the test is skipped where that is absent."""
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"needs {backend}, which is not installed")
-    done = subprocess.run(
-        [*PYTHON, "-m", "support.other_process", folder, backend],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "KERAS_BACKEND": backend},
-        capture_output=True,
+    `python -c` does not inherit the places where pytest finds modules, so PYTHONPATH names them.
+    With it, `import training.test_strategies` works from any folder.
+    """
+    paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(Path(folder, f"{backend}.json").read_text())
-    return found | {"arrays": np.load(Path(folder, f"{backend}.npz"))}
 
 
-def main(folder, backend):
-    """Load, predict, go on; then fit twice, and with averaged weights."""
-    X, y = np.load(Path(folder, "X.npy")), np.load(Path(folder, "y.npy"))
-    pipeline = joblib.load(Path(folder, "pipeline.joblib"))
-
-    import keras
-
-    from pcam_sklearn._training import _data
-    from pcam_sklearn.augmentation import AUGMENTATIONS
-    from support.tiny import small
-
-    assert keras.backend.backend() == backend
-    arrays = {"loaded": pipeline.predict_proba(X)}
-    history = dict(pipeline[-1].history_)
-    pipeline[-1].partial_fit(pipeline[:-1].transform(X), y)
-    arrays["one more epoch"] = pipeline.predict_proba(X)
-    patches = pipeline[:-1].transform(X)
-    state = random_state(backend)
-    for name in ("first", "second"):
-        fitted = small(batch_size=18).fit(patches, y)
-        arrays[name] = fitted.predict_proba(patches)
-    kept, _data._RESIDENT = _data._RESIDENT, 0
-    arrays["handed over batch by batch"] = (
-        small(batch_size=18).fit(patches, y).predict_proba(patches)
-    )
-    _data._RESIDENT = kept
-    arrays["the whole recipe in 16 bits"] = small(
-        batch_size=18, network="residual", filters=(2, 3), dense_units=None, schedule="cosine",
-        augment=tuple(AUGMENTATIONS), dtype_policy="mixed_bfloat16",
-    ).fit(patches, y).predict_proba(patches)  # fmt: skip
-    averaged = small(batch_size=18, weight_averaging=0.9)
-    arrays["averaged"] = averaged.fit(patches, y).predict_proba(patches)
-    arrays["averaged and watched"] = watched(averaged).fit(patches, y).predict_proba(patches)
-    joblib.dump(averaged.set_params(warm_start=True).fit(patches, y), Path(folder, "again.joblib"))
-    found = {
-        "history": history,
-        "n_iter": pipeline[-1].n_iter_,
-        "random state as before": random_state(backend) == state,
-        "history keys": sorted(fitted.history_),
-        "small batches": float(abs(batchwise(fitted, patches) - arrays["second"]).max()),
-        "floats": float(abs(fitted.predict_proba(patches / 255) - arrays["second"]).max()),
-    }
-    np.savez(Path(folder, f"{backend}.npz"), **arrays)
-    Path(folder, f"{backend}.json").write_text(json.dumps(found))
+def finish(process):
+    """Wait for a process that must succeed, and return what it wrote to its two streams."""
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return output, errors
 
 
-def watched(classifier):
-    """Set a callback that asks for predictions after each epoch, where there are callbacks."""
-    if importlib.util.find_spec("sklearn.callback") is None:
-        return classifier
-    from sklearn.callback import ScoringMonitor
-
-    return classifier.set_callbacks(ScoringMonitor(scoring="roc_auc"))
-
-
-def random_state(backend):
-    """Return the state of the generators that belong to the whole process."""
-    import random
-
-    states = [random.getstate(), str(np.random.get_state())]  # noqa: NPY002
-    if backend == "torch":
-        import torch
-
-        states.append(torch.get_rng_state().tolist())
-    return states
-
-
-def batchwise(fitted, patches):
-    """Return the probabilities from batches of 7."""
-    fitted.set_params(predict__batch_size=7)
-    probabilities = fitted.predict_proba(patches)
-    fitted.set_params(predict__batch_size=256)
-    return probabilities
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def run_python(*arguments, **options):
+    """Run Python to its end, and return what it wrote to its two streams."""
+    return finish(start_python(*arguments, **options))

@@ -1,0 +1,119 @@
+"""A saved pipeline in a fresh process, under each backend of Keras.
+
+As a script, ``KERAS_BACKEND=jax python -m support.backend_probe FOLDER jax`` reads
+``pipeline.joblib`` and ``X.npy`` in a folder, and writes its findings there.
+"""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+
+from support.other_process import STRICT, run_python
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def saved_pipeline(folder):
+    """Save a fitted pipeline and its data, and return the folder, the patches and the pipeline."""
+    from support.tiny import PATCH_SIDE, make_data, small_pipeline
+
+    X, y = make_data(side=PATCH_SIDE)
+    # Batches of one size, as JAX compiles a step for each; 4 of the 40 patches are held out.
+    pipeline = small_pipeline(batch_size=20).fit(X, y)
+    np.save(folder / "X.npy", X)
+    np.save(folder / "y.npy", y)
+    joblib.dump(pipeline, folder / "pipeline.joblib")
+    return str(folder), X, pipeline
+
+
+def probe(backend, folder):
+    """Return the findings of this script under a backend, or skip the test if that is absent."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"needs {backend}, which is not installed")
+    run_python(*STRICT, "-m", "support.backend_probe", folder, backend, KERAS_BACKEND=backend)
+    found = json.loads(Path(folder, f"{backend}.json").read_text())
+    return found | {"arrays": np.load(Path(folder, f"{backend}.npz"))}
+
+
+def main(folder, backend):
+    """Load, predict, go on; then fit twice, and with averaged weights."""
+    X, y = np.load(Path(folder, "X.npy")), np.load(Path(folder, "y.npy"))
+    pipeline = joblib.load(Path(folder, "pipeline.joblib"))
+
+    import keras
+
+    from pcam_sklearn._reading import _batches
+    from pcam_sklearn.augmentation import AUGMENTATIONS
+    from support.tiny import small
+
+    assert keras.backend.backend() == backend
+    arrays = {"loaded": pipeline.predict_proba(X)}
+    history = dict(pipeline[-1].history_)
+    pipeline[-1].partial_fit(pipeline[:-1].transform(X), y)
+    arrays["one more epoch"] = pipeline.predict_proba(X)
+    patches = pipeline[:-1].transform(X)
+    state = random_state(backend)
+    for name in ("first", "second"):
+        fitted = small(batch_size=18).fit(patches, y)
+        arrays[name] = fitted.predict_proba(patches)
+    kept, _batches._TRAIN_IN_MEMORY = _batches._TRAIN_IN_MEMORY, 0
+    arrays["handed over batch by batch"] = (
+        small(batch_size=18).fit(patches, y).predict_proba(patches)
+    )
+    _batches._TRAIN_IN_MEMORY = kept
+    arrays["the whole recipe in 16 bits"] = small(
+        batch_size=18, network="residual", filters=(2, 3), dense_units=None, schedule="cosine",
+        augment=tuple(AUGMENTATIONS), dtype_policy="mixed_bfloat16",
+    ).fit(patches, y).predict_proba(patches)  # fmt: skip
+    averaged = small(batch_size=18, weight_averaging=0.9)
+    arrays["averaged"] = averaged.fit(patches, y).predict_proba(patches)
+    arrays["averaged and watched"] = watched(averaged).fit(patches, y).predict_proba(patches)
+    joblib.dump(averaged.set_params(warm_start=True).fit(patches, y), Path(folder, "again.joblib"))
+    found = {
+        "history": history,
+        "n_iter": pipeline[-1].n_iter_,
+        "random state as before": random_state(backend) == state,
+        "history keys": sorted(fitted.history_),
+        "small batches": float(abs(batchwise(fitted, patches) - arrays["second"]).max()),
+        "floats": float(abs(fitted.predict_proba(patches / 255) - arrays["second"]).max()),
+    }
+    np.savez(Path(folder, f"{backend}.npz"), **arrays)
+    Path(folder, f"{backend}.json").write_text(json.dumps(found))
+
+
+def watched(classifier):
+    """Set a callback that asks for predictions after each epoch, where there are callbacks."""
+    if importlib.util.find_spec("sklearn.callback") is None:
+        return classifier
+    from sklearn.callback import ScoringMonitor
+
+    return classifier.set_callbacks(ScoringMonitor(scoring="roc_auc"))
+
+
+def random_state(backend):
+    """Return the state of the generators that belong to the whole process."""
+    import random
+
+    states = [random.getstate(), str(np.random.get_state())]  # noqa: NPY002
+    if backend == "torch":
+        import torch
+
+        states.append(torch.get_rng_state().tolist())
+    return states
+
+
+def batchwise(fitted, patches):
+    """Return the probabilities from batches of 7."""
+    fitted.set_params(predict__batch_size=7)
+    probabilities = fitted.predict_proba(patches)
+    fitted.set_params(predict__batch_size=256)
+    return probabilities
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

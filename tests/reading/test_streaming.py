@@ -1,13 +1,13 @@
 """Patches beyond the memory: files read when they are needed, memory maps that stay on the disk."""
 
 import pickle
-import subprocess
 import sys
 
 import cv2
 import keras
 import numpy as np
 import pytest
+from support.other_process import run_python
 from support.plain_tiff import plain_tiff, write_plain
 
 from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader, make_pcam_pipeline
@@ -165,11 +165,8 @@ print(peak() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux alone")
 def test_a_memory_map_larger_than_the_memory_it_may_take_is_trained_on(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 1000, "MB; the map holds 1,659"
+    output, _ = run_python("-c", MEMORY, cwd=tmp_path)
+    assert float(output) < 1000, "MB; the map holds 1,659"
 
 
 @pytest.mark.parametrize("crop_size", [None, 32])

@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-from support import other_process
+from support import backend_probe
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    return other_process.saved_pipeline(tmp_path_factory.mktemp("saved"))
+    return backend_probe.saved_pipeline(tmp_path_factory.mktemp("saved"))
 
 
-@pytest.fixture(scope="module", params=other_process.BACKENDS)
+@pytest.fixture(scope="module", params=backend_probe.BACKENDS)
 def found(request, saved):
-    return other_process.run(request.param, saved[0])
+    return backend_probe.probe(request.param, saved[0])
 
 
 def test_a_loaded_pipeline_gives_the_probabilities_of_the_saved_one(found, saved):

@@ -1,8 +1,6 @@
 """Each repair of SciKeras: that CNNClassifier keeps what plain SciKeras provably breaks."""
 
 import json
-import subprocess
-import sys
 import warnings
 
 import keras
@@ -11,6 +9,7 @@ import pytest
 from scikeras.wrappers import KerasClassifier
 from sklearn.base import is_classifier
 from sklearn.model_selection import StratifiedKFold, check_cv, cross_val_score
+from support.other_process import finish, start_python
 from support.tiny import make_data, quick
 
 X, Y = make_data()
@@ -120,7 +119,7 @@ def test_plain_scikeras_breaks(holds):
 GLOBAL_STATE = """
 import json, os, random, sys
 import numpy as np, tensorflow as tf
-import test_scikeras_repairs as repairs
+from training import test_scikeras_repairs as repairs
 
 def draws():
     return [random.random(), np.random.rand(), float(tf.random.normal(()))]
@@ -149,28 +148,14 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def global_state(request):
-    """What fits with random_state leave behind, ours and theirs, each in a process of its own.
+def global_state():
+    """Return what fits with random_state leave behind: ours and theirs, in a process each.
 
-    A process of its own because TensorFlow, once asked, remembers whether determinism is on;
-    SciKeras asks after it has set the variable that turns it on.
+    TensorFlow remembers whether determinism is on once it has been asked, and SciKeras asks
+    after it has set the variable that turns it on. Two fits in one process would see each other.
     """
-    processes = {
-        name: subprocess.Popen(
-            [sys.executable, "-c", GLOBAL_STATE, name],
-            cwd=request.path.parent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("quick", "plain")
-    }
-    found = {}
-    for name, process in processes.items():
-        output, errors = process.communicate()
-        assert process.returncode == 0, errors
-        found[name] = json.loads(output)
-    return found
+    processes = {name: start_python("-c", GLOBAL_STATE, name) for name in ("quick", "plain")}
+    return {name: json.loads(finish(process)[0]) for name, process in processes.items()}
 
 
 def test_random_state_leaves_tensorflow_free_to_draw_unseeded_numbers(global_state):

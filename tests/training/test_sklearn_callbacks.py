@@ -1,14 +1,13 @@
 """scikit-learn's own callbacks on the classifier, in pipelines and in searches."""
 
 import pickle
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
+from support.other_process import STRICT, run_python
 from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline, small
 
 from pcam_sklearn import CenterCropNormalizer, PatchReader
@@ -302,15 +301,8 @@ except AttributeError as error:
 """
 
 
-def test_with_an_older_scikit_learn_all_works_but_set_callbacks_which_says_why(request):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore:__array__", "-c", WITHOUT_CALLBACKS],
-        cwd=request.path.parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "set_callbacks needs scikit-learn 1.9 or later" in done.stdout
-    assert "pip install 'scikit-learn>=1.9'" in done.stdout
-    assert done.stderr.count("took") == 3
+def test_with_an_older_scikit_learn_all_works_but_set_callbacks_which_says_why():
+    output, errors = run_python(*STRICT, "-c", WITHOUT_CALLBACKS)
+    assert "set_callbacks needs scikit-learn 1.9 or later" in output
+    assert "pip install 'scikit-learn>=1.9'" in output
+    assert errors.count("took") == 3

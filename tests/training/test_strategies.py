@@ -1,23 +1,22 @@
 """Under a `tf.distribute` strategy all replicas train one network, on their shares of a batch.
 
-As a script: ``python test_strategies.py`` takes the processor for two, and prints the losses.
+As a script, ``python -m training.test_strategies`` splits the processor and prints the losses.
 """
 
 import contextlib
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
+from support.other_process import run_python
 from support.tiny import make_data, small
 
 X, Y = make_data()
 
 
 def losses(strategy):
-    """Return the loss of each epoch, of a classifier that draws no random numbers in training."""
+    """Return the loss of each epoch of a classifier that draws no random numbers in training."""
     with strategy:
         classifier = small(dropout=0, augment=None, schedule="cosine", early_stopping=False)
         fitted = classifier.fit(X, Y)
@@ -26,7 +25,7 @@ def losses(strategy):
 
 
 def main():
-    """Print what two replicas get."""
+    """Print the losses of two replicas."""
     import tensorflow as tf
 
     (processor,) = tf.config.list_physical_devices("CPU")
@@ -49,18 +48,10 @@ def test_one_replica_trains_as_without_a_strategy():
 
 
 @on_tensorflow
-def test_two_replicas_train_as_one_process_does(request):
-    done = subprocess.run(
-        [sys.executable, "-m", "training.test_strategies"],
-        cwd=request.path.parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+def test_two_replicas_train_as_one_process_does():
+    output, _ = run_python("-m", "training.test_strategies")
     alone = losses(contextlib.nullcontext())
-    np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), alone, rtol=1e-4)
+    np.testing.assert_allclose(json.loads(output.splitlines()[-1]), alone, rtol=1e-4)
 
 
 if __name__ == "__main__":

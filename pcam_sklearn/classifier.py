@@ -6,47 +6,31 @@ from typing import Any, Self
 
 import keras
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state, check_scalar
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from pcam_sklearn._reading._patch_files import read_if_small
+from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
-from pcam_sklearn._training._checks import (
-    check_groups,
-    check_labels,
-    check_probabilities,
-    check_two,
-    check_weights,
-    encode_labels,
-)
-from pcam_sklearn._training._data import TrainingSet, hold_out
+from pcam_sklearn._training import _fit
+from pcam_sklearn._training._backends import current_framework
+from pcam_sklearn._training._checks import require_probabilities
+from pcam_sklearn._training._data import TrainingSet, check_training_set
 from pcam_sklearn._training._epoch_tasks import EpochTasks
-from pcam_sklearn._training._fit import BestEpoch, allow_memory_growth, make_trainer, train
 from pcam_sklearn._training._model import PatchModel, predict_in_batches
-from pcam_sklearn._training._recipe import (
-    Rate,
-    averaging,
-    check_recipe,
-    layers_of,
-    own_callbacks,
-    smoothed,
-)
-from pcam_sklearn._training._scikeras import TrueKerasClassifier, check_routes, seeded, takes_routes
+from pcam_sklearn._training._plan import TrainingPlan
+from pcam_sklearn._training._recipe import check_recipe
+from pcam_sklearn._training._scikeras import TrueKerasClassifier, check_routes, takes_routes
 from pcam_sklearn.augmentation import check_test_time_augmentation, d4_views
-from pcam_sklearn.networks import build_network, check_hyper_parameters, get_network
-from pcam_sklearn.preprocessing import check_patches
+from pcam_sklearn.networks import check_hyper_parameters, get_network
 
 __all__ = ["CNNClassifier"]
 
 _PREDICT_BATCH_SIZE = 256
-_LEARNING_RATE = "optimizer__learning_rate"
 _HYPER_PARAMETERS = ("filters", "third_pool", "dense_units", "dropout")
 _COUNTS = (
     "epochs", "batch_size", "n_iter_no_change", "fit__epochs", "fit__batch_size",
     "predict__batch_size",
 )  # fmt: skip
-
-allow_memory_growth()
 
 
 class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
@@ -272,20 +256,14 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             If a parameter or an argument is not as documented, or there are too few patches, or
             slides, to hold out `validation_fraction` of them.
         """
-        self._check_parameters()
-        continues = self.warm_start and hasattr(self, "model_")
-        classes = self.classes_ if continues else None
-        data = self._check_training_set(X, y, sample_weight, classes, groups)
+        resume = self.warm_start and hasattr(self, "model_")
+        data = self._check_arguments(
+            X, y, sample_weight, groups, classes=self.classes_ if resume else None
+        )
         epochs = self._routed("fit").get("epochs", self.epochs)
         tasks = EpochTasks(self, epochs, sample_weight)
-        self._learn(
-            data,
-            epochs,
-            validation_fraction=self.validation_fraction,
-            schedule=self.schedule,
-            goes_on=continues,
-            tasks=tasks,
-        )
+        plan = TrainingPlan(self, data, epochs, resume, self.validation_fraction, self.schedule)
+        self._train(plan, tasks)
         tasks.end()
         return self
 
@@ -317,14 +295,13 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             As in `fit`; also if `classes` differ from those of an earlier call, or `class_weight`
             is "balanced", which no part of the data can tell.
         """
-        self._check_parameters()
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' needs all labels at once and is not supported by "
                 "partial_fit; pass the weights as a dict, {label: weight}."
             )
-        data = self._check_training_set(X, y, sample_weight, self._known_classes(classes))
-        return self._learn(data, 1, goes_on=hasattr(self, "model_"))
+        data = self._check_arguments(X, y, sample_weight, classes=self._known_classes(classes))
+        return self._train(TrainingPlan(self, data, epochs=1, resume=hasattr(self, "model_")))
 
     def initialize(self, X: Any, y: Any) -> Self:
         """Build the network for these patches with random weights, and train nothing.
@@ -341,8 +318,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         self : object
             The classifier, able to predict.
         """
-        self._check_parameters()
-        return self._learn(self._check_training_set(X, y), 0, goes_on=False)
+        return self._train(TrainingPlan(self, self._check_arguments(X, y), epochs=0))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of both classes for each patch.
@@ -411,7 +387,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     def _predict_views(self, X: Any, views: str | None) -> np.ndarray:
         """Return the positive class's probability, shape (n_samples, n_views)."""
         check_is_fitted(self)
-        X = self._check_shape(check_patches(X, channels=None))
+        X = check_patches(X, channels=None)
+        self._check_shape(X.shape)
         check_test_time_augmentation(views, X.shape)
         routes = self._routed("predict")
         batch_size = routes.get("batch_size", _PREDICT_BATCH_SIZE)
@@ -422,7 +399,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             views=d4_views if views else None,
             show_progress=bool(routes.get("verbose", False)),
         ).astype(np.float64)
-        check_probabilities(output)
+        require_probabilities(output)
         return output
 
     @property
@@ -438,6 +415,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        current_framework().prepare_devices()  # Loading may be what touches the GPU first.
         policy = state.get("_policy")
         super().__setstate__({k: v for k, v in state.items() if k != "_policy"})
         if "model_" in state:
@@ -493,127 +471,40 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             )
         return classes
 
-    def _check_training_set(
+    def _check_arguments(
         self,
         X: Any,
         y: Any,
         sample_weight: Any = None,
-        classes: np.ndarray | None = None,
         groups: Any = None,
+        classes: np.ndarray | None = None,
     ) -> TrainingSet:
-        X = read_if_small(check_patches(X, channels=None))
-        y = check_labels(y)
-        groups = check_groups(groups)
-        check_test_time_augmentation(self.test_time_augmentation, X.shape)
-        check_consistent_length(X, y, groups)
-        labels = np.unique(y) if classes is None else classes
-        codes = encode_labels(y, labels)
-        weights = check_weights(codes, labels, sample_weight, self.class_weight)
-        if classes is None and weights is not None:
-            check_two(np.unique(y[weights > 0]))
-        return TrainingSet(X, codes, weights, labels, groups)
+        """Return what to train on, once all parameters and arguments are known to be right."""
+        self._check_parameters()
+        data = check_training_set(
+            X,
+            y,
+            sample_weight=sample_weight,
+            class_weight=self.class_weight,
+            groups=groups,
+            classes=classes,
+        )
+        check_test_time_augmentation(self.test_time_augmentation, data.shape)
+        return data
 
-    def _check_shape(self, X: np.ndarray) -> np.ndarray:
-        if X.shape[1:] != self.X_shape_[1:]:
-            raise ValueError(
-                f"X has patches of shape {X.shape[1:]}, but this {type(self).__name__} was fitted "
-                f"on {self.X_shape_[1:]}; put CenterCropNormalizer before it in a pipeline."
-            )
-        return X
-
-    def _seed(self) -> int:
-        if self.random_state is None:
-            return int(np.random.default_rng().integers(2**31))
-        if isinstance(self.random_state, Integral):
-            check_random_state(self.random_state)  # Raises for a number out of range.
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _learn(
-        self,
-        data: TrainingSet,
-        epochs: int,
-        *,
-        validation_fraction: float = 0.0,
-        schedule: str = "constant",
-        goes_on: bool,
-        tasks: EpochTasks | None = None,
-    ) -> Self:
-        """Train, and set what was learned only when all has gone well."""
-        if goes_on:
-            self._check_shape(data.X)
-        start, seed = self.n_iter_ if goes_on else 0, self._seed()
-        rng = np.random.default_rng([seed, start])
-        # Not drawn from `rng`: of the same patches, a warm start has to watch the same ones.
-        training, held_out = hold_out(data, validation_fraction, seed)
-        trainer, callbacks = self._prepare(data, int(rng.integers(2**32)), goes_on)
-        stopper = self._early_stopping() if len(held_out) and self.early_stopping else None
-        rate = Rate(schedule, start, epochs, self.warmup)
-        callbacks += own_callbacks(rate, trainer.optimizer, callbacks, stopper is not None)
-        learned = self._known_before(data, training, held_out, goes_on)
-        learned["model_"] = trainer.network
-        earlier = self.history_ if goes_on else {}
-        if tasks is not None:
-            tasks.begin(data, training, learned, earlier)
-            callbacks.insert(0, tasks)  # Before weights are averaged, which changes the network.
+    def _train(self, plan: TrainingPlan, tasks: EpochTasks | None = None) -> Self:
+        """Train as planned, and set what was learned only when all has gone well."""
+        if plan.resume:
+            self._check_shape(plan.data.shape)
         options = {"batch_size": self.batch_size, "verbose": self.verbose, **self._routed("fit")}
-        options |= {"callbacks": callbacks, "initial_epoch": start, "epochs": start + epochs}
-        history = train(trainer, data, training, held_out, rng, stopper, **options)
-
-        self.history_ = _joined(earlier, history)
-        self.n_iter_ = start + len(history.get("loss", ()))
-        self.best_epoch_ = self.n_iter_
-        if stopper is not None and stopper.best_weights is not None:
-            self.best_epoch_ = stopper.best_epoch + 1
-        self.trainer_ = trainer
+        options.pop("epochs", None)  # The plan has them.
+        learned = _fit.run(plan, tasks=tasks, **options)
         self.__dict__.update(learned)
         return self
 
-    def _prepare(
-        self, data: TrainingSet, seed: int, goes_on: bool
-    ) -> tuple[PatchModel, list[keras.callbacks.Callback]]:
-        """Return what trains the network, built anew unless training goes on, and the callbacks."""
-        with seeded(seed):
-            network = self.model_ if goes_on else self._build(data.X.shape[1:])
-            parameters = self._training_parameters()
-            if goes_on:
-                parameters["optimizer"] = network.optimizer
-            return make_trainer(network, self.augment, parameters), self._build_callbacks()
-
-    def _known_before(
-        self, data: TrainingSet, training: np.ndarray, held_out: np.ndarray, goes_on: bool
-    ) -> dict[str, Any]:
-        """Return what a fit sets that is known before it trains."""
-        slides = None if data.groups is None else data.groups[np.union1d(training, held_out)]
-        known = [g for g in (self.groups_ if goes_on else None, slides) if g is not None]
-        return {
-            "classes_": data.classes,
-            "n_classes_": 2,
-            "groups_": np.unique(np.concatenate(known)) if known else None,
-            "X_shape_": data.X.shape,
-            "n_features_in_": data.X.shape[1],
-        }
-
-    def _rate(self) -> dict[str, float]:
-        """Return the route of `learning_rate`, if nothing more special stands in its way."""
-        is_instance = isinstance(self.optimizer, keras.optimizers.Optimizer)
-        if self.learning_rate is None or is_instance or hasattr(self, _LEARNING_RATE):
-            return {}
-        return {_LEARNING_RATE: self.learning_rate}
-
-    def _training_parameters(self) -> dict[str, Any]:
-        parameters = self._compile_parameters(self._rate())
-        parameters["loss"] = smoothed(parameters["loss"], self.label_smoothing)
-        parameters["optimizer"] = averaging(parameters["optimizer"], self.weight_averaging)
-        return parameters
-
-    def _build(self, input_shape: tuple[int, int, int]) -> keras.Model:
-        with layers_of(self.dtype_policy):
-            return build_network(self.network, input_shape, **self._hyper_parameters())
-
-    def _early_stopping(self) -> keras.callbacks.EarlyStopping:
-        return BestEpoch(self.monitor, patience=self.n_iter_no_change, restore_best_weights=True)
-
-
-def _joined(earlier: dict[str, list], later: dict[str, list]) -> dict[str, list]:
-    return {k: [*earlier.get(k, ()), *later.get(k, ())] for k in {**earlier, **later}}
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if shape[1:] != self.X_shape_[1:]:
+            raise ValueError(
+                f"X has patches of shape {shape[1:]}, but this {type(self).__name__} was fitted "
+                f"on {self.X_shape_[1:]}; put CenterCropNormalizer before it in a pipeline."
+            )

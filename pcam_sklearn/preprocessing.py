@@ -7,16 +7,14 @@ from typing import Any
 import cv2
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags, check_array, check_scalar
+from sklearn.utils import Tags, check_scalar
 
-from pcam_sklearn._reading._memory_map import PageReleaser
+from pcam_sklearn._reading._batches import reads_at_once
+from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn._reading._patch_files import PatchFiles, check_files, open_image
 from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
 
 __all__ = ["CenterCropNormalizer", "PatchReader", "check_patches"]
-
-_IN_MEMORY = 256 * 2**20
-_CHUNK = 4096
 
 
 class _StatelessPatchTransformer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
@@ -131,7 +129,7 @@ class PatchReader(_StatelessPatchTransformer):
             return X
         paths = _as_paths(X)
         files = PatchFiles(paths, self._file_shape(paths), self.crop_size)
-        in_memory = files.nbytes <= _IN_MEMORY if self.in_memory == "auto" else self.in_memory
+        in_memory = reads_at_once(files) if self.in_memory == "auto" else self.in_memory
         return np.asarray(files) if in_memory else files
 
     def _check_parameters(self) -> None:
@@ -267,80 +265,6 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
         )
         if self.dtype not in ("float32", "uint8"):
             raise ValueError(f"dtype must be 'float32' or 'uint8', got {self.dtype!r}.")
-
-
-def check_patches(X: Any, *, channels: int | None = 3) -> Any:
-    """Return X as 4-D images that are uint8 or floats in [0, 1], without copying an array.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, height, width, channels)
-        The images.
-    channels : int or None, default=3
-        The number of channels that X must have; None allows any.
-
-    Returns
-    -------
-    X : array of shape (n_samples, height, width, channels)
-        The images; a memory map stays one, and files that `PatchReader` left unread stay unread.
-
-    Raises
-    ------
-    ValueError
-        If X is empty, not 4-D, of another dtype, NaN, or outside [0, 1].
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pcam_sklearn.preprocessing import check_patches
-    >>> check_patches(np.zeros((1, 96, 96, 3), dtype=np.uint8)).shape
-    (1, 96, 96, 3)
-    """
-    if isinstance(X, PatchFiles):
-        return X
-    # For a single patch `check_array` takes longer than the crop, and bytes cannot be wrong.
-    if not (type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 4 and len(X)):
-        X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)
-    if X.ndim != 4 or (channels is not None and X.shape[3] != channels):
-        wanted = f"(n_samples, height, width, {channels or 'channels'})"
-        raise ValueError(
-            f"X must hold patches of shape {wanted}, got {X.shape}."
-            + (" For a single patch pass X[np.newaxis]." if X.ndim == 3 else "")
-            + (" File paths go through PatchReader first." if X.dtype.kind in "OUT" else "")
-        )
-    if 0 in X.shape:
-        raise ValueError(f"X must hold patches of at least one pixel, got shape {X.shape}.")
-    if X.dtype.kind == "f":
-        _check_unit_range(X)
-    elif X.dtype != np.uint8:
-        raise ValueError(
-            f"X must be uint8 in 0..255 or floats in [0, 1], got dtype {X.dtype}; "
-            "for bytes in another integer type pass X.astype(np.uint8)."
-        )
-    return X
-
-
-def _check_unit_range(X: np.ndarray) -> None:
-    low, high = _range(X)
-    if np.isnan(low):
-        raise ValueError("Input X contains NaN; patches must be uint8, or floats in [0, 1].")
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"Float patches must already lie in [0, 1], got values from {low:g} to {high:g}; "
-            "pass the bytes themselves as uint8, X.astype(np.uint8), or divide them by 255 first."
-        )
-
-
-def _range(X: np.ndarray) -> tuple[float, float]:
-    """Return the least and the largest value, NaN if there is one, in the memory of a chunk."""
-    releaser = PageReleaser(X)
-    chunks = []
-    for start in range(0, len(X), _CHUNK):
-        chunk = X[start : start + _CHUNK]
-        chunks.append((chunk.min(), chunk.max()))
-        releaser.touched(len(chunk))
-    low, high = zip(*chunks, strict=True)
-    return np.min(low), np.max(high)
 
 
 def _prepare(X: np.ndarray, input_size: int, crop_size: int, dtype: str) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""From files to arrays of patches."""
+"""From files to arrays of patches, in batches that fit into memory."""

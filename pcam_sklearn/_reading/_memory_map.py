@@ -1,4 +1,4 @@
-"""Memory maps larger than memory: pages that were read are given back."""
+"""Memory maps larger than memory: give back the pages that were read."""
 
 import mmap
 
@@ -6,26 +6,15 @@ import numpy as np
 
 _RELEASE_AFTER = 256 * 2**20
 _CHUNK = 1024
-_MAPPED_AROUND = 64 * 2**10  # Linux maps as much around a page that is touched.
+_MAPPED_AROUND = 64 * 2**10  # Linux maps this much around each page that is touched.
 
 
 class PageReleaser:
-    """Give back the pages of a read-only memory map now and then.
+    """Give back the pages of a read-only memory map now and then; leave other arrays alone.
 
-    The system keeps pages that were touched with the process for as long as there is room, so a
-    pass over a file of 6 GB looks, and may count, like 6 GB of memory. Reading them again costs
-    a copy from the file cache. Other arrays are left alone.
-
-    Parameters
-    ----------
-    array : ndarray
-        An array, or a view of a memory map.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pcam_sklearn._reading._memory_map import PageReleaser
-    >>> PageReleaser(np.zeros(3)).touched(2)
+    The system leaves pages that were touched with the process while there is room, so one pass
+    over a file of 6 GB looks, and may count, like 6 GB of memory. To read them again costs a copy
+    from the file cache.
     """
 
     def __init__(self, array: np.ndarray) -> None:
@@ -34,13 +23,7 @@ class PageReleaser:
         self._touched = 0
 
     def touched(self, n_rows: int) -> None:
-        """Count rows that were read, and give pages back when they have become many.
-
-        Parameters
-        ----------
-        n_rows : int
-            Rows of the array read since the last call.
-        """
+        """Count rows that were read, and give pages back when there are many."""
         if self._map is None:
             return
         self._touched += n_rows * self._row_bytes
@@ -50,7 +33,7 @@ class PageReleaser:
 
 
 def _read_only_map(array: object) -> mmap.mmap | None:
-    """Return the map behind an array, if no write to it can be lost."""
+    """Return the map behind an array if no write to it can be lost."""
     read_only = False
     while array is not None and hasattr(mmap, "MADV_DONTNEED"):
         if isinstance(array, mmap.mmap):
@@ -61,28 +44,11 @@ def _read_only_map(array: object) -> mmap.mmap | None:
     return None
 
 
-def copied_from_map(array: np.ndarray) -> np.ndarray:
-    """Copy an array out of a read-only memory map, page by page; return others as they are.
-
-    Parameters
-    ----------
-    array : ndarray
-        An array, or a view of a memory map.
-
-    Returns
-    -------
-    array : ndarray
-        In memory.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pcam_sklearn._reading._memory_map import copied_from_map
-    >>> copied_from_map(np.arange(3))
-    array([0, 1, 2])
-    """
+def copy_from_map(array: np.ndarray) -> np.ndarray:
+    """Copy an array out of a read-only memory map; return any other array itself."""
     if _read_only_map(array) is None:
         return array
+    # In chunks: at no time does memory hold both the whole copy and all pages of the map.
     releaser = PageReleaser(array)
     copy = np.empty(array.shape, dtype=array.dtype)
     for start in range(0, len(array), _CHUNK):

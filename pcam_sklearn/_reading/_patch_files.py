@@ -1,42 +1,29 @@
 """Patches that stay in their files until they are asked for."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from pcam_sklearn._reading._tiff import fill_rows, read_image
+from pcam_sklearn._messages import first_few
+from pcam_sklearn._reading._tiff import read_image, read_rows
 
-_NAMED = 5
 _CHUNK = 512
-# From the file cache a file takes 10 us, and threads only get into each other's way; from the disk,
-# or where it has to be decoded, it takes 100 to 300 us, and four threads halve that.
+# A file takes 10 us from the file cache, where threads only slow each other down. From the disk, or
+# where it has to be decoded, it takes 100 to 300 us, which four threads halve. So time decides.
 _PROBE, _SLOW_FILE, _THREADS = 64, 60e-6, 4
-_SMALL = 2**30
 
 
 class PatchFiles:
     """A read-only array of patches whose pixels lie in image files.
 
-    It has an array's shape, is indexed by rows, and ``np.asarray`` reads it whole; in between its
-    pixels take no memory.
+    It has the shape of an array and is indexed by rows; ``np.asarray`` reads it whole. Until then
+    its pixels take no memory.
 
-    Parameters
-    ----------
-    paths : ndarray of str, shape (n_samples,)
-        The files.
-    file_shape : tuple of int
-        Height, width and 3: the shape of the image in every file.
-    crop_size : int or None, default=None
-        Side of the center that is read; None reads all.
-    finish : callable or None, default=None
-        What is done to each batch that was read, before it is given out.
-    dtype : dtype, default=uint8
-        What `finish` returns.
-    patch_shape : tuple of int or None, default=None
-        The shape of one patch that `finish` returns; None is what is read.
+    `crop_size` reads the center alone. `finish` treats each batch that was read, and returns
+    patches of `patch_shape` and `dtype`.
     """
 
     ndim = 4
@@ -97,20 +84,7 @@ class PatchFiles:
         dtype: Any,
         crop_size: int | None = None,
     ) -> "PatchFiles":
-        """Return the same files with another treatment of each batch.
-
-        Parameters
-        ----------
-        finish, patch_shape, dtype
-            As in the class.
-        crop_size : int or None, default=None
-            Read the center alone.
-
-        Returns
-        -------
-        files : PatchFiles
-            Nothing is read yet.
-        """
+        """Return the same files, unread, with another treatment of each batch."""
         return PatchFiles(
             self._paths,
             self.file_shape,
@@ -121,24 +95,8 @@ class PatchFiles:
         )
 
 
-def read_if_small(X: Any) -> Any:
-    """Read patches into memory where they fit well, so that no epoch reads them again.
-
-    Parameters
-    ----------
-    X : ndarray or PatchFiles
-        The patches.
-
-    Returns
-    -------
-    X : ndarray or PatchFiles
-        An ndarray up to 1 GB, otherwise X.
-    """
-    return np.asarray(X) if isinstance(X, PatchFiles) and X.nbytes <= _SMALL else X
-
-
 class UnreadablePatchesError(ValueError):
-    """Some files are missing, damaged, or of another shape than the others."""
+    """Files that are missing or damaged, or whose shape differs from that of the others."""
 
 
 def read_patches(
@@ -147,28 +105,9 @@ def read_patches(
     crop_size: int | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Read files of one shape into one array.
+    """Return the uint8 RGB pixels of files of one shape, in `out` where it is given.
 
-    Parameters
-    ----------
-    paths : sequence of str
-        The files.
-    file_shape : tuple of int
-        The shape that every image must have.
-    crop_size : int or None, default=None
-        Side of the center to keep; None keeps all.
-    out : ndarray of shape (n_samples, height, width, 3), uint8, default=None
-        Where to put the pixels; None makes a new array.
-
-    Returns
-    -------
-    patches : ndarray of shape (n_samples, height, width, 3)
-        uint8 RGB; `out` where it was given.
-
-    Raises
-    ------
-    UnreadablePatchesError
-        For the first file that cannot be read or has another shape; `check_files` tells of all.
+    The first file that cannot be read, or has another shape, raises UnreadablePatchesError.
     """
     height, width = (crop_size or side for side in file_shape[:2])
     patches = np.empty((len(paths), height, width, 3), dtype=np.uint8) if out is None else out
@@ -194,7 +133,7 @@ def _read_into(
     file_shape: tuple[int, int, int],
     crop_size: int | None,
 ) -> None:
-    """Fill `patches`, a block of bands at a time: one copy cuts the columns of all of them."""
+    """Fill `patches` block by block: one copy cuts the columns of all bands of a block."""
     height, width = file_shape[:2]
     top, left = _start(height, crop_size), _start(width, crop_size)
     columns = slice(left, left + patches.shape[2])
@@ -209,25 +148,7 @@ def _read_into(
 def check_files(
     paths: Sequence[str] | np.ndarray, file_shape: tuple[int, int, int]
 ) -> UnreadablePatchesError:
-    """Read every file again and raise one error that speaks of all that fail.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        The files.
-    file_shape : tuple of int
-        The shape that every image must have.
-
-    Returns
-    -------
-    error : UnreadablePatchesError
-        For files that failed a moment ago and can be read now.
-
-    Raises
-    ------
-    UnreadablePatchesError
-        If any file cannot be read or has another shape.
-    """
+    """Raise one error about all files that fail; return one if every file can be read now."""
     unreadable, misshapen = [], []
     for path in paths:
         image = open_image(path)
@@ -235,77 +156,38 @@ def check_files(
             unreadable.append(str(path))
         elif image.shape != tuple(file_shape):
             misshapen.append(f"{path} {image.shape}")
-    total, told = len(paths), []
+    total, found = len(paths), []
     if unreadable:
-        told.append(
+        found.append(
             f"{len(unreadable)} of {total} files cannot be read as images, they are missing or "
-            f"damaged: {_named(unreadable)}."
+            f"damaged: {first_few(unreadable)}."
         )
     if misshapen:
-        told.append(
+        found.append(
             f"{len(misshapen)} of {total} files differ from the first patch's shape {file_shape}: "
-            f"{_named(misshapen)}. The patches of one call must have one size: resize the files, "
-            "or read them apart."
+            f"{first_few(misshapen)}. The patches of one call must have one size: resize the "
+            "files, or read them apart."
         )
-    if told:
-        raise UnreadablePatchesError(" ".join(told))
+    if found:
+        raise UnreadablePatchesError(" ".join(found))
     return UnreadablePatchesError("Files failed and can be read now; are they being written?")
 
 
 def open_image(path: str) -> np.ndarray | None:
-    """Return the RGB image in a file, or None where there is none.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-
-    Returns
-    -------
-    image : ndarray of shape (height, width, 3) or None
-        uint8 RGB.
-    """
+    """Return the uint8 RGB image in a file, or None where it cannot be read."""
     try:
         return read_image(path)
     except OSError:
         return None
 
 
-def read_ahead(X: Any, batch_size: int) -> Iterator[np.ndarray]:
-    """Give X in batches, the next one being read while the caller works on the last.
-
-    Parameters
-    ----------
-    X : ndarray or PatchFiles
-        The patches.
-    batch_size : int
-        Patches a batch.
-
-    Yields
-    ------
-    batch : ndarray
-        At most `batch_size` patches.
-    """
-    slices = [slice(start, start + batch_size) for start in range(0, len(X), batch_size)]
-    if not isinstance(X, PatchFiles):
-        yield from (X[rows] for rows in slices)
-        return
-    with ThreadPoolExecutor(1) as reader:
-        waiting = [reader.submit(X.__getitem__, rows) for rows in slices[:2]]
-        for rows in [*slices[2:], None, None][: len(slices)]:
-            batch = waiting.pop(0).result()
-            if rows is not None:
-                waiting.append(reader.submit(X.__getitem__, rows))
-            yield batch
-
-
 def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) -> None:
-    """Read the rows from `top` on, as many as `band` holds."""
+    """Fill `band` with the rows from `top` on."""
     try:
-        if fill_rows(path, top, shape, band):
+        if read_rows(path, top, out=band, shape=shape) is not None:
             return
     except OSError:
-        pass  # As any other file that cannot be read: `check_files` tells of all of them.
+        pass  # `check_files` tells of this file together with all others that fail.
     image = open_image(path)
     if image is None or image.shape[:2] != shape:
         raise UnreadablePatchesError(f"{path} is no image of {shape[0]} x {shape[1]} pixels.")
@@ -314,7 +196,3 @@ def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) ->
 
 def _start(side: int, crop_size: int | None) -> int:
     return (side - crop_size) // 2 if crop_size else 0
-
-
-def _named(paths: list[str]) -> str:
-    return ", ".join(paths[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")

@@ -1,5 +1,6 @@
 """The model around a network: scaling and augmentation, which run on the device, and prediction."""
 
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,24 +9,17 @@ import numpy as np
 from keras import ops
 from tqdm.auto import tqdm
 
-from pcam_sklearn._reading._memory_map import PageReleaser
-from pcam_sklearn._reading._patch_files import read_ahead
-from pcam_sklearn._training._backends._tensorflow import lean_step
-from pcam_sklearn._training._data import bytes_or_single
+from pcam_sklearn._reading._batches import in_batches
+from pcam_sklearn._training._backends import current_framework
+from pcam_sklearn._training._recipe import layers_under
+from pcam_sklearn.augmentation import build_augmentation
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
 class PatchModel(keras.Model):
-    """A network behind scaling and augmentation, so that bytes and floats both go in.
+    """A network behind scaling and augmentation, which takes bytes and floats.
 
-    Parameters
-    ----------
-    network : keras.Model
-        From floats in [0, 1] to probabilities.
-    augmentation : keras.layers.Layer or None, default=None
-        Used while training alone.
-    **kwargs : dict
-        Passed on to `keras.Model`.
+    `network` turns floats in [0, 1] into probabilities. `augmentation` works only in training.
     """
 
     def __init__(
@@ -34,11 +28,11 @@ class PatchModel(keras.Model):
         augmentation: keras.layers.Layer | None = None,
         **kwargs: Any,
     ) -> None:
-        # By the policy the loss is scaled; patches stay as they are up to the network itself.
+        # The policy decides whether the loss is scaled. Patches must reach the network as they are.
         super().__init__(**{"dtype": network.dtype_policy, "autocast": False, **kwargs})
         self.network = network
         self.augmentation = augmentation
-        self._functions: dict[str, Any] = {}
+        self.functions: dict[str, Any] = {}  # Compiled by the framework, one per dtype.
 
     def call(self, patches: Any, training: bool | None = None) -> Any:
         """Return the probabilities of patches that are uint8, or floats in [0, 1]."""
@@ -50,33 +44,8 @@ class PatchModel(keras.Model):
 
     def train_step(self, *arguments: Any) -> Any:
         """Take one step, as `keras.Model` does."""
-        with lean_step(self):
+        with current_framework().lean_step():
             return super().train_step(*arguments)
-
-    def infer(self, patches: np.ndarray) -> np.ndarray:
-        """Return the probabilities of one batch, by the backend's compiled code.
-
-        A compiled function is made for each shape it meets, so batches have few shapes: any
-        number of patches is one shape to TensorFlow; elsewhere a batch is filled up to a power
-        of two.
-        """
-        n_patches = len(patches)
-        if keras.backend.backend() == "tensorflow":
-            return self._tensorflow_infer(patches)
-        missing = (1 << (n_patches - 1).bit_length()) - n_patches
-        filled = np.concatenate([patches, np.repeat(patches[:1], missing, axis=0)])
-        return self.predict_on_batch(filled)[:n_patches]
-
-    def _tensorflow_infer(self, patches: np.ndarray) -> np.ndarray:
-        import tensorflow as tf
-
-        dtype = patches.dtype.name
-        if dtype not in self._functions:
-            self._functions[dtype] = tf.function(
-                lambda patches: self(patches, training=False),
-                input_signature=[tf.TensorSpec((None, *patches.shape[1:]), dtype)],
-            ).get_concrete_function()
-        return self._functions[dtype](tf.constant(patches)).numpy()
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the model."""
@@ -94,6 +63,38 @@ class PatchModel(keras.Model):
         return cls(**{**config, **parts})
 
 
+def make_trainer(
+    network: keras.Model, augment: Any, compile_parameters: dict[str, Any]
+) -> PatchModel:
+    """Return the compiled model that trains a network.
+
+    The network is compiled with the same optimizer, whose state is then saved with it.
+    """
+    with layers_under(keras.config.floatx()):  # 16 bits would round colours.
+        augmentation = build_augmentation(augment, seed=random.randrange(2**31))
+    if augmentation is not None:
+        augmentation.build(network.input_shape)
+    trainer = PatchModel(network, augmentation)
+    steps = current_framework().steps_per_execution()
+    trainer.compile(**{"steps_per_execution": steps, **compile_parameters})
+    _build_variables(trainer)
+    network.compile(optimizer=trainer.optimizer, loss=compile_parameters["loss"])
+    return trainer
+
+
+def _build_variables(trainer: PatchModel) -> None:
+    """Create the variables of the optimizer and metrics, which Keras leaves to the first step.
+
+    TensorFlow traces a step again if the step creates variables, which is a third of the time of a
+    small fit. And an optimizer that never took a step could not be saved.
+    """
+    if not trainer.optimizer.built:
+        trainer.optimizer.build(trainer.trainable_variables)
+    nothing = np.zeros((1, 1), dtype=np.float32)
+    trainer.compute_metrics(None, nothing, nothing)
+    trainer.reset_metrics()
+
+
 def predict_in_batches(
     model: PatchModel,
     X: Any,
@@ -102,43 +103,26 @@ def predict_in_batches(
     views: Callable[[np.ndarray], np.ndarray] | None = None,
     show_progress: bool = False,
 ) -> np.ndarray:
-    """Return a model's output for each patch of X, and for each of its views.
+    """Return a model's output for each view of each patch, float32 of shape (n_samples, n_views).
 
-    Parameters
-    ----------
-    model : PatchModel
-        From patches to outputs of shape (n_samples, 1).
-    X : ndarray of shape (n_samples, height, width, channels), or PatchFiles
-        The patches, uint8 or float; files are read ahead while the model computes.
-    batch_size : int
-        Patches a batch, their views counted.
-    views : callable, default=None
-        From n patches to views of shape (n_views, n, height, width, channels); None is the patches
-        alone.
-    show_progress : bool, default=False
-        Show a progress bar on stderr.
-
-    Returns
-    -------
-    output : ndarray of shape (n_samples, n_views)
-        float32.
+    `views` turns n patches into views of shape (n_views, n, height, width, channels); None stands
+    for the patches alone. `batch_size` counts views.
     """
     n_views = len(views(np.empty((0, *X.shape[1:])))) if views else 1
     output = np.empty((len(X), n_views), dtype=np.float32)
-    releaser = PageReleaser(X)
-    batches = read_ahead(X, -(-batch_size // n_views))
+    batches = in_batches(X, -(-batch_size // n_views))
+    infer = current_framework().infer
     done = 0
-    for batch in _shown(batches, len(X)) if show_progress else batches:
+    for batch in _with_bar(batches, len(X)) if show_progress else batches:
         seen = views(batch).reshape(-1, *batch.shape[1:]) if views else batch
-        values = model.infer(bytes_or_single(seen))
-        output[done : done + len(batch)] = values.reshape(n_views, len(batch)).T
+        values = infer(model, seen).reshape(n_views, len(batch))
+        output[done : done + len(batch)] = values.T
         done += len(batch)
-        releaser.touched(len(batch))
     return output
 
 
-def _shown(batches: Iterator[np.ndarray], n_patches: int) -> Iterator[np.ndarray]:
-    """Give the batches, and show by a bar how many patches are done."""
+def _with_bar(batches: Iterator[np.ndarray], n_patches: int) -> Iterator[np.ndarray]:
+    """Yield the batches, and show on a bar how many patches are done."""
     with tqdm(total=n_patches, unit="patch") as bar:
         for batch in batches:
             yield batch

@@ -1,4 +1,4 @@
-"""One line of progress for each fit, whole whatever else is fitted beside it."""
+"""One line of progress per fit, kept whole while other fits write lines of theirs."""
 
 import contextlib
 import multiprocessing
@@ -11,17 +11,14 @@ from typing import Any
 import keras
 from tqdm.auto import tqdm
 
-_AREAS = ("val_auc", "auc", "val_loss")  # The first of these that is followed is shown.
+_SHOWN = ("val_auc", "auc", "val_loss")  # The line shows the first of these that is followed.
 _FORMAT = "{desc} |{bar:20}| {remaining} left{postfix}"
 
 
 class EndLine(keras.callbacks.Callback):
     """Write a line to stderr when training has ended: epochs, loss, AUC and time taken.
 
-    Parameters
-    ----------
-    stopper : keras.callbacks.EarlyStopping or None
-        What chooses the epoch whose weights are kept; the line tells its loss and AUC.
+    Where a `stopper` chooses the epoch whose weights are kept, the line tells its loss and AUC.
     """
 
     def __init__(self, stopper: keras.callbacks.EarlyStopping | None) -> None:
@@ -35,7 +32,7 @@ class EndLine(keras.callbacks.Callback):
         self._logs[epoch + 1] = dict(logs or {})
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Write the line; with one call, so that no other process can write into it."""
+        """Write the line in one call, so that no other process can write into it."""
         if not self._logs:
             return
         kept = last = max(self._logs)
@@ -87,7 +84,7 @@ class LiveLine(EndLine):
         super().on_train_end(logs)
 
     def close(self) -> None:
-        """End the line, where training did not."""
+        """End the line if training failed before its end."""
         if self._bar is not None:
             self._bar.close()
 
@@ -98,31 +95,19 @@ class LiveLine(EndLine):
     def _show(self, n_steps: int, logs: Mapping[str, float]) -> None:
         latest = self._logs[max(self._logs)] if self._logs else {}
         self._bar.set_postfix_str(_values({**latest, **logs}), refresh=False)
-        if not self._bar.n:  # The first steps took long, as they were compiled.
+        if not self._bar.n:  # The first steps do not tell the speed: they were compiled.
             self._bar.unpause()
             self._bar.initial = n_steps
         self._bar.update(n_steps - self._bar.n)
 
 
 @contextlib.contextmanager
-def followed(
+def progress_line(
     verbose: int | str, stopper: keras.callbacks.EarlyStopping | None
 ) -> Iterator[tuple[int | str, list[keras.callbacks.Callback]]]:
-    """Show the progress of the training within.
+    """Show the progress of the training within; give Keras' own `verbose` and the callbacks.
 
-    Parameters
-    ----------
-    verbose : {0, 1, 2, "auto"}
-        1, or "auto", shows one line on stderr; the others are left to Keras.
-    stopper : keras.callbacks.EarlyStopping or None
-        What chooses the epoch whose weights are kept.
-
-    Yields
-    ------
-    verbose : {0, 2}
-        What to tell Keras.
-    callbacks : list of keras.callbacks.Callback
-        What training has to call.
+    1, or "auto", shows one line on stderr. 0 and 2 are left to Keras.
     """
     if verbose not in (1, "auto"):
         yield verbose, []
@@ -135,12 +120,12 @@ def followed(
 
 
 def _may_rewrite() -> bool:
-    """Return whether a line can be rewritten with nobody else writing into it."""
-    alone = multiprocessing.parent_process() is None
-    alone = alone and threading.current_thread() is threading.main_thread()
-    return alone and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    """Return whether this process can rewrite a line without others writing into it."""
+    in_main = multiprocessing.parent_process() is None
+    in_main = in_main and threading.current_thread() is threading.main_thread()
+    return in_main and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
 def _values(logs: Mapping[str, float]) -> str:
-    shown = ["loss", *[name for name in _AREAS if name in logs][:1]]
+    shown = ["loss", *[name for name in _SHOWN if name in logs][:1]]
     return ", ".join(f"{name} {logs[name]:.4f}" for name in shown if name in logs)

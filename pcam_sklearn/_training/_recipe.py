@@ -1,18 +1,16 @@
-"""How a network is trained: the loss, the optimizer and its learning rate, by name."""
+"""The recipe of training: the loss, the optimizer and its learning rate, by name."""
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from sklearn.utils import check_scalar
 
 SCHEDULES = ("constant", "cosine")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
-_SETS_THE_RATE = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
 def check_recipe(
@@ -22,30 +20,14 @@ def check_recipe(
     weight_averaging: float | None,
     dtype_policy: str | None,
 ) -> None:
-    """Raise if a parameter of the recipe is not as `CNNClassifier` documents it.
-
-    Parameters
-    ----------
-    schedule, warmup, label_smoothing, weight_averaging, dtype_policy
-        As in `CNNClassifier`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For the first parameter that is not.
-    """
+    """Raise TypeError or ValueError for a parameter that is not as `CNNClassifier` documents it."""
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be one of {list(SCHEDULES)}, got {schedule!r}.")
-    check_scalar(warmup, "warmup", (int, float), min_val=0, max_val=1, include_boundaries="left")
-    check_scalar(
-        label_smoothing, "label_smoothing", (int, float),
-        min_val=0, max_val=1, include_boundaries="left",
-    )  # fmt: skip
+    shares = {"warmup": warmup, "label_smoothing": label_smoothing}
     if weight_averaging is not None:
-        check_scalar(
-            weight_averaging, "weight_averaging", (int, float),
-            min_val=0, max_val=1, include_boundaries="left",
-        )  # fmt: skip
+        shares["weight_averaging"] = weight_averaging
+    for name, share in shares.items():
+        check_scalar(share, name, (int, float), min_val=0, max_val=1, include_boundaries="left")
     if dtype_policy is not None and dtype_policy not in DTYPE_POLICIES:
         raise ValueError(
             f"dtype_policy must be one of {list(DTYPE_POLICIES)}, or None for Keras' own; "
@@ -54,14 +36,8 @@ def check_recipe(
 
 
 @contextlib.contextmanager
-def layers_of(dtype_policy: str | None) -> Iterator[None]:
-    """Build layers by a dtype policy, and put Keras' own back.
-
-    Parameters
-    ----------
-    dtype_policy : str or None
-        Its name; None is Keras' own.
-    """
+def layers_under(dtype_policy: str | None) -> Iterator[None]:
+    """Build layers under a dtype policy, None for Keras' own, and put Keras' own back."""
     own = keras.config.dtype_policy()
     if dtype_policy is not None:
         keras.config.set_dtype_policy(dtype_policy)
@@ -71,26 +47,11 @@ def layers_of(dtype_policy: str | None) -> Iterator[None]:
         keras.config.set_dtype_policy(own)
 
 
-def smoothed(loss: Any, label_smoothing: float) -> Any:
-    """Return the loss with labels moved from 0 and 1 towards one half.
+def smooth_labels(loss: Any, label_smoothing: float) -> Any:
+    """Return the loss with its labels moved from 0 and 1 towards one half.
 
-    Parameters
-    ----------
-    loss : str, loss or function
-        The loss.
-    label_smoothing : float
-        How far: 0.1 makes the labels 0.05 and 0.95.
-
-    Returns
-    -------
-    loss : str, loss or function
-        The loss itself where nothing is smoothed.
-
-    Raises
-    ------
-    ValueError
-        If labels are to be smoothed in another loss than Keras' function for the binary
-        cross-entropy, or its name.
+    A smoothing of 0.1 makes the labels 0.05 and 0.95. Only the binary cross-entropy of Keras can be
+    smoothed; any other loss raises ValueError.
     """
     if not label_smoothing:
         return loss
@@ -102,20 +63,12 @@ def smoothed(loss: Any, label_smoothing: float) -> Any:
     return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
 
 
-def averaging(optimizer: keras.optimizers.Optimizer, momentum: float | None) -> Any:
-    """Return the optimizer, leaving behind a running average of the weights.
+def average_weights(
+    optimizer: keras.optimizers.Optimizer, momentum: float | None
+) -> keras.optimizers.Optimizer:
+    """Return a new optimizer that also keeps a running average of the weights.
 
-    Parameters
-    ----------
-    optimizer : keras.optimizers.Optimizer
-        The optimizer, not built.
-    momentum : float or None
-        Of the average, a step; None is the optimizer as it is.
-
-    Returns
-    -------
-    optimizer : keras.optimizers.Optimizer
-        A new one where `momentum` is given.
+    `momentum` is that of the average, per step. None returns the optimizer itself.
     """
     if momentum is None:
         return optimizer
@@ -125,16 +78,10 @@ def averaging(optimizer: keras.optimizers.Optimizer, momentum: float | None) -> 
 
 @dataclass(frozen=True)
 class Rate:
-    """The course of the learning rate, as a share of the highest one, by epoch.
+    """The learning rate by epoch, as a share of the highest one.
 
-    Parameters
-    ----------
-    schedule : {"constant", "cosine"}
-        Its name.
-    start, epochs : int
-        The first epoch, counted from 0, and the number of epochs.
-    warmup : float
-        Share of the epochs in which the rate rises.
+    `start` is the first epoch, counted from 0. `warmup` is the share of the epochs in which the
+    rate rises.
     """
 
     schedule: str
@@ -149,85 +96,3 @@ class Rate:
             return done / self.warmup
         rest = (done - self.warmup) / (1 - self.warmup)
         return (1 + math.cos(math.pi * rest)) / 2
-
-
-class _SetRate(keras.callbacks.Callback):
-    """Set the optimizer's learning rate each epoch, and give it back its own at the end."""
-
-    def __init__(self, rate: Rate) -> None:
-        super().__init__()
-        self._rate = rate
-        self._highest = 0.0
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Note the highest rate."""
-        self._highest = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Set the rate."""
-        self.model.optimizer.learning_rate = self._highest * self._rate(epoch)
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Give the highest rate back, for a training that goes on."""
-        self.model.optimizer.learning_rate = self._highest
-
-
-class _Average(keras.callbacks.SwapEMAWeights):
-    """Put the averaged weights in the network's place wherever they are looked at."""
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Let the average start from the weights, which may be those of an earlier, better epoch.
-
-        A first average starts from the first step whatever stands there.
-        """
-        variables = self.model.optimizer.variables
-        averages = [variable for variable in variables if variable.path.endswith("_average")]
-        if averages:  # There are none before the optimizer has met the weights.
-            for average, weight in zip(averages, self.model.trainable_variables, strict=True):
-                # A copy: JAX does not train variables that share their memory.
-                average.assign(np.array(keras.ops.convert_to_numpy(weight)))
-
-
-def own_callbacks(
-    rate: Rate,
-    optimizer: keras.optimizers.Optimizer,
-    callbacks: Sequence[keras.callbacks.Callback],
-    keeps_best: bool,
-) -> list[keras.callbacks.Callback]:
-    """Return the callbacks by which the recipe works.
-
-    Parameters
-    ----------
-    rate : Rate
-        The learning rate's course; an optimizer that brings a schedule of its own keeps that.
-    optimizer : keras.optimizers.Optimizer
-        The optimizer.
-    callbacks : sequence of keras.callbacks.Callback
-        The user's callbacks.
-    keeps_best : bool
-        Whether the weights of the best epoch are kept: they have to be the averaged ones.
-
-    Returns
-    -------
-    callbacks : list of keras.callbacks.Callback
-        At most two.
-
-    Raises
-    ------
-    ValueError
-        If one of the user's callbacks sets the learning rate too.
-    """
-    own: list[keras.callbacks.Callback] = []
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # Of one that scales the loss.
-    brings_its_own = isinstance(optimizer.get_config()["learning_rate"], dict)
-    if rate.schedule != "constant" and not brings_its_own:
-        for rival in callbacks:
-            if isinstance(rival, _SETS_THE_RATE):
-                raise ValueError(
-                    f"schedule={rate.schedule!r} and the callback {type(rival).__name__} would "
-                    "both set the learning rate; pass schedule='constant', or no such callback."
-                )
-        own.append(_SetRate(rate))
-    if optimizer.use_ema:
-        own.append(_Average(swap_on_epoch=keeps_best))
-    return own

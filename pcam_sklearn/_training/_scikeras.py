@@ -4,18 +4,14 @@ Every repair of SciKeras is in this module; `docs/architecture.md` lists them wi
 each one mends.
 """
 
-import contextlib
 import copy
 import functools
 import inspect
-import random
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import keras
-import numpy as np
 from scikeras.wrappers import BaseWrapper, KerasClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
@@ -28,9 +24,6 @@ FIT_ROUTES = (
     "validation_steps", "verbose",
 )  # fmt: skip
 PREDICT_ROUTES = ("batch_size", "verbose")
-
-# The global generators belong to all threads, and scikit-learn's searches may run in threads.
-_one_at_a_time = threading.RLock()
 
 
 # BaseWrapper still defines tags in the way that scikit-learn removed, which its checks refuse.
@@ -176,29 +169,6 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
         scratch = object.__new__(type(self))
         scratch.__dict__.update(vars(self) | changes)
         return scratch
-
-
-@contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed Python's and NumPy's global generators, and put them back as they were.
-
-    Keras draws the seed of a layer or initializer that was given none from Python's generator, so
-    this makes any network reproducible, with no framework's global seed or determinism touched.
-
-    Parameters
-    ----------
-    seed : int
-        In 0..2**32 - 1.
-    """
-    with _one_at_a_time:
-        python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def _is_routed(name: str) -> bool:

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn.augmentation._random import RandomLayer
 
 
@@ -147,8 +148,7 @@ class RandomZoom(RandomLayer):
         self.factor = check_scalar(
             factor, "factor", Real, min_val=0, max_val=1, include_boundaries="neither"
         )
-        # TensorFlow's XLA knows no resampling.
-        self.supports_jit = keras.backend.backend() != "tensorflow"
+        self.supports_jit = current_framework().compiles_resampling
 
     def _augment(self, patches: Any) -> Any:
         height, width = patches.shape[1:3]

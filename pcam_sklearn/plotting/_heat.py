@@ -144,7 +144,7 @@ def _logit_twin(model: Any) -> Any:
     """Return a copy that ends in the logit; a model that is cut would itself be changed."""
     import keras
 
-    from pcam_sklearn._training._scikeras import seeded
+    from pcam_sklearn._training._randomness import seeded
 
     with seeded(0):  # a copy draws weights before it is given those of the model
         twin = keras.models.clone_model(model)
@@ -155,53 +155,12 @@ def _logit_twin(model: Any) -> Any:
 
 
 def _weigh(body: Any, head: Any, patches: np.ndarray, sign: float) -> np.ndarray:
+    from pcam_sklearn._training._backends import current_framework
+
     features = body(patches, training=False)
-    gradient = sign * _gradient(head, features)
+    gradient = sign * _to_numpy(current_framework().input_gradient(head, features))
     weights = gradient.mean(axis=(1, 2), keepdims=True)
     return np.maximum((_to_numpy(features) * weights).sum(axis=3), 0)
-
-
-def _gradient(head: Any, features: Any) -> np.ndarray:
-    """Return the gradient of the score with respect to the features."""
-    import keras
-
-    backend = keras.backend.backend()
-    if backend not in _GRADIENTS:
-        raise ValueError(
-            f"Grad-CAM needs gradients, which Keras' backend {backend!r} does not give here; "
-            f"start Python with KERAS_BACKEND set to one of {sorted(_GRADIENTS)}."
-        )
-    return _to_numpy(_GRADIENTS[backend](head, features))
-
-
-def _tensorflow_gradient(head: Any, features: Any) -> Any:
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        tape.watch(features)
-        score = tf.reduce_sum(head(features, training=False))
-    return tape.gradient(score, features)
-
-
-def _torch_gradient(head: Any, features: Any) -> Any:
-    import torch
-
-    features = features.detach().requires_grad_()
-    with torch.enable_grad():
-        return torch.autograd.grad(head(features, training=False).sum(), features)[0]
-
-
-def _jax_gradient(head: Any, features: Any) -> Any:
-    import jax
-
-    return jax.grad(lambda maps: head(maps, training=False).sum())(features)
-
-
-_GRADIENTS = {
-    "tensorflow": _tensorflow_gradient,
-    "torch": _torch_gradient,
-    "jax": _jax_gradient,
-}
 
 
 def _to_numpy(tensor: Any) -> np.ndarray:

@@ -97,7 +97,7 @@ def test_fit_and_predict_are_the_same_from_files_and_from_arrays(paths, images, 
 def test_training_batch_by_batch_from_files_is_the_same_as_from_memory(
     paths, images, y, monkeypatch
 ):
-    monkeypatch.setattr("pcam_sklearn._reading._patch_files._SMALL", 0)
+    monkeypatch.setattr("pcam_sklearn._reading._batches._TRAIN_IN_MEMORY", 0)
     files = CenterCropNormalizer(dtype="uint8").transform(
         PatchReader(in_memory=False).transform(paths)
     )

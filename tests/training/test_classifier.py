@@ -9,7 +9,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 from support.tiny import learned, make_data, quick, small
 
 from pcam_sklearn import CNNClassifier
-from pcam_sklearn._training._data import TrainingSet, hold_out
+from pcam_sklearn._training._data import TrainingSet
+from pcam_sklearn._training._plan import split_rows
 from pcam_sklearn.networks import build_network
 
 X, Y = make_data()
@@ -105,7 +106,7 @@ def test_what_is_held_out_has_both_classes_in_proportion_and_is_not_trained_on(
     weights = np.ones(len(codes), np.float32)
     weights[:n_zero] = 0
     data = TrainingSet(np.empty((len(codes), 1)), codes, weights, np.array([0, 1]))
-    training, held_out = hold_out(data, fraction, seed)
+    training, held_out = split_rows(data, fraction, seed)
     assert sorted([*training, *held_out]) == list(np.flatnonzero(weights))
     assert len(held_out) == pytest.approx(fraction * weights.sum(), abs=1)
     for code in (0, 1):
@@ -121,7 +122,7 @@ def stopped():
     classifier = quick(
         epochs=40, monitor="val_auc", metrics=("auc",), optimizer__learning_rate=0.03, **watching
     ).fit(X, y)
-    held_out = hold_out(TrainingSet(X, y, None, classifier.classes_), 0.25, seed=0)[1]
+    held_out = split_rows(TrainingSet(X, y, None, classifier.classes_), 0.25, seed=0)[1]
     return classifier, X[held_out], y[held_out]
 
 

@@ -8,6 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from support.tiny import QUICK, SIDE, linear, make_data, quick, quick_pipeline, small
 
 from pcam_sklearn import CNNClassifier, make_pcam_pipeline, make_search_space
+from pcam_sklearn._training._backends import current_framework
 
 X, Y = make_data()
 
@@ -172,11 +173,11 @@ def test_predict__batch_size_is_the_size_of_the_batches_at_predict(monkeypatch):
     classifier = quick(predict__batch_size=15).initialize(X, Y)
     sizes = []
 
-    def infer(self, patches):
+    def infer(self, model, patches):
         sizes.append(len(patches))
         return np.zeros((len(patches), 1))
 
-    monkeypatch.setattr(type(classifier.trainer_), "infer", infer)
+    monkeypatch.setattr(type(current_framework()), "infer", infer)
     classifier.predict(X)
     assert sizes == [15, 15, 10]
 

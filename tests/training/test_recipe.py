@@ -12,8 +12,10 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 from support.tiny import learned, make_data, quick
 
-from pcam_sklearn._training._data import TrainingSet, hold_out
-from pcam_sklearn._training._recipe import Rate, own_callbacks
+from pcam_sklearn._training._callbacks import recipe_callbacks
+from pcam_sklearn._training._data import TrainingSet
+from pcam_sklearn._training._plan import split_rows
+from pcam_sklearn._training._recipe import Rate
 
 X, Y = make_data()
 
@@ -177,7 +179,7 @@ def test_an_optimizer_that_scales_the_loss_is_taken_for_the_one_inside():
     around = keras.optimizers.LossScaleOptimizer(inside)
     rate = Rate("cosine", 0, 5, 0.1)
     kinds = [
-        [type(own) for own in own_callbacks(rate, optimizer, [], False)]
+        [type(own) for own in recipe_callbacks(rate, optimizer, [], keeps_best=False)]
         for optimizer in (inside, around)
     ]
     assert kinds[0] == kinds[1]
@@ -301,7 +303,7 @@ def test_where_patches_are_held_out_it_is_the_average_that_is_watched():
     classifier.fit(X, Y)
     assert_same_weights(classifier.model_, average(recorder.weights, 0.8)[-1])
     data = TrainingSet(X, Y, None, classifier.classes_)
-    _, held_out = hold_out(data, 0.25, classifier.random_state)
+    _, held_out = split_rows(data, 0.25, classifier.random_state)
     loss = log_loss(Y[held_out], classifier.predict_proba(X[held_out]))
     assert classifier.history_["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
 

@@ -11,7 +11,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline
 
-from pcam_sklearn._training._data import TrainingSet, hold_out
+from pcam_sklearn._training._data import TrainingSet
+from pcam_sklearn._training._plan import split_rows
 from pcam_sklearn.model_selection import SlideKFold
 
 X, Y = make_data(n=48, side=PATCH_SIDE)
@@ -25,12 +26,12 @@ def splits(monkeypatch):
     found = []
 
     def spy(data, fraction, seed):
-        rows = hold_out(data, fraction, seed)
+        rows = split_rows(data, fraction, seed)
         slides = [None if data.groups is None else set(data.groups[part]) for part in rows]
         found.append(slides)
         return rows
 
-    monkeypatch.setattr("pcam_sklearn.classifier.hold_out", spy)
+    monkeypatch.setattr("pcam_sklearn._training._plan.split_rows", spy)
     return found
 
 
@@ -65,7 +66,7 @@ def test_rows_are_held_out_by_whole_slides_of_both_classes_and_none_of_weight_0(
     weights = np.ones(len(codes), np.float32)
     weights[:n_zero] = 0
     data = TrainingSet(np.empty((len(codes), 1)), codes, weights, np.array([0, 1]), slides)
-    training, held_out = hold_out(data, fraction, seed)
+    training, held_out = split_rows(data, fraction, seed)
     assert sorted([*training, *held_out]) == np.flatnonzero(weights).tolist()
     assert not set(slides[training]) & set(slides[held_out])
     assert set(codes[training]) == set(codes[held_out]) == {0, 1}
@@ -85,7 +86,7 @@ def test_without_groups_patches_are_held_out_as_before(splits):
 
 def test_the_slides_held_out_are_fixed_by_the_random_state():
     data = TrainingSet(X, Y, None, np.array([0, 1]), SLIDES)
-    held_out = [hold_out(data, 0.25, seed)[1].tolist() for seed in (0, 0, *range(1, 9))]
+    held_out = [split_rows(data, 0.25, seed)[1].tolist() for seed in (0, 0, *range(1, 9))]
     assert held_out[0] == held_out[1]
     assert any(other != held_out[0] for other in held_out[2:])
 
@@ -137,7 +138,7 @@ WRONG = {
     ),
     "a class on one slide": (
         ONE_EACH,
-        r"cannot be held out .*one slide.*validation_fraction=0 and",
+        r"cannot be held out .*come from 1 slide.*validation_fraction=0 and",
     ),
 }
 

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from support.tiny import PATCH_SIDE, SIDE, learned, make_data, quick, quick_pipeline
 
+from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn.augmentation import d4_views
 
 X, Y = make_data(n=21)
@@ -84,11 +85,11 @@ def test_it_does_not_depend_on_the_batch_size(averaging, batch_size):
 def test_a_batch_counts_the_views(averaging, monkeypatch):
     sizes = []
 
-    def infer(self, patches):
+    def infer(self, model, patches):
         sizes.append(len(patches))
         return np.zeros((len(patches), 1))
 
-    monkeypatch.setattr(type(averaging.trainer_), "infer", infer)
+    monkeypatch.setattr(type(current_framework()), "infer", infer)
     averaging.predict_proba(np.repeat(X, 2, axis=0)[:40])
     assert sizes == [256, 64]
 

@@ -1,1 +1,26 @@
-"""What differs between frameworks, one module per framework behind one interface."""
+"""All that differs between TensorFlow, JAX and PyTorch: the only place that names one of them.
+
+To add a framework, write a module with its name and a leading underscore. The module holds a
+`Framework` called `framework`. This package imports nothing of the others, so all may use it.
+"""
+
+import functools
+import importlib
+
+import keras
+
+from pcam_sklearn._training._backends._base import Framework
+
+__all__ = ["Framework", "current_framework"]
+
+_SUPPORTED = ("tensorflow", "jax", "torch")
+
+
+@functools.cache
+def current_framework() -> Framework:
+    """Return the framework that Keras runs on."""
+    name = keras.backend.backend()
+    if name not in _SUPPORTED:
+        return Framework(name)
+    # Only the one in use is imported: the others may not be installed.
+    return importlib.import_module(f"{__name__}._{name}").framework

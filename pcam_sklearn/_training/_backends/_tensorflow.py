@@ -1,114 +1,99 @@
-"""What TensorFlow need not do in a training step: a sum over one replica, Adam in ten parts."""
+"""TensorFlow."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
+import numpy as np
+import tensorflow as tf
+
+from pcam_sklearn._training._backends._base import Framework
 
 
-@contextlib.contextmanager
-def lean_step(model: keras.Model) -> Iterator[None]:
-    """Take a training step of a model with less to do and the same result.
+class TensorFlow(Framework):
+    """Batches from a `tf.data` pipeline, several steps per call, inference by its own functions."""
 
-    Elsewhere than on TensorFlow, and under a `tf.distribute` strategy, the step stays as it is.
+    keeps_data = True
+    compiles_resampling = False  # XLA has no kernel for it.
 
-    Parameters
-    ----------
-    model : keras.Model
-        The model, compiled; its optimizer is built.
-    """
-    if keras.backend.backend() != "tensorflow":
-        yield
-        return
-    import tensorflow as tf
+    def prepare_devices(self) -> None:
+        """Let TensorFlow take a GPU's memory as it needs it, not the whole card at once."""
+        for gpu in tf.config.list_physical_devices("GPU"):
+            try:
+                tf.config.experimental.set_memory_growth(gpu, True)
+            except RuntimeError:  # The program started the card before, as it chose.
+                return
 
-    if tf.distribute.has_strategy():
-        yield
-        return
-    with _one_replica(), _adam_at_once(model):
-        yield
+    def steps_per_execution(self) -> int:
+        """Return how many steps `keras.Model.fit` runs per call into TensorFlow."""
+        # With several replicas Keras fails where an epoch is no multiple of the steps.
+        return 16 if tf.distribute.get_strategy().num_replicas_in_sync == 1 else 1
+
+    def dataset(
+        self, columns: list[Any], rows: np.ndarray, batch_size: int
+    ) -> tuple[Any, Callable[[np.ndarray], None]]:
+        """Return a data set that cuts its batches without Python, and how to change its rows."""
+        with tf.device("CPU"):  # Data pipelines run there.
+            order = tf.Variable(rows, trainable=False)
+
+        # A pass reads the order once, when it begins, so the next order may be drawn meanwhile.
+        chosen = tf.data.Dataset.range(1).map(lambda _: order.read_value()).rebatch(batch_size)
+        gathered = chosen.map(lambda rows: tuple(tf.gather(column, rows) for column in columns))
+        options = tf.data.Options()
+        options.autotune.enabled = False  # Tuning takes a tenth of a small network's time.
+        dataset = gathered.prefetch(2).with_options(options)
+        n_batches = -(-len(rows) // batch_size)
+        return dataset.apply(tf.data.experimental.assert_cardinality(n_batches)), order.assign
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Silence the warning that takes a search, which trains many networks, for a leak."""
+
+        def keep(record: logging.LogRecord) -> bool:
+            return "triggered tf.function retracing" not in record.getMessage()
+
+        logger = logging.getLogger("tensorflow")
+        logger.addFilter(keep)
+        try:
+            yield
+        finally:
+            logger.removeFilter(keep)
+
+    def lean_step(self) -> contextlib.AbstractContextManager[Any]:
+        """Leave gradients as they are, where Keras would sum them over the one replica.
+
+        TensorFlow registers a gradient of that sum for good, and with it the graph and all
+        variables, so each fit would take memory:
+        https://github.com/tensorflow/tensorflow/issues/97697.
+        """
+        if tf.distribute.has_strategy():
+            return contextlib.nullcontext()
+        return _OneReplica(tf.distribute.get_strategy(), replica_id_in_sync_group=0)
+
+    def infer(self, model: Any, patches: np.ndarray) -> np.ndarray:
+        """Return the output of one batch, by one function for batches of any length."""
+        functions, dtype = model.functions, patches.dtype.name
+        if dtype not in functions:
+            functions[dtype] = tf.function(
+                lambda patches: model(patches, training=False),
+                input_signature=[tf.TensorSpec((None, *patches.shape[1:]), dtype)],
+            ).get_concrete_function()
+        return functions[dtype](tf.constant(patches)).numpy()
+
+    def input_gradient(self, head: Any, features: Any) -> Any:
+        """Return the gradient of a model's summed output with respect to its input."""
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            score = tf.reduce_sum(head(features, training=False))
+        return tape.gradient(score, features)
 
 
-def _one_replica() -> contextlib.AbstractContextManager[Any]:
-    """Leave gradients as they are where TensorFlow would sum them over its one replica.
+class _OneReplica(tf.distribute.ReplicaContext):
+    """The context of a single replica, whose values are their own sum."""
 
-    It registers a gradient of that sum for good, and with it the graph and all variables, so that
-    each fit would take memory: https://github.com/tensorflow/tensorflow/issues/97697.
-    """
-    import tensorflow as tf
-
-    class OneReplica(tf.distribute.ReplicaContext):
-        def all_reduce(self, reduce_op: Any, value: Any, options: Any = None) -> Any:
-            return value
-
-    return OneReplica(tf.distribute.get_strategy(), replica_id_in_sync_group=0)
+    def all_reduce(self, reduce_op: Any, value: Any, options: Any = None) -> Any:
+        return value
 
 
-@contextlib.contextmanager
-def _adam_at_once(model: keras.Model) -> Iterator[None]:
-    """Let Keras' Adam and AdamW change a weight by TensorFlow's one operation for it.
-
-    Keras writes the update out, as a dozen operations on each weight, which takes up to a tenth of
-    a small network's step. The optimizer's own variables are used and it is put back, so that
-    what is saved is Keras' optimizer. One with another update keeps that, and so do 16-bit weights,
-    which the operation rounds otherwise.
-    """
-    optimizer = model.optimizer
-    slots = _adam_slots(optimizer, model.trainable_variables)
-    if slots is None:
-        yield
-        return
-    optimizer.update_step = _adam_update(optimizer, slots)
-    try:
-        yield
-    finally:
-        del optimizer.update_step
-
-
-def _adam_slots(
-    optimizer: keras.optimizers.Optimizer, weights: list[keras.Variable]
-) -> dict[Any, tuple[keras.Variable, keras.Variable]] | None:
-    """Return Adam's two averages of each weight's gradient, or None of another optimizer."""
-    if type(optimizer) not in (keras.optimizers.Adam, keras.optimizers.AdamW) or optimizer.amsgrad:
-        return None
-    if "update_step" in vars(optimizer):
-        return None
-    if any(weight.dtype not in ("float32", "float64") for weight in weights):
-        return None
-    momentums, velocities = (
-        [variable for variable in optimizer.variables if variable.path.endswith(name)]
-        for name in ("_momentum", "_velocity")
-    )
-    if not len(weights) == len(momentums) == len(velocities):  # Some weights were frozen since.
-        return None
-    averages = zip(momentums, velocities, strict=True)
-    return {weight.value.ref(): pair for weight, pair in zip(weights, averages, strict=True)}
-
-
-def _adam_update(
-    optimizer: keras.optimizers.Adam, slots: dict[Any, tuple[keras.Variable, keras.Variable]]
-) -> Callable[[Any, Any, Any], None]:
-    """Return what stands in for `keras.optimizers.Adam.update_step`."""
-    import tensorflow as tf
-
-    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if isinstance(gradient, tf.IndexedSlices):  # Keras squares these before it adds them up.
-            type(optimizer).update_step(optimizer, gradient, variable, learning_rate)
-            return
-        momentum, velocity = slots[variable.ref()]
-        step = tf.cast(optimizer.iterations + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=momentum.value.handle,
-            v=velocity.value.handle,
-            beta1_power=tf.pow(tf.cast(optimizer.beta_1, variable.dtype), step),
-            beta2_power=tf.pow(tf.cast(optimizer.beta_2, variable.dtype), step),
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=optimizer.beta_1,
-            beta2=optimizer.beta_2,
-            epsilon=optimizer.epsilon,
-            grad=tf.cast(gradient, variable.dtype),
-        )
-
-    return update_step
+framework = TensorFlow("tensorflow")

@@ -1,0 +1,20 @@
+"""JAX."""
+
+from typing import Any
+
+import jax
+
+from pcam_sklearn._training._backends._base import Framework
+
+
+class Jax(Framework):
+    """Batches by row numbers: the patches stay on the device."""
+
+    keeps_data = True
+
+    def input_gradient(self, head: Any, features: Any) -> Any:
+        """Return the gradient of a model's summed output with respect to its input."""
+        return jax.grad(lambda maps: head(maps, training=False).sum())(features)
+
+
+framework = Jax("jax")

@@ -1,0 +1,29 @@
+"""PyTorch."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from pcam_sklearn._training._backends._base import Framework
+
+
+class Torch(Framework):
+    """Batches from Python; Keras' dropout draws from the global generator."""
+
+    @contextlib.contextmanager
+    def seeded(self, seed: int) -> Iterator[None]:
+        """Seed PyTorch's global generator, and put it back afterwards."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
+
+    def input_gradient(self, head: Any, features: Any) -> Any:
+        """Return the gradient of a model's summed output with respect to its input."""
+        features = features.detach().requires_grad_()
+        with torch.enable_grad():
+            return torch.autograd.grad(head(features, training=False).sum(), features)[0]
+
+
+framework = Torch("torch")

@@ -1,0 +1,135 @@
+"""All callbacks of a training, and the one order in which Keras calls them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from pcam_sklearn._training._data import Batches
+from pcam_sklearn._training._recipe import Rate
+from pcam_sklearn._training._weights import copy_values
+
+_SETS_THE_RATE = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+
+Callbacks = list[keras.callbacks.Callback]
+
+
+def order_callbacks(
+    shuffle: keras.callbacks.Callback,
+    tasks: keras.callbacks.Callback | None,
+    users: Callbacks,
+    recipe: Callbacks,
+    progress: Callbacks,
+    stopper: keras.callbacks.Callback | None,
+) -> Callbacks:
+    """Return all callbacks in the order in which Keras calls them."""
+    return [
+        # The order of the rows is read when the epoch begins, right after these calls.
+        shuffle,
+        # Tasks look at weights as they were trained, before `recipe` swaps averaged ones in.
+        *([tasks] if tasks is not None else []),
+        # The user's come before the recipe, whose learning rate then is the one that counts.
+        *users,
+        *recipe,
+        # The line tells what all the others have made of the epoch.
+        *progress,
+        # Last: the best weights to keep are those that the recipe has put in place.
+        *([stopper] if stopper is not None else []),
+    ]
+
+
+def recipe_callbacks(
+    rate: Rate,
+    optimizer: keras.optimizers.Optimizer,
+    users: Sequence[keras.callbacks.Callback],
+    *,
+    keeps_best: bool,
+) -> Callbacks:
+    """Return the callbacks that set the learning rate and average the weights, as far as needed.
+
+    An optimizer with a schedule of its own keeps that. One of the user's callbacks that sets the
+    rate as well is a ValueError. `keeps_best` says that the weights of the best epoch are kept,
+    which then have to be averaged ones.
+    """
+    callbacks: Callbacks = []
+    # An optimizer that scales the loss has the one that trains inside.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    has_schedule = isinstance(optimizer.get_config()["learning_rate"], dict)
+    if rate.schedule != "constant" and not has_schedule:
+        for callback in users:
+            if isinstance(callback, _SETS_THE_RATE):
+                raise ValueError(
+                    f"schedule={rate.schedule!r} and the callback {type(callback).__name__} would "
+                    "both set the learning rate; pass schedule='constant', or no such callback."
+                )
+        callbacks.append(SetRate(rate))
+    if optimizer.use_ema:
+        callbacks.append(AverageWeights(swap_on_epoch=keeps_best))
+    return callbacks
+
+
+class Shuffle(keras.callbacks.Callback):
+    """Shuffle the rows of the batches before each epoch."""
+
+    def __init__(self, batches: Batches, rng: np.random.Generator) -> None:
+        super().__init__()
+        self._batches = batches
+        self._rng = rng
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Draw a new order."""
+        self._batches.shuffle(self._rng)
+
+
+class SetRate(keras.callbacks.Callback):
+    """Set the optimizer's learning rate for each epoch, and restore its own at the end."""
+
+    def __init__(self, rate: Rate) -> None:
+        super().__init__()
+        self._rate = rate
+        self._highest = 0.0
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Note the highest rate."""
+        self._highest = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Set the rate of the epoch."""
+        self.model.optimizer.learning_rate = self._highest * self._rate(epoch)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Restore the highest rate, for a training that resumes this one."""
+        self.model.optimizer.learning_rate = self._highest
+
+
+class AverageWeights(keras.callbacks.SwapEMAWeights):
+    """Put the averaged weights in place wherever the network is looked at."""
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Let the average start from the present weights, such as those of an earlier best epoch.
+
+        The average of a first fit starts from its first step whatever stands here.
+        """
+        variables = self.model.optimizer.variables
+        averages = [variable for variable in variables if variable.path.endswith("_average")]
+        if averages:  # The optimizer has none before it has met the weights.
+            weights = copy_values(self.model.trainable_variables)
+            for average, weight in zip(averages, weights, strict=True):
+                average.assign(weight)
+
+
+class BestEpoch(keras.callbacks.EarlyStopping):
+    """Early stopping that refuses to watch what the training does not follow."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Compare the epoch with the best one, where held-out patches were looked at."""
+        followed = sorted(logs or {})
+        if self.monitor in followed:
+            super().on_epoch_end(epoch, logs)
+        # With fit__validation_freq an epoch may have no values of held-out patches.
+        elif any(name.startswith("val_") for name in followed):
+            raise ValueError(
+                f"monitor={self.monitor!r} is not followed; this training follows {followed}. "
+                "Pass one of these as monitor, or what it measures in metrics."
+            )

@@ -1,0 +1,149 @@
+"""What one training is to do, all decided before it begins, and what it will have learned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+
+from pcam_sklearn._training._callbacks import BestEpoch, Callbacks
+from pcam_sklearn._training._data import TrainingSet
+from pcam_sklearn._training._model import PatchModel, make_trainer
+from pcam_sklearn._training._randomness import draw_seed
+from pcam_sklearn._training._recipe import Rate, average_weights, layers_under, smooth_labels
+from pcam_sklearn.model_selection import hold_out
+from pcam_sklearn.networks import build_network
+
+_LEARNING_RATE = "optimizer__learning_rate"
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """One training of a classifier: its seed, its rows, its network.
+
+    `classifier` gives the parameters and, where `resume` is set, the network and the history that
+    the training resumes. The training sets nothing on it: it learns all that `learned` lists.
+    """
+
+    classifier: Any
+    data: TrainingSet
+    epochs: int
+    resume: bool = False
+    validation_fraction: float = 0.0
+    schedule: str = "constant"
+
+    @cached_property
+    def seed(self) -> int:
+        """The seed, drawn once from `random_state`."""
+        return draw_seed(self.classifier.random_state)
+
+    @property
+    def first_epoch(self) -> int:
+        """The first epoch, counted from 0 over all trainings that this one resumes."""
+        return self.classifier.n_iter_ if self.resume else 0
+
+    @cached_property
+    def rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows to train on and those held out."""
+        # By the seed itself, so that a fit that resumes another watches the same patches.
+        return split_rows(self.data, self.validation_fraction, self.seed)
+
+    @property
+    def rate(self) -> Rate:
+        """The learning rate by epoch."""
+        return Rate(self.schedule, self.first_epoch, self.epochs, self.classifier.warmup)
+
+    def make_trainer(self) -> PatchModel:
+        """Return the model that trains the network: a new one, or the one to resume."""
+        clf = self.classifier
+        if self.resume:
+            network = clf.model_
+        else:
+            with layers_under(clf.dtype_policy):
+                network = build_network(
+                    clf.network, self.data.patch_shape, **clf._hyper_parameters()
+                )
+        parameters = clf._compile_parameters(self._learning_rate())
+        parameters["loss"] = smooth_labels(parameters["loss"], clf.label_smoothing)
+        if self.resume:  # Its moments go on too, whatever the parameters say since.
+            parameters["optimizer"] = network.optimizer
+        else:
+            parameters["optimizer"] = average_weights(parameters["optimizer"], clf.weight_averaging)
+        return make_trainer(network, clf.augment, parameters)
+
+    def make_users_callbacks(self) -> Callbacks:
+        """Return copies of the callbacks that the user passed."""
+        return self.classifier._build_callbacks()
+
+    def make_stopper(self) -> BestEpoch | None:
+        """Return the callback that stops early and keeps the best epoch, if asked for."""
+        clf = self.classifier
+        if not clf.early_stopping or not len(self.rows[1]):
+            return None
+        return BestEpoch(clf.monitor, patience=clf.n_iter_no_change, restore_best_weights=True)
+
+    def learned(
+        self,
+        trainer: PatchModel,
+        history: Mapping[str, list[float]],
+        best_epoch: int | None = None,
+    ) -> dict[str, Any]:
+        """Return all attributes that the classifier has learned after the epochs in `history`."""
+        n_iter = self.first_epoch + len(history.get("loss", ()))
+        return {
+            "classes_": self.data.classes,
+            "n_classes_": 2,
+            "groups_": self._slides(),
+            "X_shape_": self.data.shape,
+            "n_features_in_": self.data.shape[1],
+            "model_": trainer.network,
+            "trainer_": trainer,
+            "history_": self._whole_history(history),
+            "n_iter_": n_iter,
+            "best_epoch_": n_iter if best_epoch is None else best_epoch,
+        }
+
+    def _learning_rate(self) -> dict[str, float]:
+        """Return `learning_rate` as a routed parameter, unless something more special is set."""
+        clf = self.classifier
+        is_instance = isinstance(clf.optimizer, keras.optimizers.Optimizer)
+        if clf.learning_rate is None or is_instance or hasattr(clf, _LEARNING_RATE):
+            return {}
+        return {_LEARNING_RATE: clf.learning_rate}
+
+    def _slides(self) -> np.ndarray | None:
+        """Return the slides of all patches seen, those of the trainings before among them."""
+        groups = self.data.groups
+        now = None if groups is None else groups[np.union1d(*self.rows)]
+        before = self.classifier.groups_ if self.resume else None
+        known = [slides for slides in (before, now) if slides is not None]
+        return np.unique(np.concatenate(known)) if known else None
+
+    def _whole_history(self, later: Mapping[str, list[float]]) -> dict[str, list[float]]:
+        earlier = self.classifier.history_ if self.resume else {}
+        names = {**earlier, **later}
+        return {name: [*earlier.get(name, ()), *later.get(name, ())] for name in names}
+
+
+def split_rows(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and those held out, about `fraction` of all, by whole slides.
+
+    Rows of weight 0 are on neither side.
+    """
+    rows = np.arange(len(data.codes)) if data.weights is None else np.flatnonzero(data.weights)
+    if not fraction:
+        return rows, rows[:0]
+    codes, groups = data.codes[rows], None if data.groups is None else data.groups[rows]
+    try:
+        stay, held_out = hold_out(codes, groups, float(fraction), random_state=seed)
+    except ValueError as error:
+        n_of_class = np.bincount(codes, minlength=2).tolist()
+        counts = dict(zip(data.classes.tolist(), n_of_class, strict=True))
+        raise ValueError(
+            f"validation_fraction={fraction} cannot be held out of so few patches of each class, "
+            f"{counts}: {error} Pass more patches, or validation_fraction=0 and "
+            "early_stopping=False."
+        ) from error
+    return rows[stay], rows[held_out]

@@ -1,4 +1,4 @@
-"""``python -m pcam_sklearn`` is the command ``pcam-sklearn``."""
+"""``python -m pcam_sklearn`` runs the command ``pcam-sklearn``."""
 
 from pcam_sklearn.cli import main
 

@@ -1,7 +1,6 @@
 """The command ``pcam-sklearn``: the public API from the command line.
 
-The modules named after commands import nothing heavy, so that ``--help`` is quick; what they work
-with is imported when a command runs.
+One module per command. Each imports what it works with when it runs, so that ``--help`` is quick.
 """
 
 import os
@@ -9,28 +8,16 @@ import os
 import click
 
 from pcam_sklearn import __version__
-from pcam_sklearn.cli._check import check, quickstart
-from pcam_sklearn.cli._train import train, tune
-from pcam_sklearn.cli._use import card, evaluate, predict
+from pcam_sklearn.cli._card import card
+from pcam_sklearn.cli._check import check
+from pcam_sklearn.cli._evaluate import evaluate
+from pcam_sklearn.cli._output import CommandGroup
+from pcam_sklearn.cli._predict import predict
+from pcam_sklearn.cli._quickstart import quickstart
+from pcam_sklearn.cli._train import train
+from pcam_sklearn.cli._tune import tune
 
 __all__ = ["main"]
-
-
-class _Commands(click.Group):
-    """Commands in the order of work; an interrupted one ends with 130, as in a shell."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order in which they were added."""
-        return list(self.commands)
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("Interrupted. Nothing is left half written.", err=True)
-            ctx.exit(130)
-
 
 _EPILOG = """\b
 From Kaggle's folder to a submission and a model card:
@@ -49,7 +36,7 @@ Exit codes:
 
 
 @click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG
+    cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG
 )
 @click.version_option(__version__, prog_name="pcam-sklearn")
 def main() -> None:
@@ -57,9 +44,9 @@ def main() -> None:
 
     Research software, not a medical device.
     """
-    # TensorFlow's notes about the processor would bury what the commands have to say, and a
-    # command opens no windows.
+    # TensorFlow reads this when it is imported. Its notes about the processor would bury results.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Commands save pictures and open no windows, so they also work without a display.
     os.environ.setdefault("MPLBACKEND", "Agg")
 
 

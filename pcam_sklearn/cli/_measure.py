@@ -1,71 +1,104 @@
-"""Predict with a progress bar, measure, and say what was measured."""
+"""Predict with a progress bar, measure, and present the measurements as text and as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
-from pcam_sklearn.cli._data import Patches
+from pcam_sklearn.cli._output import Output
+from pcam_sklearn.cli._patches import TO_MEASURE, Patches, load_labelled_patches
+from pcam_sklearn.cli._run_folder import Model
 from pcam_sklearn.metrics import OperatingPoint
 from pcam_sklearn.report import Evaluation, evaluate_predictions, hash_patches
 
-_CHUNK = 1024  # A multiple of the classifier's batch: the batches are those of one call.
+# A multiple of the classifier's batch size, so that chunks give the batches of a single call.
+_CHUNK = 1024
 
 
-def tumour_probabilities(model: Any, X: np.ndarray, what: str, *, progress: bool) -> np.ndarray:
-    """Predict patches, a piece at a time.
-
-    Parameters
-    ----------
-    model : classifier
-        Fitted, of two classes.
-    X : ndarray
-        Paths or patches.
-    what : str
-        What stands before the progress bar.
-    progress : bool
-        Whether to show one.
-
-    Returns
-    -------
-    probabilities : ndarray of shape (n_samples,)
-        Of the model's second class.
-    """
+def predict_tumour(model: Any, X: np.ndarray, label: str, *, progress: bool) -> np.ndarray:
+    """Return the probability of the model's second class for each patch, chunk by chunk."""
     probabilities = np.empty(len(X))
-    with tqdm(total=len(X), desc=what, unit="patch", disable=not progress) as bar:
+    with tqdm(total=len(X), desc=label, unit="patch", disable=not progress) as bar:
         for start in range(0, len(X), _CHUNK):
-            piece = X[start : start + _CHUNK]
-            probabilities[start : start + len(piece)] = model.predict_proba(piece)[:, 1]
-            bar.update(len(piece))
+            chunk = X[start : start + _CHUNK]
+            probabilities[start : start + len(chunk)] = model.predict_proba(chunk)[:, 1]
+            bar.update(len(chunk))
     return probabilities
 
 
-def measure(
-    patches: Patches, probabilities: np.ndarray, point: OperatingPoint | None, **settings: Any
-) -> Evaluation:
-    """Measure probabilities, over slides where there are enough of them.
+def load_evaluation_patches(
+    model: Model, data: str, options: Mapping[str, Any], *, unseen: bool, out: Output
+) -> tuple[Patches, dict[str, int]]:
+    """Return labelled patches and how many of them took part in the run.
 
-    Parameters
-    ----------
-    patches : Patches
-        With labels.
-    probabilities : ndarray of shape (n_samples,)
-        Of tumour.
-    point : OperatingPoint or None
-        The frozen threshold.
-    **settings : dict
-        For `evaluate_predictions`.
-
-    Returns
-    -------
-    Evaluation
-        Without slides if either class comes from one slide: nothing then shows how slides vary.
+    Warn about those that did, or leave them out if `unseen`.
     """
-    groups = patches.groups if slides_suffice(patches) else None
-    settings.setdefault("name", patches.name)
-    if "data_sha256" not in settings:
-        settings["data_sha256"] = hash_patches(patches.X)
+    patches = load_labelled_patches(data, **options, default=TO_MEASURE, progress=out.progress)
+    patch_used, slide_used = model.find_used(patches)
+    slides = 0 if patches.groups is None else len(np.unique(patches.groups[slide_used]))
+    used = {"patches": int(patch_used.sum()), "slides": slides}
+    if unseen:
+        return _leave_out(patches, patch_used | slide_used, out), used
+    if (overlap := describe_overlap(used, len(patches))) is not None:
+        out.warn(f"{overlap} Pass --unseen to leave them out.")
+    return patches, used
+
+
+def _leave_out(patches: Patches, used: np.ndarray, out: Output) -> Patches:
+    if used.all():
+        raise ValueError(
+            f"all {len(patches):,} patches, or their slides, took part in the run that made the "
+            "model; pass other data, or leave out --unseen"
+        )
+    out.note(f"{int(used.sum()):,} patches left out, as they or their slides took part in the run")
+    return patches.take(~used)
+
+
+def describe_overlap(used: Mapping[str, int], n_patches: int) -> str | None:
+    """Return a warning about patches that took part in the run, or None if none did."""
+    if not any(used.values()):
+        return None
+    return (
+        f"{used['patches']:,} of the {n_patches:,} patches evaluated, and {used['slides']:,} "
+        "slides by their names, took part in the run that made the model: figures on them are too "
+        "good."
+    )
+
+
+def evaluate_model(
+    model: Model, patches: Patches, rounds: int | None, random_state: int, out: Output
+) -> Evaluation:
+    """Predict the patches and measure the predictions."""
+    if patches.groups is not None and not _has_enough_slides(patches):
+        out.warn(
+            f"{patches.describe()} have a class that comes from one slide: the intervals take "
+            "patches as independent, and are too narrow by far"
+        )
+    prob = predict_tumour(model.estimator, patches.X, "evaluate", progress=out.progress)
+    point = model.operating_point
+    return measure(patches, prob, point, rounds=rounds, random_state=random_state)
+
+
+def measure(
+    patches: Patches,
+    probabilities: np.ndarray,
+    point: OperatingPoint | None,
+    *,
+    rounds: int | None = None,
+    name: str | None = None,
+    data_sha256: str | None = None,
+    **settings: Any,
+) -> Evaluation:
+    """Measure probabilities at the frozen threshold, with intervals over slides.
+
+    If a class comes from one slide, the intervals are over patches: one slide shows no spread.
+    """
+    groups = patches.groups if _has_enough_slides(patches) else None
+    # None leaves the number of rounds to the package.
+    if rounds is not None:
+        settings["n_rounds"] = rounds
     return evaluate_predictions(
         patches.target,
         probabilities,
@@ -73,28 +106,18 @@ def measure(
         hospital=None if groups is None else patches.hospital,
         operating_point=point,
         pos_label=1,
+        name=name or patches.name,
+        data_sha256=data_sha256 or hash_patches(patches.X),
         **settings,
     )
 
 
-def slides_suffice(patches: Patches) -> bool:
-    """Return whether both classes come from two slides or more."""
+def _has_enough_slides(patches: Patches) -> bool:
     return patches.groups is not None and patches.fewest_slides() >= 2
 
 
 def evaluation_facts(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as numbers and text for JSON.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        What was measured.
-
-    Returns
-    -------
-    dict
-        ``metrics`` holds estimate, low and high of each.
-    """
+    """Return an evaluation as numbers and text for JSON."""
     groups, result = evaluation.groups, evaluation.operating_result
     facts: dict[str, Any] = {
         "name": evaluation.name,
@@ -116,45 +139,26 @@ def evaluation_facts(evaluation: Evaluation) -> dict[str, Any]:
     return facts
 
 
-def point_from_facts(facts: Mapping[str, Any] | None) -> OperatingPoint | None:
-    """Return the operating point that `evaluation_facts` wrote down, or None."""
-    if facts is None:
-        return None
-    values = dict(facts)
-    if values["threshold"] is None:  # What no score reaches: JSON has no infinity.
-        values["threshold"] = np.inf
-    return OperatingPoint(**values)
+def _key(name: object) -> str:
+    return str(name).lower().replace(" ", "_").replace("-", "_")
 
 
 def evaluation_text(evaluation: Evaluation, *, by_slide: bool = False) -> str:
-    """Return an evaluation as a table to read.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        What was measured.
-    by_slide : bool, default=False
-        Whether to add the table of slides.
-
-    Returns
-    -------
-    str
-        Lines.
-    """
+    """Return an evaluation as text: a summary, metrics, and tables by hospital and by slide."""
     n, groups = len(evaluation.positive), evaluation.groups
     slides = "" if groups is None else f" of {len(np.unique(groups)):,} slides"
     share = evaluation.positive.mean()
     lines = [f"{evaluation.name}: {n:,} patches{slides}, {share:.1%} positive", ""]
-    lines += [*_metric_lines(evaluation), "", _how(evaluation)]
-    if evaluation.operating_point is not None:
-        point = evaluation.operating_point
+    # Estimates first: a table by slide can be hundreds of lines long.
+    lines += [*_metric_lines(evaluation), "", _describe_intervals(evaluation)]
+    if (point := evaluation.operating_point) is not None:
         lines.append(
             f"Threshold {point.threshold:.4g}, chosen for {point.criterion} on other patches."
         )
     tables = [evaluation.hospital_table(), evaluation.slide_table() if by_slide else None]
     for table in tables:
         if table is not None:
-            lines += ["", table.to_string(float_format="{:.3f}".format, na_rep="-")]
+            lines += ["", _format_table(table)]
     return "\n".join(lines)
 
 
@@ -168,11 +172,11 @@ def _metric_lines(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def _how(evaluation: Evaluation) -> str:
+def _describe_intervals(evaluation: Evaluation) -> str:
     if evaluation.groups is None:
-        return "The intervals take patches as independent: too narrow by far."
+        return "The intervals take patches as independent: they are too narrow by far."
     return f"The intervals resample slides, {evaluation.n_rounds:,} rounds."
 
 
-def _key(name: object) -> str:
-    return str(name).lower().replace(" ", "_").replace("-", "_")
+def _format_table(table: pd.DataFrame) -> str:
+    return table.to_string(float_format="{:.3f}".format, na_rep="-")

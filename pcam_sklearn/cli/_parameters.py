@@ -1,4 +1,4 @@
-"""Parameters of the pipeline, as text on the command line and as JSON in a file."""
+"""Parameters of the pipeline: as text on the command line, and as JSON in ``config.json``."""
 
 import ast
 import json
@@ -11,21 +11,8 @@ from pcam_sklearn import make_pcam_pipeline
 
 
 def parse_value(text: str) -> Any:
-    """Return what a text means as a Python literal, or the text.
+    """Return the text read as a Python literal, or the text itself if it is not one.
 
-    Parameters
-    ----------
-    text : str
-        Such as ``0.3``, ``None``, ``(8, 8, 8)`` or ``d4``.
-
-    Returns
-    -------
-    object
-        The value.
-
-    Examples
-    --------
-    >>> from pcam_sklearn.cli._parameters import parse_value
     >>> [parse_value(text) for text in ("0.3", "None", "(8, 8)", "d4")]
     [0.3, None, (8, 8), 'd4']
     """
@@ -36,132 +23,108 @@ def parse_value(text: str) -> Any:
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """Return ``name=value`` texts as a dict.
-
-    Raises
-    ------
-    ValueError
-        If one has no name or no value.
-    """
-    return {name: parse_value(value) for name, value in map(_part, settings)}
+    """Return ``name=value`` texts as a dict."""
+    return {name: parse_value(value) for name, value in map(_split_setting, settings)}
 
 
 def parse_grid(grid: Iterable[str]) -> dict[str, list[Any]]:
     """Return ``name=v1,v2`` texts as the grid of a search.
 
-    Raises
-    ------
-    ValueError
-        If one has no name or no value.
-
-    Examples
-    --------
-    >>> from pcam_sklearn.cli._parameters import parse_grid
     >>> parse_grid(["a=0.3,0.5", "b=None,d4", "c=(8,8),(4,4)"])
     {'a': [0.3, 0.5], 'b': [None, 'd4'], 'c': [(8, 8), (4, 4)]}
     """
-    return {name: _parse_list(values) for name, values in map(_part, grid)}
+    return {name: _parse_list(values) for name, values in map(_split_setting, grid)}
 
 
-def _part(text: str) -> tuple[str, str]:
+def _split_setting(text: str) -> tuple[str, str]:
+    # A value may hold an equals sign, so only the first one separates.
     name, _, value = text.partition("=")
     if not name.strip() or not value.strip():
-        raise ValueError(f"{text!r} is not name=value; type for instance cnnclassifier__dropout=.3")
+        raise ValueError(
+            f"{text!r} is not NAME=VALUE; type for instance cnnclassifier__dropout=0.3"
+        )
     return name.strip(), value.strip()
 
 
 def _parse_list(text: str) -> list[Any]:
+    # As one literal first: in (8,8),(4,4) not every comma separates values.
     whole = parse_value(f"[{text}]")
     return whole if isinstance(whole, list) else [parse_value(value) for value in text.split(",")]
+
+
+def parse_augment(text: str) -> Any:
+    """Return the `augment` parameter for a text such as d4, d4,stain or none."""
+    names = tuple(text.split(","))
+    if len(names) > 1:
+        return names
+    return None if text == "none" else parse_value(text)
+
+
+def parse_operating_point(text: str) -> dict[str, float]:
+    """Return ``specificity=0.95`` or ``sensitivity=0.9`` as a dict."""
+    name, _, value = text.partition("=")
+    try:
+        smallest = float(value)
+    except ValueError:
+        smallest = -1.0
+    if name not in ("specificity", "sensitivity") or not 0 <= smallest <= 1:
+        raise ValueError(
+            f"--operating-point {text!r} is not allowed; type specificity=0.95 or sensitivity=0.9, "
+            "with a number from 0 to 1"
+        )
+    return {name: smallest}
 
 
 def build_pipeline(
     given: Mapping[str, Any], settings: Mapping[str, Any], recorded: Mapping[str, Any] | None
 ) -> Pipeline:
-    """Build the pipeline from what the user gave, on the package's own defaults.
+    """Build the unfitted pipeline.
 
-    Parameters
-    ----------
-    given : mapping
-        Arguments of `make_pcam_pipeline`.
-    settings : mapping
-        Parameters of the pipeline, which come on top.
-    recorded : mapping or None
-        All parameters of an earlier run, which come below.
-
-    Returns
-    -------
-    sklearn.pipeline.Pipeline
-        Unfitted.
-
-    Raises
-    ------
-    ValueError
-        If there is no such parameter.
+    `settings` (from --set) override `given` (arguments of `make_pcam_pipeline`), which override
+    `recorded` (all parameters of an earlier run), which override the defaults.
     """
     if recorded is None:
-        pipeline, on_top = make_pcam_pipeline(**given), dict(settings)
+        pipeline, overrides = make_pcam_pipeline(**given), dict(settings)
     else:
         step_of = {"crop_size": "centercropnormalizer"}
         named = {f"{step_of.get(k, 'cnnclassifier')}__{k}": v for k, v in given.items()}
-        pipeline, on_top = make_pcam_pipeline(), {**recorded, **named, **settings}
-    check_names(pipeline, on_top)
-    return pipeline.set_params(**on_top)
+        pipeline, overrides = make_pcam_pipeline(), {**recorded, **named, **settings}
+    check_names(pipeline, overrides)
+    return pipeline.set_params(**overrides)
 
 
 def check_names(pipeline: Pipeline, names: Iterable[str]) -> None:
-    """Raise for a name without its step, which scikit-learn's own message would bury.
-
-    Raises
-    ------
-    ValueError
-        For the first such name.
-    """
+    """Raise ValueError for a name without its step, and name the step."""
     known = pipeline.get_params()
     for name in names:
+        # A wrong name behind a step is left to scikit-learn, whose own message is clear there.
         if name.partition("__")[0] in pipeline.named_steps or name in known:
             continue
         meant = [full for full in known if full.endswith(f"__{name}")]
-        names_of_steps = [f"{step}__" for step in pipeline.named_steps]
+        prefixes = [f"{step}__" for step in pipeline.named_steps]
         raise ValueError(
             f"{name} is no parameter of the pipeline; "
-            + (f"type {meant[0]}" if meant else f"a name begins with one of {names_of_steps}")
+            + (f"type {meant[0]}" if meant else f"a name begins with one of {prefixes}")
         )
 
 
 def to_json_values(pipeline: Pipeline) -> dict[str, Any]:
-    """Return all parameters of a pipeline in a form that JSON keeps.
+    """Return all parameters of a pipeline in a form that JSON keeps, for `from_json_values`.
 
-    What JSON would change (a dict whose keys are numbers) is text, as on the command line. What
-    no text can say can only be a default of the package, and is left to it.
-
-    Parameters
-    ----------
-    pipeline : sklearn.pipeline.Pipeline
-        The pipeline.
-
-    Returns
-    -------
-    dict
-        Parameters by name, for `from_json_values`.
-
-    Examples
-    --------
-    >>> from pcam_sklearn import make_pcam_pipeline
-    >>> from pcam_sklearn.cli._parameters import from_json_values, to_json_values
     >>> pipeline = make_pcam_pipeline(class_weight={0: 1, 1: 2}, filters=(4, 4, 4))
     >>> values = to_json_values(pipeline)
     >>> values["cnnclassifier__class_weight"], values["cnnclassifier__filters"]
     ('{0: 1, 1: 2}', (4, 4, 4))
-    >>> pipeline.get_params().items() >= from_json_values(values).items()
-    True
     """
     steps = {"steps", *pipeline.named_steps}
     values = {k: v for k, v in pipeline.get_params().items() if k not in steps}
+    # JSON changes some values, such as a dict whose keys are numbers. These are written as text.
+    # A value that text cannot express either, such as a function, was not typed by the user: it is
+    # a default of the package, which the next run has as well.
     return {
-        name: value if _survives(value) else repr(value)
+        name: value if _survives_json(value) else repr(value)
         for name, value in sorted(values.items())
-        if _survives(value) or parse_value(repr(value)) == value
+        if _survives_json(value) or parse_value(repr(value)) == value
     }
 
 
@@ -176,7 +139,7 @@ def _from_json(value: Any) -> Any:
     return parse_value(value) if isinstance(value, str) else value
 
 
-def _survives(value: Any) -> bool:
+def _survives_json(value: Any) -> bool:
     try:
         return bool(_from_json(json.loads(json.dumps(value, allow_nan=False))) == value)
     except (TypeError, ValueError):

@@ -19,18 +19,21 @@ def finished(tmp_path_factory):
     return folder, cli("quickstart", "--output", folder, "--epochs", 1).stdout
 
 
+@pytest.mark.slow
 def test_quickstart_writes_the_model_the_submission_and_both_pictures(finished):
     folder, _ = finished
     for name in ("model.joblib", "submission.csv", "roc.png", "history.png"):
         assert (folder / name).stat().st_size > 0, name
 
 
+@pytest.mark.slow
 def test_the_pictures_of_quickstart_are_pictures(finished):
     folder, _ = finished
     for name in ("roc.png", "history.png"):
         assert min(cv2.imread(str(folder / name)).shape[:2]) > 200, name
 
 
+@pytest.mark.slow
 def test_the_submission_holds_one_probability_for_each_test_patch(finished):
     folder, _ = finished
     submission = pd.read_csv(folder / "submission.csv")
@@ -39,12 +42,14 @@ def test_the_submission_holds_one_probability_for_each_test_patch(finished):
     assert submission["label"].between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_quickstart_says_how_well_it_did_on_patches_it_held_out(finished):
     _, said = finished
     assert "AUC" in said
-    assert "held out" in said
+    assert "held-out patches" in said
 
 
+@pytest.mark.slow
 def test_predict_gives_the_same_file_again(finished, tmp_path):
     folder, _ = finished
     again = tmp_path / "again.csv"
@@ -54,6 +59,7 @@ def test_predict_gives_the_same_file_again(finished, tmp_path):
     np.testing.assert_allclose(first["label"], second["label"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_damaged_patch_ends_predict_with_its_name_and_no_file(finished, tmp_path):
     folder, _ = finished
     bad = tmp_path / "data" / "test" / ("0" * 40 + ".tif")
@@ -70,6 +76,7 @@ def test_a_folder_that_is_not_there_is_refused_by_name():
     assert "no-such-folder" in cli("quickstart", "--data", "no-such-folder", code=2).stderr
 
 
+@pytest.mark.slow
 def test_four_commands_lead_from_real_patches_to_a_submission_and_a_card(small_sample, tmp_path):
     run, submission, card = (tmp_path / name for name in ("run", "p.csv", "card.html"))
     cli("check", small_sample)
@@ -81,11 +88,13 @@ def test_four_commands_lead_from_real_patches_to_a_submission_and_a_card(small_s
     assert card.read_text().count("<img src=") == 4
 
 
+@pytest.mark.slow
 def test_check_finds_nothing_wrong_with_patches_made_by_quickstart(finished):
     folder, _ = finished
     assert "836" in cli("check", folder / "patches").stdout
 
 
+@pytest.mark.slow
 def test_check_ends_with_1_and_a_row_for_a_damaged_patch(finished, tmp_path):
     folder, _ = finished
     copy = shutil.copytree(folder / "patches", tmp_path / "patches")
@@ -104,6 +113,7 @@ def test_check_of_a_folder_without_labels_ends_with_2(tmp_path):
     assert "train_labels.csv" in cli("check", tmp_path, code=2).stderr
 
 
+@pytest.mark.slow
 def test_quiet_leaves_the_result_alone(finished):
     folder, _ = finished
     said = cli("check", folder / "patches", "--quiet")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
-from support.cli_runs import cli
+from support.cli_runs import FILES, cli
 
 from pcam_sklearn.cli import main
 
@@ -82,8 +82,6 @@ def test_lines_of_the_documentation_have_options_that_are_there():
 
 
 def test_the_documentation_lists_the_files_of_a_run_folder():
-    from test_cli_train import FILES
-
     text = DOCS.read_text()
     assert [name for name in FILES if f"`{name}`" not in text] == []
 

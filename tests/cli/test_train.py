@@ -1,4 +1,4 @@
-"""The commands that make a run folder: train and tune."""
+"""Train on patches, and write a run folder."""
 
 import json
 import os
@@ -14,11 +14,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from support.cli_runs import (
     ENVIRONMENT,
+    FILES,
     TINY,
     cli,
     contents,
     make_kaggle,
-    make_run,
     read_numbers,
     read_split,
 )
@@ -28,22 +28,7 @@ from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.metrics import choose_operating_point
 from pcam_sklearn.report import hash_patches
 
-FILES = [
-    "card.html", "card.md", "config.json", "evaluation.json", "history.csv", "history.png",
-    "model.joblib", "most-wrong.png", "predictions.csv", "reliability.png", "roc.png", "split.csv",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def kaggle(tmp_path_factory):
-    """Return a small folder in Kaggle's layout."""
-    return make_kaggle(tmp_path_factory.mktemp("kaggle"))
-
-
-@pytest.fixture(scope="module")
-def run(kaggle, tmp_path_factory):
-    """Return the folder of a tiny run on `kaggle`."""
-    return make_run(kaggle, tmp_path_factory.mktemp("runs") / "run")
+pytestmark = pytest.mark.slow  # A model is trained.
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +43,6 @@ def without_slides(tmp_path_factory):
     data = make_kaggle(folder / "data", slides=False)
     said = cli("train", data, "--output", folder / "run", *TINY)
     return folder / "run", said
-
-
-@pytest.fixture(scope="module")
-def tuned(kaggle, tmp_path_factory):
-    """Return the folder of a search over two candidates, and what the command said."""
-    folder = tmp_path_factory.mktemp("tuned") / "run"
-    grid = ["--grid", "cnnclassifier__dropout=0.2,0.4", "--cv", 2]
-    return folder, cli("tune", kaggle, "--output", folder, *grid, *TINY, "--json")
 
 
 def test_train_writes_every_file_of_a_run_folder_and_nothing_else(run):
@@ -183,34 +160,6 @@ def test_without_slides_the_same_files_are_written(without_slides):
     assert set(read_split(folder)["slide"]) == {""}
 
 
-def test_tune_writes_the_candidates_beside_a_run_folder(tuned):
-    folder, _ = tuned
-    assert contents(folder) == sorted([*FILES, "search.csv", "search.png"])
-    search = pd.read_csv(folder / "search.csv")
-    assert search["rank_test_score"].tolist() == [1, 2]
-    assert sorted(search["param_cnnclassifier__dropout"]) == [0.2, 0.4]
-
-
-def test_tune_trains_with_the_best_candidate(tuned):
-    folder, _ = tuned
-    best = pd.read_csv(folder / "search.csv")["param_cnnclassifier__dropout"][0]
-    config = json.loads((folder / "config.json").read_text())
-    assert config["parameters"]["cnnclassifier__dropout"] == best
-    assert joblib.load(folder / "model.joblib").get_params()["cnnclassifier__dropout"] == best
-
-
-def test_tune_with_json_prints_json_and_nothing_else(tuned):
-    _, said = tuned
-    assert json.loads(said.stdout)["metrics"]["roc_auc"]["estimate"] > 0
-
-
-def test_train_does_what_tune_found_without_a_search(tuned, tmp_path):
-    folder, _ = tuned
-    cli("train", "--config", folder / "config.json", "--output", tmp_path / "again", "-q")
-    again = tmp_path / "again" / "predictions.csv"
-    assert (folder / "predictions.csv").read_bytes() == again.read_bytes()
-
-
 def test_official_files_are_trained_on_where_they_are(tmp_path):
     make_official(tmp_path / "pcam", n=96)
     cli("train", tmp_path / "pcam", "--output", tmp_path / "run", *TINY, "--test-fraction", 0.5)
@@ -249,7 +198,7 @@ def test_an_operating_point_of_another_kind_is_refused_with_what_to_type(kaggle,
 
 
 def heed_ctrl_c():
-    """Undo what a shell does to a test run in the background, whose children inherit it."""
+    """Undo the shell's setting for background jobs, which ignore Ctrl-C and pass that on."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

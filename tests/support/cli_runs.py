@@ -1,12 +1,15 @@
 """Folders and runs so small that a command takes a moment."""
 
 import hashlib
+import json
 
 import cv2
+import numpy as np
 import pandas as pd
 from click.testing import CliRunner
 
 from pcam_sklearn.cli import main
+from pcam_sklearn.cli._patches import Patches
 from pcam_sklearn.datasets import make_patches
 
 TINY = [
@@ -17,11 +20,16 @@ TINY = [
     *("--set", "cnnclassifier__validation_fraction=0"),
     *("--set", "cnnclassifier__compile__steps_per_execution=1"),
 ]
+QUICK = ("--rounds", 100, "-q")
+FILES = [
+    "card.html", "card.md", "config.json", "evaluation.json", "history.csv", "history.png",
+    "model.joblib", "most-wrong.png", "predictions.csv", "reliability.png", "roc.png", "split.csv",
+]  # fmt: skip
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"}
 
 
 def cli(*arguments, code=0):
-    """Run a command in this process and return what it said; it must end with `code`."""
+    """Run a command in this process and return its output; it must end with `code`."""
     result = CliRunner().invoke(main, [str(a) for a in arguments], env=ENVIRONMENT)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -29,8 +37,26 @@ def cli(*arguments, code=0):
     return result
 
 
+def as_json(*arguments):
+    """Run a command with ``--json`` and return the result."""
+    return json.loads(cli(*arguments, "--json").stdout)
+
+
+def patches_of(target, groups):
+    """Return patches of these labels and slides, without pixels."""
+    target = np.asarray(target)
+    ids = np.array([str(i) for i in range(len(target))])
+    return Patches("patches", ids, ids, target, groups, None)
+
+
+def labelled_patches(n_slides=20, per_slide=10, groups=True):
+    """Return patches of some slides, labelled 0 and 1 in turn, without pixels."""
+    slides = np.repeat([f"s{i:02}" for i in range(n_slides)], per_slide)
+    return patches_of(np.arange(len(slides)) % 2, slides if groups else None)
+
+
 def make_kaggle(folder, *, seed=0, slides=True, n_slides=12):
-    """Write patches of some slides in Kaggle's layout, eight a slide and six more to predict."""
+    """Write patches of some slides in Kaggle's layout, eight per slide and six more to predict."""
     patches = make_patches(n_samples=8 * n_slides + 6, n_slides=n_slides, random_state=seed)
     ids = [hashlib.sha1(image.tobytes()).hexdigest() for image in patches.images]
     for row, (id_, image) in enumerate(zip(ids, patches.images, strict=True)):
@@ -52,7 +78,7 @@ def make_run(data, folder):
 
 
 def read_numbers(path):
-    """Return a table of probabilities, each the very number that was written."""
+    """Return a table of probabilities, each exactly the number that was written."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     for name in {"label", "probability"} & set(table):
         table[name] = [float(text) for text in table[name]]
@@ -65,5 +91,5 @@ def read_split(folder):
 
 
 def contents(folder):
-    """Return the names of all that a folder holds."""
+    """Return the sorted names of everything in a folder."""
     return sorted(path.name for path in folder.iterdir())

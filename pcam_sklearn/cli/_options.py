@@ -1,0 +1,157 @@
+"""Options, arguments and parameter types that several commands take.
+
+Nothing heavy is imported here, so that ``--help`` stays quick.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+MODEL = click.Path(exists=True, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+# The options that config.json records, by the names of the functions' arguments.
+RECORDED = (
+    "data", "slides", "subset", "test_fraction", "threshold_fraction", "operating_point", "rounds",
+    "random_state",
+)  # fmt: skip
+
+_EXIT_CODES = (
+    "0 done; 2 wrong usage, or input that cannot be used; 130 interrupted, with nothing left half "
+    "written."
+)
+
+
+class Data(click.ParamType):
+    """A folder of patches, or the word "synthetic"; it is checked when it is loaded."""
+
+    name = "data"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the word, and folders."""
+        words = [CompletionItem("synthetic")] if "synthetic".startswith(incomplete) else []
+        return [*words, CompletionItem(incomplete, type="dir")]
+
+
+class Network(click.ParamType):
+    """The name of a network; it is checked when the network is built."""
+
+    name = "name"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the names of the networks."""
+        # This import loads Keras. A user who presses Tab waits for it; `--help` does not.
+        from pcam_sklearn.networks import NETWORKS
+
+        return [CompletionItem(name) for name in NETWORKS if name.startswith(incomplete)]
+
+
+def after_help(*examples: str, exit_codes: str = _EXIT_CODES) -> str:
+    """Return the end of a command's help: examples, then the exit codes."""
+    lines = "".join(f"  {example}\n" for example in examples)
+    # click wraps every paragraph that does not begin with \b.
+    return f"\b\nExamples:\n{lines}\nExit codes: {exit_codes}"
+
+
+def _combine(*options: Decorator) -> Decorator:
+    """Return one decorator that adds options in this order."""
+
+    def add_all(command: Command) -> Command:
+        # Decorators apply from the bottom up, so the last option has to be added first.
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add_all
+
+
+jobs_option = click.option(
+    "--jobs", type=int, default=1, show_default=True, help="Number of parallel fits."
+)
+rounds_option = click.option(
+    "--rounds", type=click.IntRange(min=100), help="Number of bootstrap rounds."
+)
+unseen_option = click.option(
+    "--unseen",
+    is_flag=True,
+    help="Leave out the patches and slides of DATA that took part in the run.",
+)
+data_options = _combine(
+    click.option(
+        "--slides", type=FILE, help="CSV file with the columns id,slide. Default: DATA/slides.csv."
+    ),
+    click.option(
+        "--subset",
+        "--split",
+        "subset",
+        type=click.Choice(["train", "valid", "test"]),
+        help="Part of DATA: train or test in a Kaggle folder; train, valid or test in official "
+        "files.",
+    ),
+    click.option(
+        "--random-state",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Seed for everything random.",
+    ),
+)
+
+_FRACTION = click.FloatRange(0, 0.5, min_open=True)
+_POSITIVE = click.IntRange(min=1)
+
+training_options = _combine(
+    click.argument("data", type=Data()),
+    click.option("--output", type=NEW_FOLDER, required=True, help="Run folder to write."),
+    click.option("--overwrite", is_flag=True, help="Replace an existing run folder."),
+    click.option("--network", type=Network(), help="Name of the network."),
+    click.option(
+        "--crop-size", type=_POSITIVE, help="Side of the center that the network sees, in pixels."
+    ),
+    click.option("--epochs", type=_POSITIVE, help="Largest number of epochs."),
+    click.option("--batch-size", type=_POSITIVE, help="Number of patches per gradient step."),
+    click.option("--augment", help="Augmentations, such as d4 or d4,stain; none for none."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Any other parameter of the pipeline; may be repeated.",
+    ),
+    click.option(
+        "--test-fraction",
+        type=_FRACTION,
+        default=0.2,
+        show_default=True,
+        help="Approximate share of the patches held out to report on.",
+    ),
+    click.option(
+        "--threshold-fraction",
+        type=_FRACTION,
+        default=0.15,
+        show_default=True,
+        help="Approximate share of the patches held out to choose the threshold on.",
+    ),
+    click.option(
+        "--operating-point",
+        default="specificity=0.95",
+        show_default=True,
+        metavar="NAME=VALUE",
+        help="Smallest specificity or sensitivity that the threshold must reach.",
+    ),
+    rounds_option,
+    data_options,
+)

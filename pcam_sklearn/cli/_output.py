@@ -1,0 +1,130 @@
+"""Output of the commands: results, notes, warnings, errors, exit codes and progress bars."""
+
+import functools
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pcam_sklearn.cli._options import Command
+
+_WIDTH = 96  # characters per line
+
+
+class UnusableInput(click.ClickException):
+    """Input that cannot be used. Like wrong usage, it ends the command with 2."""
+
+    exit_code = 2
+
+
+class CommandGroup(click.Group):
+    """The commands in the order of work. An interrupted command ends with 130, as in a shell."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they were added."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted. Nothing is left half written.", err=True)
+            ctx.exit(130)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Results on stdout, as JSON if `as_json`; notes and warnings on stderr."""
+
+    as_json: bool
+    quiet: bool
+
+    @property
+    def progress(self) -> bool:
+        """Show progress bars."""
+        return not self.quiet
+
+    def note(self, text: str) -> None:
+        """Print a note, unless quiet."""
+        if not self.quiet:
+            click.echo(click.wrap_text(text, _WIDTH), err=True)
+
+    def warn(self, text: str) -> None:
+        """Print a warning, even if quiet."""
+        _print_warning(text)
+
+    def result(self, text: str, facts: Mapping[str, Any]) -> None:
+        """Print the result: text for people, or facts as JSON for programs."""
+        click.echo(to_json(facts) if self.as_json else text)
+
+
+def reports(command: Command) -> Command:
+    """Add ``--json`` and ``--quiet``, pass an `Output` as `out`, and end with 2 on an error."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    @click.option("--quiet", "-q", is_flag=True, help="Show neither notes nor progress.")
+    @functools.wraps(command)
+    def run(*args: Any, as_json: bool, quiet: bool, **options: Any) -> Any:
+        with _print_warnings(), _convert_errors():
+            return command(*args, out=Output(as_json, quiet), **options)
+
+    return run
+
+
+@contextmanager
+def _convert_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # The reader of stdout, such as `head`, has read enough.
+    except (OSError, ValueError, TypeError) as error:
+        raise UnusableInput(str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def _print_warnings() -> Iterator[None]:
+    """Print warnings as sentences, without the line of source that gave them."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        _print_warning(message)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", category=UserWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _print_warning(message: Warning | str) -> None:
+    click.echo(click.wrap_text(f"Warning: {message}", _WIDTH), err=True)
+
+
+def to_json(facts: Mapping[str, Any]) -> str:
+    """Return facts as indented JSON, with null for NaN and infinity.
+
+    >>> print(to_json({"auc": float("nan"), "slides": 3}))
+    {
+      "auc": null,
+      "slides": 3
+    }
+    """
+    return json.dumps(_to_plain(facts), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _to_plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(item) for item in value]
+    # NumPy scalars have `item`. To ask for it keeps NumPy out of `--help`.
+    if hasattr(value, "item"):
+        return _to_plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,82 @@
+"""The command ``predict``: write probabilities to a CSV file, as Kaggle takes it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pcam_sklearn.cli._options import FILE, MODEL, NEW_FILE, Data, after_help, data_options
+from pcam_sklearn.cli._output import Output, reports
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pcam_sklearn.metrics import OperatingPoint
+
+
+@click.command(
+    epilog=after_help(
+        "pcam-sklearn predict run1 histopathologic-cancer-detection",
+        "pcam-sklearn predict model.joblib pcam --split valid --output valid.csv",
+        "pcam-sklearn predict run1 histopathologic-cancer-detection --ids some.txt",
+    )
+)
+@click.argument("model", type=MODEL)
+@click.argument("data", type=Data())
+@click.argument("ids", nargs=-1)
+@click.option(
+    "--ids",
+    "ids_file",
+    type=FILE,
+    help="File of ids: one per line, or a CSV table with the column id.",
+)
+@click.option(
+    "--output",
+    type=NEW_FILE,
+    default=Path("submission.csv"),
+    show_default=True,
+    help="CSV file to write, with the columns id,label.",
+)
+@click.option(
+    "--sample", type=FILE, help="sample_submission.csv, which sets the ids and their order."
+)
+@data_options
+@reports
+def predict(
+    model: Path,
+    data: str,
+    ids: tuple[str, ...],
+    ids_file: Path | None,
+    output: Path,
+    sample: Path | None,
+    out: Output,
+    **options: Any,
+) -> None:
+    """Write the probability of tumour for each patch of DATA, or for those of IDS.
+
+    MODEL is a run folder, or a pipeline saved with joblib. Loading it runs code, so load only files
+    that you trust. DATA is as for train; without --subset its test part is predicted.
+    """
+    from pcam_sklearn.cli._measure import predict_tumour
+    from pcam_sklearn.cli._patches import TO_PREDICT, choose_patches, load_patches, read_ids
+    from pcam_sklearn.cli._run_folder import load_model
+    from pcam_sklearn.submission import write_submission
+
+    wanted = [*ids, *(read_ids(ids_file) if ids_file else [])]
+    patches = load_patches(data, **options, default=TO_PREDICT, progress=out.progress)
+    patches = choose_patches(patches, wanted) if wanted else patches
+    # Keras takes seconds to load. Errors in DATA and IDS come before that.
+    loaded = load_model(model)
+    prob = predict_tumour(loaded.estimator, patches.X, "predict", progress=out.progress)
+    write_submission(output, patches.ids, prob, sample)
+    facts = {"output": output, "name": patches.name, **_summarize(prob, loaded.operating_point)}
+    out.result(f"{len(patches)} probabilities written to {output}", facts)
+
+
+def _summarize(prob: "np.ndarray", point: "OperatingPoint | None") -> dict[str, Any]:
+    return {
+        "patches": len(prob),
+        "mean_probability": prob.mean(),
+        "threshold": None if point is None else point.threshold,
+        "called_positive": None if point is None else point.predict(prob).sum(),
+    }

@@ -1,0 +1,182 @@
+"""The command ``quickstart``: the whole job once, with the public API alone."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pcam_sklearn.cli._options import FOLDER, NEW_FOLDER, after_help, jobs_option
+from pcam_sklearn.cli._output import Output, reports
+
+if TYPE_CHECKING:
+    import numpy as np
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils import Bunch
+
+# Two candidates show a search, and keep it short.
+_GRID = {"cnnclassifier__dropout": [0.3, 0.5]}
+_TEST_FRACTION, _N_FOLDS = 0.25, 3
+
+
+@click.command(
+    epilog=after_help(
+        "pcam-sklearn quickstart",
+        "pcam-sklearn quickstart --data histopathologic-cancer-detection --output run1",
+    )
+)
+@click.option("--data", type=FOLDER, help="Folder in Kaggle's layout. Default: synthetic patches.")
+@click.option(
+    "--output",
+    type=NEW_FOLDER,
+    default=Path("quickstart"),
+    show_default=True,
+    help="Folder to write.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of epochs of each fit.",
+)
+@jobs_option
+@click.option(
+    "--random-state",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed for everything random.",
+)
+@reports
+def quickstart(
+    data: Path | None, output: Path, epochs: int, jobs: int, random_state: int, out: Output
+) -> None:
+    """Do the whole job once: tune, save, load, predict, draw.
+
+    Without --data it makes its own patches, so nothing is downloaded.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    if data is None:
+        data = output / "patches"
+        _write_kaggle_folder(data, random_state)
+        out.note(f"made patches in {data}")
+    facts = _tune_and_draw(data, output, out, epochs=epochs, jobs=jobs, random_state=random_state)
+    out.note(_predict_in_a_new_process(output / "model.joblib", data, output / "submission.csv"))
+    out.result(
+        f"AUC {facts['auc']:.3f} on the held-out patches\n"
+        f"see {output}: model.joblib, submission.csv, roc.png, history.png",
+        {"output": output, **facts},
+    )
+
+
+def _tune_and_draw(
+    data: Path, output: Path, out: Output, *, epochs: int, jobs: int, random_state: int
+) -> dict[str, Any]:
+    """Tune on a part of the patches, save the best pipeline, and test it on the others."""
+    import joblib
+
+    from pcam_sklearn.datasets import load_kaggle
+    from pcam_sklearn.model_selection import hold_out
+
+    train = load_kaggle(data)
+    y, slides = train.target, train.groups
+    fitting, held_out = hold_out(y, slides, _TEST_FRACTION, random_state=random_state)
+    out.note(f"{len(train.paths)} patches, {len(held_out)} of them held out to test on")
+    search = _search(train, fitting, epochs=epochs, jobs=jobs, random_state=random_state)
+    out.note(f"cross-validated AUC {search.best_score_:.3f} with {search.best_params_}")
+    joblib.dump(search.best_estimator_, output / "model.joblib")
+    return {
+        "auc": _draw(search.best_estimator_, train, held_out, output),
+        "cross_validated_auc": float(search.best_score_),
+        "best_params": search.best_params_,
+    }
+
+
+def _write_kaggle_folder(folder: Path, random_state: int) -> None:
+    """Write synthetic patches in Kaggle's layout, with the slides of the training patches."""
+    import numpy as np
+    import pandas as pd
+
+    from pcam_sklearn.datasets import make_patches
+
+    # Few patches keep the job short. They come from enough slides for a test part and three folds.
+    patches = make_patches(n_samples=1000, n_slides=24, random_state=random_state)
+    # Kaggle's ids are the SHA-1 of the pixels as well.
+    ids = np.array([hashlib.sha1(image.tobytes()).hexdigest() for image in patches.images])
+    # The last four slides become Kaggle's test folder: no slide is in both folders.
+    in_test = np.isin(patches.groups, np.unique(patches.groups)[-4:])
+    for subset, rows in (("train", ~in_test), ("test", in_test)):
+        _write_tiffs(folder / subset, ids[rows], patches.images[rows])
+    train = pd.DataFrame({"id": ids, "label": patches.target, "slide": patches.groups})[~in_test]
+    train[["id", "label"]].to_csv(folder / "train_labels.csv", index=False)
+    train[["id", "slide"]].to_csv(folder / "slides.csv", index=False)
+
+
+def _write_tiffs(folder: Path, ids: "np.ndarray", images: "np.ndarray") -> None:
+    import cv2
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for id_, image in zip(ids, images, strict=True):
+        path = folder / f"{id_}.tif"
+        # OpenCV takes BGR. Compression 1 means none, as in Kaggle's files.
+        if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1]):
+            raise OSError(f"{path} cannot be written; check that the disk is writable and not full")
+
+
+def _search(
+    train: "Bunch", rows: "np.ndarray", *, epochs: int, jobs: int, random_state: int
+) -> "GridSearchCV":
+    """Tune the notebook's network on these rows, over folds of whole slides where known."""
+    from sklearn.model_selection import GridSearchCV
+
+    from pcam_sklearn.model_selection import make_splitter
+    from pcam_sklearn.pipeline import make_pcam_pipeline
+
+    search = GridSearchCV(
+        make_pcam_pipeline(network="notebook", epochs=epochs, random_state=random_state),
+        _GRID,
+        scoring="roc_auc",
+        cv=make_splitter(train.groups, _N_FOLDS, random_state),
+        n_jobs=jobs,
+        error_score="raise",
+    )
+    groups = {} if train.groups is None else {"groups": train.groups[rows]}
+    return search.fit(train.paths[rows], train.target[rows], **groups)
+
+
+def _draw(pipeline: "Pipeline", train: "Bunch", rows: "np.ndarray", output: Path) -> float:
+    """Draw the ROC curve on these rows and the training history, and return the AUC."""
+    import matplotlib.pyplot as plt
+    from sklearn.metrics import RocCurveDisplay, roc_auc_score
+
+    from pcam_sklearn.plotting import TrainingHistoryDisplay
+
+    probabilities = pipeline.predict_proba(train.paths[rows])[:, 1]
+    roc = RocCurveDisplay.from_predictions(
+        train.target[rows], probabilities, name="held-out patches", plot_chance_level=True
+    )
+    roc.figure_.savefig(output / "roc.png", dpi=120, bbox_inches="tight")
+    history = TrainingHistoryDisplay.from_estimator(pipeline)
+    history.figure_.savefig(output / "history.png", dpi=120)
+    # pyplot keeps a figure in memory until it is closed.
+    plt.close(roc.figure_)
+    plt.close(history.figure_)
+    return float(roc_auc_score(train.target[rows], probabilities))
+
+
+def _predict_in_a_new_process(model: Path, data: Path, submission: Path) -> str:
+    """Predict as a user would on another day, which shows that the saved model is complete."""
+    command: list[Any] = [sys.executable, "-m", "pcam_sklearn", "predict", model, data, "--quiet"]
+    done = subprocess.run(
+        [*map(str, command), "--output", str(submission)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise OSError(f"{' '.join(map(str, command))} failed: {done.stderr.strip()}")
+    return done.stdout.strip()

@@ -1,0 +1,48 @@
+"""Write model cards with card."""
+
+import pytest
+from support.cli_runs import as_json, cli
+
+pytestmark = pytest.mark.slow  # A model is trained.
+
+
+def test_card_of_a_run_is_the_card_that_the_run_wrote(run, tmp_path):
+    cli("card", run, "--output", tmp_path / "card.html")
+    assert (tmp_path / "card.html").read_bytes() == (run / "card.html").read_bytes()
+
+
+def test_card_of_a_run_whose_patches_are_gone_says_so_and_goes_without(kaggle, run, tmp_path):
+    gone = tmp_path / "run"
+    gone.mkdir()
+    for path in run.iterdir():
+        (gone / path.name).write_bytes(path.read_bytes())
+    config = (gone / "config.json").read_text().replace(str(kaggle), str(tmp_path / "gone"))
+    (gone / "config.json").write_text(config)
+    said = cli("card", gone, "--output", tmp_path / "card.md")
+    assert "shows no patches" in " ".join(said.stderr.split())
+    assert "most-wrong" not in (tmp_path / "card.md").read_text()
+
+
+def test_card_on_other_patches_names_them_and_has_pictures_beside_it(run, others, tmp_path):
+    options = ["--output", tmp_path / "c.md", "--title", "Seven", "--rounds", 100]
+    facts = as_json("card", run, others, *options)
+    text = (tmp_path / "c.md").read_text()
+    assert "# Seven" in text
+    assert "No patch evaluated, and none of their slides, took part in the run" in text
+    for name in facts["pictures"]:
+        assert (tmp_path / f"c-{name}.png").is_file()
+
+
+def test_card_on_patches_that_took_part_says_so(run, kaggle, tmp_path):
+    cli("card", run, kaggle, "--output", tmp_path / "c.html", "--rounds", 100)
+    assert "figures on them are too good" in (tmp_path / "c.html").read_text()
+
+
+def test_card_of_a_model_alone_needs_patches(model, tmp_path):
+    said = cli("card", model, "--output", tmp_path / "c.html", code=2)
+    assert "pass DATA" in said.stderr
+
+
+def test_a_card_is_a_page_or_markdown(run, tmp_path):
+    said = cli("card", run, "--output", tmp_path / "card.pdf", code=2)
+    assert ".html or .md" in said.stderr

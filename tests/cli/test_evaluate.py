@@ -1,0 +1,99 @@
+"""Measure models with evaluate."""
+
+import json
+
+import joblib
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+from support.cli_runs import (
+    QUICK,
+    as_json,
+    cli,
+    read_split,
+)
+
+from pcam_sklearn.datasets import load_kaggle
+
+pytestmark = pytest.mark.slow  # A model is trained.
+
+
+def test_evaluate_measures_what_scikit_learn_does(run, others):
+    data = load_kaggle(others)
+    scores = joblib.load(run / "model.joblib").predict_proba(data.paths)[:, 1]
+    facts = as_json("evaluate", run, others, *QUICK)
+    assert facts["metrics"]["roc_auc"]["estimate"] == pytest.approx(
+        roc_auc_score(data.target, scores), abs=1e-12
+    )
+    assert facts["slides"] == len(set(data.groups))
+
+
+def test_evaluate_uses_the_frozen_threshold_of_the_run(run, others):
+    frozen = json.loads((run / "evaluation.json").read_text())["operating_point"]
+    assert as_json("evaluate", run, others, *QUICK)["operating_point"] == frozen
+
+
+def test_the_model_in_a_run_folder_counts_as_the_folder(run, others):
+    facts = as_json("evaluate", run / "model.joblib", others, *QUICK)
+    assert facts["operating_point"] is not None
+
+
+def test_a_model_alone_has_no_operating_point(model, others):
+    facts = as_json("evaluate", model, others, *QUICK)
+    assert facts["operating_point"] is None
+    assert "sensitivity" not in facts["metrics"]
+
+
+def test_a_model_alone_knows_the_slides_that_it_was_fitted_on(model, kaggle):
+    assert "slides by their names, took part" in cli("evaluate", model, kaggle, *QUICK).stderr
+
+
+def test_evaluate_prints_a_table_for_people(run, others):
+    said = cli("evaluate", run, others, *QUICK, "--by-slide").stdout
+    assert "ROC AUC" in said
+    assert "The intervals resample slides, 100 rounds." in said
+    assert "seed_1_slide_00" in said
+
+
+def test_no_warning_is_given_for_slides_never_seen(run, others):
+    said = cli("evaluate", run, others, *QUICK)
+    assert said.stderr == ""
+
+
+def test_evaluate_warns_of_patches_that_took_part_in_the_run(run, kaggle):
+    split = read_split(run)
+    said = cli("evaluate", run, kaggle, *QUICK)
+    used = (split["part"] != "test").sum()
+    assert f"{used} of the {len(split)} patches evaluated" in " ".join(said.stderr.split())
+
+
+def test_unseen_leaves_the_patches_that_were_held_out(run, kaggle):
+    recorded = json.loads((run / "evaluation.json").read_text())
+    facts = as_json("evaluate", run, kaggle, *QUICK, "--unseen")
+    assert facts["patches"] == recorded["patches"]
+    assert facts["metrics"] == recorded["metrics"]
+
+
+def test_unseen_of_patches_that_were_all_seen_is_an_error(run, kaggle, tmp_path):
+    split = read_split(run).query("part == 'training'")
+    labels = pd.read_csv(kaggle / "train_labels.csv")
+    (tmp_path / "train").symlink_to(kaggle / "train")
+    labels[labels["id"].isin(split["id"])].to_csv(tmp_path / "train_labels.csv", index=False)
+    split[["id", "slide"]].to_csv(tmp_path / "slides.csv", index=False)
+    said = cli("evaluate", run, tmp_path, *QUICK, "--unseen", code=2)
+    assert "leave out --unseen" in said.stderr
+
+
+def test_patches_of_one_slide_get_intervals_over_patches_and_a_warning(model, others, tmp_path):
+    labels = pd.read_csv(others / "train_labels.csv")
+    (tmp_path / "train").symlink_to(others / "train")
+    labels.to_csv(tmp_path / "train_labels.csv", index=False)
+    labels.assign(slide="one")[["id", "slide"]].to_csv(tmp_path / "slides.csv", index=False)
+    said = cli("evaluate", model, tmp_path, *QUICK, "--json")
+    assert json.loads(said.stdout)["intervals_over"] == "patches"
+    assert "too narrow" in said.stderr
+
+
+def test_evaluate_of_patches_without_labels_says_what_to_pass(run, kaggle):
+    said = cli("evaluate", run, kaggle, "--subset", "test", code=2)
+    assert "--subset train" in said.stderr

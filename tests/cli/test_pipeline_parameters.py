@@ -1,0 +1,63 @@
+"""Parameters of the pipeline as text and as JSON."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pcam_sklearn import make_pcam_pipeline
+from pcam_sklearn.cli._parameters import (
+    build_pipeline,
+    check_names,
+    from_json_values,
+    parse_grid,
+    parse_settings,
+    to_json_values,
+)
+
+
+def test_values_are_read_as_python_and_text_needs_no_quotes():
+    read = parse_settings(["a=0.3", "b=None", "c={0: 1, 1: 2}", "d=balanced", "e=x=y"])
+    assert read == {"a": 0.3, "b": None, "c": {0: 1, 1: 2}, "d": "balanced", "e": "x=y"}
+
+
+@pytest.mark.parametrize("text", ["dropout", "=0.3", "dropout="])
+def test_a_setting_without_name_or_value_is_an_error_with_an_example(text):
+    with pytest.raises(ValueError, match=r"cnnclassifier__dropout=0\.3"):
+        parse_settings([text])
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(), st.sampled_from(["d4", "notebook"])), min_size=1)
+)
+def test_a_grid_is_read_as_it_was_written(values):
+    assert parse_grid(["name=" + ",".join(map(str, values))]) == {"name": values}
+
+
+@given(
+    weights=st.one_of(st.none(), st.just("balanced"), st.just({0: 1, 1: 3.5})),
+    filters=st.one_of(st.none(), st.tuples(*[st.integers(1, 9)] * 3)),
+    dropout=st.one_of(st.none(), st.floats(0, 0.9)),
+)
+def test_parameters_come_back_from_json_as_they_were(weights, filters, dropout):
+    pipeline = make_pcam_pipeline(class_weight=weights, filters=filters, dropout=dropout)
+    pipeline.set_params(cnnclassifier__optimizer__learning_rate=1e-3)
+    values = json.loads(json.dumps(to_json_values(pipeline)))
+    again = build_pipeline({}, {}, from_json_values(values))
+    steps = {"steps", *pipeline.named_steps}
+    before, after = (
+        {k: v for k, v in p.get_params().items() if k not in steps} for p in (pipeline, again)
+    )
+    assert before == after
+
+
+def test_only_what_was_given_differs_from_the_package_s_defaults():
+    plain, built = make_pcam_pipeline(), build_pipeline({"epochs": 7}, {}, None)
+    differing = {k for k, v in built.get_params().items() if repr(plain.get_params()[k]) != repr(v)}
+    assert {k for k in differing if "__" in k} == {"cnnclassifier__epochs"}
+
+
+def test_a_name_of_no_step_is_an_error_that_names_the_steps():
+    with pytest.raises(ValueError, match=r"nothing is no parameter.*cnnclassifier__"):
+        check_names(make_pcam_pipeline(), ["nothing"])

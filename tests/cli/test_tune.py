@@ -1,0 +1,78 @@
+"""Search for parameters with tune."""
+
+import json
+
+import joblib
+import pandas as pd
+import pytest
+from sklearn.dummy import DummyClassifier
+from support.cli_runs import FILES, TINY, cli, contents, labelled_patches
+
+from pcam_sklearn.cli._tune import make_folds, search_parameters
+
+
+@pytest.fixture(scope="module")
+def tuned(kaggle, tmp_path_factory):
+    """Return the folder of a search over two candidates, and what the command said."""
+    folder = tmp_path_factory.mktemp("tuned") / "run"
+    grid = ["--grid", "cnnclassifier__dropout=0.2,0.4", "--cv", 2]
+    return folder, cli("tune", kaggle, "--output", folder, *grid, *TINY, "--json")
+
+
+@pytest.mark.parametrize(("n_iter", "n_candidates"), [(None, 3), (2, 2)])
+def test_a_search_scores_a_grid_or_what_was_drawn_of_it(n_iter, n_candidates):
+    patches = labelled_patches(6, groups=False)
+    search = search_parameters(
+        DummyClassifier(),
+        {"strategy": ["prior", "uniform", "stratified"]},
+        patches,
+        make_folds(patches, 3, 0),
+        n_iter=n_iter,
+        jobs=1,
+        random_state=0,
+        progress=False,
+    )
+    assert len(search.cv_results_["params"]) == n_candidates
+
+
+def test_a_search_shows_each_fit_on_stderr_and_nothing_on_stdout(capsys):
+    patches = labelled_patches(6, groups=False)
+    folds = make_folds(patches, 3, 0)
+    options = {"n_iter": None, "jobs": 1, "random_state": 0, "progress": True}
+    search_parameters(DummyClassifier(), {"strategy": ["prior"]}, patches, folds, **options)
+    printed = capsys.readouterr()
+    assert "totalling 3 fits" in printed.err
+    assert "3 out of   3" in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.slow
+def test_tune_writes_the_candidates_beside_a_run_folder(tuned):
+    folder, _ = tuned
+    assert contents(folder) == sorted([*FILES, "search.csv", "search.png"])
+    search = pd.read_csv(folder / "search.csv")
+    assert search["rank_test_score"].tolist() == [1, 2]
+    assert sorted(search["param_cnnclassifier__dropout"]) == [0.2, 0.4]
+
+
+@pytest.mark.slow
+def test_tune_trains_with_the_best_candidate(tuned):
+    folder, _ = tuned
+    best = pd.read_csv(folder / "search.csv")["param_cnnclassifier__dropout"][0]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["parameters"]["cnnclassifier__dropout"] == best
+    assert joblib.load(folder / "model.joblib").get_params()["cnnclassifier__dropout"] == best
+
+
+@pytest.mark.slow
+def test_tune_with_json_prints_json_and_nothing_else(tuned):
+    _, said = tuned
+    assert json.loads(said.stdout)["metrics"]["roc_auc"]["estimate"] > 0
+
+
+@pytest.mark.slow
+def test_train_does_what_tune_found_without_a_search(tuned, tmp_path):
+    folder, _ = tuned
+    cli("train", "--config", folder / "config.json", "--output", tmp_path / "again", "-q")
+    again = tmp_path / "again" / "predictions.csv"
+    assert (folder / "predictions.csv").read_bytes() == again.read_bytes()

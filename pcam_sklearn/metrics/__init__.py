@@ -1,11 +1,15 @@
-"""What a paper or a model card needs and scikit-learn does not have.
+"""Metrics that a paper or a model card needs and scikit-learn lacks.
 
-Intervals for the area under the ROC curve, by DeLong and by resampling slides; a test for two
-models; operating points that are frozen before they are measured; predictive values; calibration
-error; tables by slide and by hospital. Functions take their arguments in scikit-learn's order,
-``(y_true, y_score)``, and ``groups`` is the slide of each patch. What scikit-learn has is not
-repeated: ``roc_auc_score``, ``brier_score_loss``, ``log_loss`` and all its other metrics get an
-interval that respects slides from :func:`cluster_bootstrap`.
+- Intervals for the area under the ROC curve, by DeLong and by resampling slides.
+- A test that compares two models.
+- Operating points that are frozen before they are measured, and predictive values.
+- The expected calibration error.
+- Tables by slide and by hospital.
+
+Functions take their arguments in scikit-learn's order, ``(y_true, y_score)``; ``groups`` is the
+slide of each patch. Scikit-learn's own metrics, such as ``roc_auc_score``, ``brier_score_loss`` and
+``log_loss``, are not repeated here: :func:`cluster_bootstrap` gives each of them an interval that
+respects slides.
 """
 
 from pcam_sklearn.metrics._bootstrap import auc_cluster_bootstrap, cluster_bootstrap

@@ -21,11 +21,12 @@ from pcam_sklearn.metrics._interval import (
     Interval,
     check_slides_per_class,
     count_by_slide,
-    effective_slides,
-    resampling_interval,
+    effective_slides_of_rarer_class,
+    logit_interval,
     student_width,
 )
 
+# The matrix of wins between slides takes 200 MB at this number.
 MAX_SLIDES = 5000
 
 
@@ -41,9 +42,9 @@ def auc_cluster_bootstrap(
 ) -> Interval:
     """Measure the area under the ROC curve, with an interval that respects slides.
 
-    Every round draws as many slides as there are, with replacement, and takes all patches of a
-    drawn slide. The area of every round is exact, ties included, at the price of one matrix of
-    slides by slides, whatever the number of patches.
+    Every round draws as many slides as the data has, with replacement, and takes all patches of
+    each drawn slide. The area of every round is exact, ties included. It is computed from one
+    matrix of slides by slides, so the number of patches does not slow the rounds down.
 
     Parameters
     ----------
@@ -52,14 +53,15 @@ def auc_cluster_bootstrap(
     y_score : array-like of shape (n_samples,)
         Scores that grow with the positive class: probabilities or decision values.
     groups : array-like of shape (n_samples,)
-        The slide of each patch; at least two slides with positive and two with negative patches,
-        at most 5,000 slides.
+        The slide of each patch. At least two slides must have positive patches and at least two
+        negative ones; at most 5,000 slides are allowed.
     n_rounds : int, default=2000
         Number of rounds, at least 100.
     confidence : float, default=0.95
         Confidence level, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws; None draws afresh and leaves the global random state alone.
+        Seed of the draws. None draws differently each time and leaves the global random state
+        alone.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -71,33 +73,35 @@ def auc_cluster_bootstrap(
     Raises
     ------
     ValueError
-        With one class, too few slides, missing values or unequal lengths.
+        If the labels are of one class only, slides are too few, a value is missing, or the
+        lengths differ.
 
     Warns
     -----
     UserWarning
-        Where more than 1 % of the rounds drew one class only. Such rounds have no area and are
-        left out.
+        If more than 1 % of the rounds drew one class only. Such rounds have no area and are left
+        out.
 
     Notes
     -----
-    With 20 to 50 slides of unequal size that differ, percentiles of the rounds cover 81 to 92 %
-    of the true areas where they promise 95, and intervals that resample patches 29 to 58 %. This
-    one covers 93 to 97 %, and 96 to 98 % where slides do not differ; measured by
-    ``benchmarks/bootstrap_coverage.py``.
+    ``benchmarks/bootstrap_coverage.py`` measures how often intervals cover the true area. With 20
+    to 50 unequal slides that differ from each other, percentiles of the rounds promise 95 % and
+    cover 81 to 92 %; intervals that resample patches cover 29 to 58 %. This interval covers 93 to
+    97 %, and 96 to 98 % where slides do not differ.
 
-    It is the logit of the area plus and minus Student's t times the rounds' standard deviation of
-    the logit, widened by sqrt(k / (k - 1)), with k - 1 degrees of freedom, k being Kish's
-    effective number of slides, ``sum(n)**2 / sum(n**2)``, of the class where it is smaller. Where
-    the area is 0 or 1 all rounds agree and cannot tell anything: the interval is then the exact
-    binomial one for k trials.
+    The interval is symmetric on the logit scale: the logit of the area plus and minus Student's t
+    times the standard deviation of the rounds' logits, widened by sqrt(k / (k - 1)), with k - 1
+    degrees of freedom. Here k is Kish's effective number of slides, ``sum(n)**2 / sum(n**2)``, of
+    the class where it is smaller. Where the area is 0 or 1, all rounds agree and say nothing about
+    the spread: the interval is then the exact binomial one for k trials.
 
     References
     ----------
     Obuchowski (1997), Nonparametric analysis of clustered ROC curve data, Biometrics 53:567.
     Hesterberg (2015), What teachers should know about the bootstrap, American Statistician
-    69:371, on widening for small samples. Korn, Graubard (1998), Survey Methodology 24:193, on
-    effective sample sizes in exact binomial limits.
+    69:371, on widening for small samples. Korn, Graubard (1998), Confidence intervals for
+    proportions with small expected number of positive counts estimated from survey data, Survey
+    Methodology 24:193, on effective sample sizes in exact binomial limits.
 
     Examples
     --------
@@ -116,11 +120,11 @@ def auc_cluster_bootstrap(
     wins = slide_wins(positive, score, codes, len(n_positive))
     pairs = n_positive.sum() * n_negative.sum()
     drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
+    # A pair of slides counts as often as one was drawn, times as often as the other was.
     rounds = ((drawn @ wins) * drawn).sum(axis=1) / ((drawn @ n_positive) * (drawn @ n_negative))
-    estimate = float(wins.sum() / pairs)
-    n_effective = min(effective_slides(n_positive), effective_slides(n_negative))
-    low, high = resampling_interval(estimate, rounds, n_effective, confidence, 0.5 / pairs)
-    return Interval(estimate, float(low[0]), float(high[0]), confidence)
+    n_effective = effective_slides_of_rarer_class(n_positive, n_negative)
+    # Areas move in steps of half a pair, because a tie counts half.
+    return logit_interval(wins.sum() / pairs, rounds, n_effective, confidence, step=0.5 / pairs)
 
 
 def cluster_bootstrap(
@@ -137,29 +141,30 @@ def cluster_bootstrap(
 ) -> Interval:
     """Measure any metric, with an interval that respects slides.
 
-    The interval is the one of :func:`auc_cluster_bootstrap`, which is far faster for the AUC.
+    The method is that of :func:`auc_cluster_bootstrap`, which is far faster for the AUC.
 
     Parameters
     ----------
     metric : callable
-        Called as ``metric(y_true, y_score, sample_weight=weight)`` with labels 0 and 1; the
-        weight of a patch is how often its slide was drawn, and patches never drawn are left
+        Called as ``metric(y_true, y_score, sample_weight=weight)`` with labels 0 and 1. The
+        weight of a patch is how often its slide was drawn; patches that were not drawn are left
         out. Scikit-learn's metrics are such functions.
     y_true : array-like of shape (n_samples,)
         Two classes, as numbers, booleans or strings.
     y_score : array-like of shape (n_samples,)
-        What the metric compares with the labels: probabilities, scores or predicted labels.
+        Probabilities, scores or predicted labels, whichever the metric compares with the labels.
     groups : array-like of shape (n_samples,)
         The slide of each patch.
     scale : {"logit", "identity"}, default="logit"
-        Scale on which the interval is symmetric: "logit" for metrics of [0, 1], "identity" for
+        Scale on which the interval is symmetric: "logit" for metrics in [0, 1], "identity" for
         all others, such as ``log_loss``.
     n_rounds : int, default=1000
         Number of rounds, at least 100.
     confidence : float, default=0.95
         Confidence level, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws; None draws afresh and leaves the global random state alone.
+        Seed of the draws. None draws differently each time and leaves the global random state
+        alone.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -171,8 +176,8 @@ def cluster_bootstrap(
     Raises
     ------
     ValueError
-        With one class, too few slides, missing values, unequal lengths, or a metric that leaves
-        [0, 1] or is not finite.
+        If the labels are of one class only, slides are too few, a value is missing, or the
+        lengths differ. If the metric is not finite, or on the logit scale outside [0, 1].
 
     Examples
     --------
@@ -192,13 +197,15 @@ def cluster_bootstrap(
     positive, score = check_scores(y_true, y_score, pos_label)
     codes, n_positive, n_negative = count_slides(positive, groups)
     drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
+    # Scikit-learn's metrics take 0 and 1 without being told which label is the positive one.
     labels = positive.astype(np.int64)
-    estimate = _call(metric, labels, score, np.ones(len(score)), scale)
-    rounds = np.array([_call(metric, labels, score, counts[codes], scale) for counts in drawn])
-    n_effective = min(effective_slides(n_positive), effective_slides(n_negative))
+    estimate = _call_metric(metric, labels, score, np.ones(len(score)), scale)
+    rounds = np.array(
+        [_call_metric(metric, labels, score, counts[codes], scale) for counts in drawn]
+    )
+    n_effective = effective_slides_of_rarer_class(n_positive, n_negative)
     if scale == "logit":
-        ends = resampling_interval(estimate, rounds, n_effective, confidence, 0.5 / len(score))
-        return Interval(estimate, float(ends[0][0]), float(ends[1][0]), confidence)
+        return logit_interval(estimate, rounds, n_effective, confidence, step=0.5 / len(score))
     half = student_width(n_effective, confidence) * float(rounds.std(ddof=1))
     return Interval(estimate, estimate - half, estimate + half, confidence)
 
@@ -206,13 +213,13 @@ def cluster_bootstrap(
 def count_slides(
     positive: BoolArray, groups: ArrayLike | None
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Return the slide of every patch, and every slide's positive and negative patches."""
+    """Return each patch's slide number, and the positive and negative patches per slide."""
     codes, names = check_groups(groups, len(positive))
     if len(names) > MAX_SLIDES:
         raise ValueError(
             f"groups has {len(names)} different slides, and at most {MAX_SLIDES} are allowed; "
-            "groups names the slide of each patch, not the patch (for independent patches type "
-            "auc_delong(y_true, y_score))"
+            "pass the slide of each patch as groups, not the patch itself; for independent "
+            "patches type auc_delong(y_true, y_score)"
         )
     n_positive, n_negative = count_by_slide(positive, codes, len(names))
     check_slides_per_class(n_positive, n_negative)
@@ -222,19 +229,22 @@ def count_slides(
 def draw_slides(
     n_positive: FloatArray, n_negative: FloatArray, n_rounds: int, random_state: RandomState
 ) -> FloatArray:
-    """Return how often every round draws every slide, without the rounds of one class."""
+    """Count the draws of each slide per round, and leave out the rounds of one class."""
+    # With fewer rounds the standard deviation itself is uncertain by more than 7 %.
     if n_rounds < 100:
         raise ValueError(f"n_rounds={n_rounds} is too few for an interval; type n_rounds=2000")
     n_slides = len(n_positive)
     random = check_random_state(random_state)
+    # Drawing with replacement is a multinomial count, which is faster than drawing names.
     counts = random.multinomial(n_slides, np.full(n_slides, 1 / n_slides), size=n_rounds)
     drawn = counts.astype(np.float64)
     usable = (drawn @ n_positive > 0) & (drawn @ n_negative > 0)
+    # A rare round without a class is no loss; where many are left out the others are a selection.
     if usable.mean() < 0.99:
         warnings.warn(
             f"{(~usable).sum()} of {n_rounds} rounds drew one class only and are left out: of "
             f"{n_slides} slides, {(n_positive > 0).sum()} have positive and "
-            f"{(n_negative > 0).sum()} negative patches; take the interval as a rough one",
+            f"{(n_negative > 0).sum()} negative patches. The interval is a rough one: add slides.",
             UserWarning,
             stacklevel=3,
         )
@@ -245,34 +255,36 @@ def draw_slides(
 def slide_wins(
     positive: BoolArray, score: FloatArray, codes: IntArray, n_slides: int
 ) -> FloatArray:
-    """Return the pairs that positives of slide i win over negatives of slide j (ties half)."""
+    """Count the pairs that positives of slide i win over negatives of slide j; ties count half."""
     levels, level = np.unique(score[positive], return_inverse=True)
-    below = np.searchsorted(levels, score[~positive], side="right")
-    not_above = np.searchsorted(levels, score[~positive], side="left")
+    first_above = np.searchsorted(levels, score[~positive], side="right")
+    first_not_below = np.searchsorted(levels, score[~positive], side="left")
     slide_of_positive, slide_of_negative = codes[positive], codes[~positive]
     wins = np.zeros((n_slides, n_slides))
     for slide in np.unique(slide_of_negative):
-        own = slide_of_negative == slide
-        counts = np.bincount(below[own], minlength=len(levels) + 1)
-        counts += np.bincount(not_above[own], minlength=len(levels) + 1)
+        mine = slide_of_negative == slide
+        counts = np.bincount(first_above[mine], minlength=len(levels) + 1)
+        counts += np.bincount(first_not_below[mine], minlength=len(levels) + 1)
+        # A level above a negative is counted twice here, a level that ties with it once.
         beaten = np.cumsum(counts[:-1]) / 2
         wins[:, slide] = np.bincount(slide_of_positive, weights=beaten[level], minlength=n_slides)
     return wins
 
 
-def _call(
+def _call_metric(
     metric: Callable[..., float],
     labels: IntArray,
     score: FloatArray,
     weight: FloatArray,
     scale: str,
 ) -> float:
-    used = weight > 0
-    value = float(metric(labels[used], score[used], sample_weight=weight[used]))
+    """Return the metric of the drawn patches, or raise ValueError where the scale excludes it."""
+    drawn = weight > 0
+    value = float(metric(labels[drawn], score[drawn], sample_weight=weight[drawn]))
     if not np.isfinite(value) or (scale == "logit" and not 0 <= value <= 1):
         name = getattr(metric, "__name__", repr(metric))
         raise ValueError(
-            f"{name} returned {value}; the logit scale takes values of [0, 1] and the other any "
+            f"{name} returned {value}; scale='logit' takes values in [0, 1], scale='identity' any "
             "finite ones: type scale='identity' for a metric with another range"
         )
     return value

@@ -1,4 +1,4 @@
-"""How far predicted probabilities are from observed shares."""
+"""The distance between predicted probabilities and observed shares."""
 
 from typing import Any, Literal
 
@@ -19,10 +19,10 @@ def expected_calibration_error(
 ) -> float:
     """Measure the expected calibration error (ECE) of the positive class's probability.
 
-    Patches are binned by their probability; the error is the mean over patches of the distance
-    between a bin's mean probability and its share of positives. It is the number that belongs to
-    scikit-learn's ``CalibrationDisplay``; the Brier score and the negative log-likelihood are
-    its ``brier_score_loss`` and ``log_loss``.
+    Patches are binned by their probability. The error is the mean over patches of the distance
+    between a bin's mean probability and its share of positives. It sums up the curve that
+    scikit-learn's ``CalibrationDisplay`` draws; for the Brier score and the negative
+    log-likelihood use scikit-learn's ``brier_score_loss`` and ``log_loss``.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def expected_calibration_error(
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal numbers of patches (unweighted).
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each patch; None weighs all alike.
+        Weight of each patch; None gives every patch the same weight.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -43,18 +43,21 @@ def expected_calibration_error(
     -------
     float
         The error, in [0, 1]; 0 is best. It grows with the number of bins and shrinks with the
-        number of patches even for perfect probabilities: compare it at equal numbers only.
+        number of patches even for perfect probabilities: compare only values of equal numbers of
+        bins and patches.
 
     Raises
     ------
     ValueError
-        With probabilities outside [0, 1], missing values, unequal lengths or an unknown strategy.
+        If a probability lies outside [0, 1], a value is missing, the lengths differ, or the
+        strategy is unknown.
 
     References
     ----------
     Naeini, Cooper, Hauskrecht (2015), Obtaining well calibrated probabilities using Bayesian
     binning, AAAI. Guo, Pleiss, Sun, Weinberger (2017), On calibration of modern neural networks,
-    ICML: 15 bins. Those average over the predicted class; here it is the positive one.
+    ICML: 15 bins. These papers bin the predicted class's probability; this function bins the
+    positive class's.
 
     Examples
     --------
@@ -67,6 +70,7 @@ def expected_calibration_error(
     weight = check_weights(sample_weight, len(prob))
     edges = _inner_edges(prob, n_bins, strategy)
     bins = np.searchsorted(edges, prob)
+    # A bin's mean probability less its share of positives, times its weight, is one sum.
     gaps = np.bincount(bins, weights=weight * (prob - positive), minlength=n_bins)
     return float(np.abs(gaps).sum() / weight.sum())
 
@@ -74,6 +78,7 @@ def expected_calibration_error(
 def _inner_edges(prob: FloatArray, n_bins: int, strategy: str) -> FloatArray:
     if n_bins < 1:
         raise ValueError(f"n_bins={n_bins} must be at least 1; type n_bins=15")
+    # 0 and 1 are no edges: a probability of exactly 0 would otherwise get a bin of its own.
     parts = np.linspace(0, 1, n_bins + 1)[1:-1]
     if strategy == "uniform":
         return parts

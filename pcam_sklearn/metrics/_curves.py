@@ -15,9 +15,11 @@ from pcam_sklearn.metrics._inputs import (
     check_scores,
 )
 from pcam_sklearn.metrics._interval import (
-    effective_slides,
+    effective_slides_of_rarer_class,
     resampling_interval,
 )
+
+_N_POINTS = 201
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class RocBand:
     fpr, tpr : ndarray of shape (n_points,)
         The curve of all patches.
     low, high : ndarray of shape (n_points,)
-        The band: for each false positive rate an interval of the true positive rate. Both rise, as
-        the curve does.
+        The band: an interval of the true positive rate at each false positive rate. Both ends
+        rise, as the curve does.
     confidence : float
         Confidence level of each of these intervals, in (0, 1).
     """
@@ -55,8 +57,8 @@ def roc_band(
 ) -> RocBand:
     """Compute the ROC curve, with a pointwise band from resampled slides.
 
-    The interval at ``fpr=[0.05]`` is that of the sensitivity at 95 % specificity where the
-    threshold is chosen anew for every drawn set of slides.
+    The interval at ``fpr=[0.05]`` is that of the sensitivity at 95 % specificity, if every round
+    chooses its own threshold.
 
     Parameters
     ----------
@@ -65,30 +67,33 @@ def roc_band(
     y_score : array-like of shape (n_samples,)
         Scores that grow with the positive class: probabilities or decision values.
     groups : array-like of shape (n_samples,)
-        The slide of each patch; at least two slides with positive and two with negative patches.
+        The slide of each patch. At least two slides must have positive patches and at least two
+        negative ones.
     fpr : array-like of shape (n_points,), default=None
-        Increasing false positive rates, in [0, 1]; None takes 201 from 0 to 1.
+        Increasing false positive rates, in [0, 1]; None takes 201 equally spaced ones.
     n_rounds : int, default=1000
         Number of rounds, at least 100.
     confidence : float, default=0.95
         Confidence level of the interval at each false positive rate, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws; None draws afresh and leaves the global random state alone.
+        Seed of the draws. None draws differently each time and leaves the global random state
+        alone.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
     Returns
     -------
     RocBand
-        The curve, linear between its steps as ``RocCurveDisplay`` draws it, and its band. At each
-        rate that is the interval of :func:`auc_cluster_bootstrap`, save that the lower end is no
-        lower than at a smaller rate, and the upper one no higher than at a larger one: the true
-        curve rises, so what bounds it at one rate bounds it there.
+        The curve, linear between its steps as ``RocCurveDisplay`` draws it, and its band. The
+        band has the method of :func:`auc_cluster_bootstrap` at each rate, with one difference:
+        the lower end is at least the one at any smaller rate, and the upper end at most the one
+        at any larger rate. The true curve rises, so a bound at one rate holds there as well.
 
     Raises
     ------
     ValueError
-        With one class, too few slides, missing values, unequal lengths or rates outside [0, 1].
+        If the labels are of one class only, slides are too few, a value is missing, the lengths
+        differ, or a rate lies outside [0, 1].
 
     Examples
     --------
@@ -103,7 +108,7 @@ def roc_band(
     [0.58 0.98] [0.52 0.94] [0.63 0.99]
     """
     confidence = check_fraction(confidence, "confidence", open_interval=True)
-    grid = _check_grid(np.linspace(0, 1, 201) if fpr is None else fpr)
+    grid = _check_grid(np.linspace(0, 1, _N_POINTS) if fpr is None else fpr)
     positive, score = check_scores(y_true, y_score, pos_label)
     codes, n_positive, n_negative = count_slides(positive, groups)
     order = np.argsort(-score, kind="stable")
@@ -112,30 +117,35 @@ def roc_band(
     tpr = curve.at(grid, np.ones(len(score)))
     drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
     rounds = np.stack([curve.at(grid, counts[slide]) for counts in drawn])
-    n_effective = min(effective_slides(n_positive), effective_slides(n_negative))
-    low, high = resampling_interval(tpr, rounds, n_effective, confidence, 0.5 / n_positive.sum())
+    n_effective = effective_slides_of_rarer_class(n_positive, n_negative)
+    ends = resampling_interval(tpr, rounds, n_effective, confidence, 0.5 / n_positive.sum())
+    return RocBand(grid, tpr, *_rising(grid, *ends), confidence)
+
+
+def _rising(grid: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of the band, made to rise with the false positive rate."""
     # Every curve ends in (1, 1): there is nothing to estimate.
     low, high = np.where(grid == 1, 1.0, low), np.where(grid == 1, 1.0, high)
-    # Where all positives are found no round says anything, and the interval is as wide as the
-    # number of slides allows; but a smaller rate has shown that most of them are.
-    low, high = np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]
-    return RocBand(grid, tpr, low, high, confidence)
+    # Where all positives are found, the rounds do not vary and the interval is as wide as the
+    # number of slides allows. A smaller rate has already shown that most positives are found.
+    return np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]
 
 
 class _Curve:
-    """The ROC curve of patches sorted by falling score, for any weights of theirs."""
+    """The ROC curve of patches sorted by falling score, for any weights of the patches."""
 
     def __init__(self, positive: BoolArray, score: FloatArray) -> None:
         self.positive = positive
-        self.ends = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+        # A threshold cannot part equal scores, so the curve has a vertex after the last of each.
+        self.last_of_ties = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
 
     def at(self, grid: FloatArray, weight: FloatArray) -> FloatArray:
         """Return the true positive rates at these false positive rates."""
-        both = np.cumsum(weight)[self.ends]
-        true = np.cumsum(weight * self.positive)[self.ends]
+        both = np.cumsum(weight)[self.last_of_ties]
+        true = np.cumsum(weight * self.positive)[self.last_of_ties]
         tpr = np.concatenate([[0.0], true / true[-1]])
         fpr = np.concatenate([[0.0], (both - true) / (both - true)[-1]])
-        # The curve may rise at one rate: its upper end counts there, hence the last vertex.
+        # Where the curve rises vertically, its upper end counts, hence the last vertex there.
         left = np.searchsorted(fpr, grid, side="right") - 1
         right = np.minimum(left + 1, len(fpr) - 1)
         width = fpr[right] - fpr[left]
@@ -148,7 +158,8 @@ def _check_grid(fpr: ArrayLike) -> FloatArray:
     grid = np.atleast_1d(np.asarray(fpr, dtype=np.float64))
     if grid.ndim != 1 or len(grid) == 0 or not ((grid >= 0) & (grid <= 1)).all():
         raise ValueError(
-            f"fpr={fpr!r} must be a row of rates between 0 and 1; type for example fpr=[0.05, 0.1]"
+            f"fpr={fpr!r} must hold rates between 0 and 1 in one dimension; type for example "
+            "fpr=[0.05, 0.1]"
         )
     if (np.diff(grid) < 0).any():
         raise ValueError(f"fpr={fpr!r} must increase; type fpr=sorted(...)")

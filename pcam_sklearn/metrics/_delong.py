@@ -29,11 +29,11 @@ class DeLongTest:
     difference : Interval
         ``auc_a - auc_b`` with its interval.
     statistic : float
-        The difference over its standard error.
+        The difference, divided by its standard error.
     pvalue : float
-        Two-sided, for the hypothesis that the areas are equal.
+        Two-sided p value of the hypothesis that the areas are equal.
     df : float
-        Degrees of freedom of the statistic: infinite (normal) without groups.
+        Degrees of freedom of the statistic: infinite without groups, which makes it normal.
     """
 
     auc_a: float
@@ -49,8 +49,9 @@ def auc_delong(
 ) -> Interval:
     """Measure the area under the ROC curve, with DeLong's interval.
 
-    The interval takes the patches as independent of each other. Patches of one slide are not:
-    there it is several times too narrow, and :func:`auc_cluster_bootstrap` is the one to report.
+    The interval assumes that patches are independent of each other. Patches of one slide are
+    not, and make the interval several times too narrow: with slides, report the interval of
+    :func:`auc_cluster_bootstrap`.
 
     Parameters
     ----------
@@ -66,18 +67,19 @@ def auc_delong(
     Returns
     -------
     Interval
-        The area and its interval, cut at 0 and 1. With perfectly separated classes the estimated
-        variance is zero and the interval a point, which says nothing about certainty.
+        The area and its interval, cut at 0 and 1. If the classes are perfectly separated, the
+        estimated variance is zero and the interval is a point; this does not mean certainty.
 
     Raises
     ------
     ValueError
-        With one class, fewer than two patches in a class, missing values or unequal lengths.
+        If a class has fewer than two patches, a value is missing, or the lengths differ.
 
     References
     ----------
     DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44:837. Sun, Xu (2014), Fast implementation
-    of DeLong's algorithm, IEEE Signal Processing Letters 21:1389: here by ranks, in n log n.
+    of DeLong's algorithm, IEEE Signal Processing Letters 21:1389; like theirs, this
+    implementation works by ranks, in n log n.
 
     Examples
     --------
@@ -111,10 +113,10 @@ def delong_test(
     y_score_a, y_score_b : array-like of shape (n_samples,)
         Scores of the two models for these patches, in this order.
     groups : array-like of shape (n_samples,), default=None
-        The slide of each patch. With it the variance is Obuchowski's for clustered data and the
-        statistic Student's, with as many degrees of freedom as the rarer class has slides, less
-        one. Without it the patches count as independent (DeLong), and where they share slides a
-        difference that is none comes out "significant" every second time.
+        The slide of each patch. With groups, the variance is Obuchowski's for clustered data, and
+        the statistic is Student's; its degrees of freedom are one less than the number of slides
+        of the class that has fewer. Without groups, the patches count as independent (DeLong): if
+        they share slides, two equal models come out "significantly" different every second time.
     confidence : float, default=0.95
         Confidence level of the difference's interval, in (0, 1).
     pos_label : object, default=None
@@ -128,8 +130,8 @@ def delong_test(
     Raises
     ------
     ValueError
-        With one class, a class of fewer than two patches or slides, missing values or unequal
-        lengths.
+        If a class has fewer than two patches (with groups: two slides), a value is missing, or the
+        lengths differ.
 
     References
     ----------
@@ -152,26 +154,32 @@ def delong_test(
     codes, df = _clusters(positive, groups)
     areas, covariance = _covariance(positive, np.stack([score_a, score_b]), codes)
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    return _compare(areas, max(float(variance), 0.0), df, confidence)
+    # For two models that agree, rounding can leave a variance a little below zero.
+    error = float(np.sqrt(max(float(variance), 0.0)))
+    return _test_difference(float(areas[0]), float(areas[1]), error, df, confidence)
 
 
-def _compare(areas: FloatArray, variance: float, df: float, confidence: float) -> DeLongTest:
-    difference, error = float(areas[0] - areas[1]), float(np.sqrt(variance))
+def _test_difference(
+    auc_a: float, auc_b: float, error: float, df: float, confidence: float
+) -> DeLongTest:
+    difference = auc_a - auc_b
     if error == 0:
+        # No error and a difference: every slide agrees on it, so equality has no chance left.
         statistic = 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
     else:
         statistic = difference / error
     half = float(stats.t.ppf((1 + confidence) / 2, df)) * error
-    interval = Interval(
-        difference, max(difference - half, -1.0), min(difference + half, 1.0), confidence
-    )
+    low, high = max(difference - half, -1.0), min(difference + half, 1.0)
     pvalue = float(2 * stats.t.sf(abs(statistic), df))
-    return DeLongTest(float(areas[0]), float(areas[1]), interval, statistic, pvalue, df)
+    return DeLongTest(
+        auc_a, auc_b, Interval(difference, low, high, confidence), statistic, pvalue, df
+    )
 
 
 def _clusters(positive: BoolArray, groups: ArrayLike | None) -> tuple[IntArray, float]:
     """Return the cluster of every patch and the degrees of freedom."""
     if groups is None:
+        # Student's t with infinitely many degrees of freedom is the normal distribution.
         return np.arange(len(positive)), np.inf
     codes, names = check_groups(groups, len(positive))
     counts = count_by_slide(positive, codes, len(names))
@@ -182,9 +190,9 @@ def _clusters(positive: BoolArray, groups: ArrayLike | None) -> tuple[IntArray, 
 def _covariance(
     positive: BoolArray, scores: FloatArray, codes: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return areas of shape (n_models,) and their covariance, (n_models, n_models).
+    """Return areas, (n_models,), and Obuchowski's covariance of them, (n_models, n_models).
 
-    Obuchowski's clustered estimate; with every patch its own cluster it is DeLong's.
+    With one cluster per patch it is DeLong's covariance.
     """
     n_clusters = int(codes.max()) + 1
     counts = count_by_slide(positive, codes, n_clusters)
@@ -196,10 +204,11 @@ def _covariance(
     for side, mask, count in zip((0, 1), (positive, ~positive), counts, strict=True):
         excess = np.stack([values[side] for values in placed]) - areas[:, None]
         by_cluster = _sum_by_cluster(excess / mask.sum(), codes[mask], n_clusters)
-        covariance += _small_sample(int((count > 0).sum())) * by_cluster @ by_cluster.T
+        covariance += _unbiased(int((count > 0).sum())) * by_cluster @ by_cluster.T
         sums.append(by_cluster)
+    # A slide's positives and negatives vary together; with one patch per cluster this is zero.
     cross = sums[0] @ sums[1].T
-    return areas, covariance + _small_sample(n_clusters) * (cross + cross.T)
+    return areas, covariance + _unbiased(n_clusters) * (cross + cross.T)
 
 
 def _sum_by_cluster(values: FloatArray, codes: IntArray, n_clusters: int) -> FloatArray:
@@ -207,7 +216,8 @@ def _sum_by_cluster(values: FloatArray, codes: IntArray, n_clusters: int) -> Flo
 
 
 def _placements(positive: BoolArray, score: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return for each positive the share of negatives below it, and vice versa (ties half)."""
+    """Return the share of negatives below each positive, and of positives above each negative."""
+    # A rank among all less the rank within the own class counts the other class; ties count half.
     ranks = stats.rankdata(score)
     n_positive = int(positive.sum())
     n_negative = len(score) - n_positive
@@ -216,7 +226,8 @@ def _placements(positive: BoolArray, score: FloatArray) -> tuple[FloatArray, Flo
     return of_positives, of_negatives
 
 
-def _small_sample(n_clusters: int) -> float:
+def _unbiased(n_clusters: int) -> float:
+    """Return the factor that makes a mean of n squared deviations an unbiased variance."""
     return n_clusters / (n_clusters - 1)
 
 
@@ -225,5 +236,5 @@ def _check_two_per_class(n_positive: FloatArray, n_negative: FloatArray) -> None
         if count < 2:
             raise ValueError(
                 f"there is {count:.0f} {name} patch, and a variance needs at least 2; pass more "
-                "patches, or report roc_auc_score alone"
+                "patches, or report only the area, by roc_auc_score"
             )

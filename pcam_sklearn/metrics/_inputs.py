@@ -1,10 +1,12 @@
-"""What every metric asks of its labels, scores, weights and slides."""
+"""Checks of labels, scores, weights and slides, shared by all metrics."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+
+from pcam_sklearn._messages import first_few
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -20,7 +22,7 @@ def check_scores(
     both_classes: bool = True,
     score_name: str = "y_score",
 ) -> tuple[BoolArray, FloatArray]:
-    """Return which patches are positive, and the scores as float64."""
+    """Return a mask of the positive patches, and the scores as float64."""
     positive = check_labels(y_true, pos_label, both_classes=both_classes)
     score = check_numbers(y_score, score_name)
     check_length(score, len(positive), score_name)
@@ -30,7 +32,7 @@ def check_scores(
 def check_probabilities(
     y_true: ArrayLike, y_prob: ArrayLike, pos_label: Any = None
 ) -> tuple[BoolArray, FloatArray]:
-    """Return which patches are positive, and probabilities that lie in [0, 1]."""
+    """Return a mask of the positive patches, and their probabilities, checked to lie in [0, 1]."""
     positive, prob = check_scores(
         y_true, y_prob, pos_label, both_classes=False, score_name="y_prob"
     )
@@ -45,20 +47,21 @@ def check_probabilities(
 
 
 def check_labels(y_true: ArrayLike, pos_label: Any = None, *, both_classes: bool) -> BoolArray:
-    """Return which labels are the positive one; `None` takes the larger of the two."""
-    codes, labels = _codes(y_true, "y_true")
+    """Return a mask of the positive labels; a `pos_label` of None means the larger label."""
+    codes, labels = _factorize(y_true, "y_true")
     if len(labels) > 2:
-        shown = ", ".join(repr(label) for label in labels[:5])
-        raise ValueError(f"y_true has {len(labels)} labels ({shown}, ...), and 2 are allowed")
+        shown = first_few(map(repr, labels))
+        raise ValueError(f"y_true has {len(labels)} labels ({shown}), and 2 are allowed")
     if len(labels) == 1 and both_classes:
         raise ValueError(
             f"y_true holds only the label {labels[0]!r} ({len(codes)} patches), and both classes "
-            "are needed; pass patches of both, or look at slides of one class with slide_table"
+            "are needed; pass patches of both, or measure slides of one class with slide_table"
         )
     if pos_label is None:
         pos_label = _larger_label(labels)
     elif pos_label not in labels and both_classes:
         raise ValueError(f"pos_label={pos_label!r} is not in y_true; type one of {labels}")
+    # Comparing the labels, at most two, keeps strings and objects as fast as numbers.
     positive: BoolArray = np.array([label == pos_label for label in labels], dtype=bool)[codes]
     return positive
 
@@ -66,19 +69,19 @@ def check_labels(y_true: ArrayLike, pos_label: Any = None, *, both_classes: bool
 def check_groups(
     groups: ArrayLike | None, n_samples: int, name: str = "groups"
 ) -> tuple[IntArray, list[Any]]:
-    """Return for every patch the number of its slide (or hospital), and their names."""
+    """Return the number of each patch's slide (or hospital), and the names of all of them."""
     if groups is None:
         raise ValueError(
-            f"{name} is None, and one per patch is needed, shape (n_samples,); type "
+            f"{name} is None, and must hold one entry per patch, shape (n_samples,); type "
             f"{name}=bunch.{name}, as the data set gives it"
         )
-    codes, names = _codes(groups, name)
+    codes, names = _factorize(groups, name)
     check_length(codes, n_samples, name)
     return codes, names
 
 
 def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray:
-    """Return the weight of every patch, 1 where none is given."""
+    """Return the weight of every patch; None means 1 for each."""
     if sample_weight is None:
         return np.ones(n_samples)
     weight = check_numbers(sample_weight, "sample_weight")
@@ -92,7 +95,7 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray
 
 
 def check_fraction(value: float, name: str, *, open_interval: bool = False) -> float:
-    """Return a number of [0, 1], or of (0, 1) where the ends make no sense."""
+    """Return the value, or raise ValueError unless it lies in [0, 1], or in (0, 1)."""
     inside = 0 < value < 1 if open_interval else 0 <= value <= 1
     if not inside:
         allowed = "between 0 and 1, ends excluded" if open_interval else "between 0 and 1"
@@ -101,7 +104,7 @@ def check_fraction(value: float, name: str, *, open_interval: bool = False) -> f
 
 
 def check_length(values: NDArray[Any], n_samples: int, name: str) -> None:
-    """Raise where an array is not as long as y_true."""
+    """Raise ValueError unless an array is as long as y_true."""
     if len(values) != n_samples:
         raise ValueError(
             f"{name} has {len(values)} entries and y_true has {n_samples}; pass one per patch, "
@@ -112,40 +115,46 @@ def check_length(values: NDArray[Any], n_samples: int, name: str) -> None:
 def check_random_state(
     random_state: RandomState,
 ) -> np.random.RandomState | np.random.Generator:
-    """Return a generator; `None` draws a fresh one and leaves the global state alone."""
+    """Return a random generator; None means a new one, never the global random state."""
     if isinstance(random_state, np.random.RandomState | np.random.Generator):
         return random_state
     return np.random.default_rng(random_state)
 
 
 def check_numbers(values: ArrayLike, name: str) -> FloatArray:
-    """Return a row of finite numbers as float64."""
+    """Return finite numbers of shape (n_samples,) as float64."""
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(
-            f"{name} has shape {array.shape}, and shape (n_samples,) is wanted; for the output "
+            f"{name} has shape {array.shape}, and must have shape (n_samples,); for the output "
             "of predict_proba type predict_proba(X)[:, 1]"
         )
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} has dtype {array.dtype}, and real numbers are wanted")
+        raise ValueError(
+            f"{name} has dtype {array.dtype}, and must hold real numbers; for scores type "
+            "predict_proba(X)[:, 1], not predict(X)"
+        )
     numbers = array.astype(np.float64)
     broken = ~np.isfinite(numbers)
     if broken.any():
         first = int(np.argmax(broken))
         raise ValueError(
             f"{name} has {broken.sum()} values that are not finite, the first one "
-            f"{name}[{first}] = {numbers[first]}; every patch needs a number: remove or repair it"
+            f"{name}[{first}] = {numbers[first]}; every patch needs a finite number: replace the "
+            "value or drop the patch"
         )
     return numbers
 
 
-def _codes(values: ArrayLike, name: str) -> tuple[IntArray, list[Any]]:
+def _factorize(values: ArrayLike, name: str) -> tuple[IntArray, list[Any]]:
+    """Return the place of every value among the sorted distinct values, and these."""
     array = np.asarray(values)
     if array.ndim != 1 or len(array) == 0:
         raise ValueError(
-            f"{name} has shape {array.shape}, and shape (n_samples,) with at least one sample "
-            f"is wanted; a column of shape (n_samples, 1) fits after {name}.ravel()"
+            f"{name} has shape {array.shape}, and must have shape (n_samples,) with at least one "
+            f"sample; a column of shape (n_samples, 1) fits after {name}.ravel()"
         )
+    # Unlike np.unique, pandas takes objects and marks every kind of missing value with -1.
     codes, names = pd.factorize(array, sort=True)
     missing = codes < 0
     if missing.any():
@@ -153,15 +162,17 @@ def _codes(values: ArrayLike, name: str) -> tuple[IntArray, list[Any]]:
             f"{name} has {missing.sum()} missing values, the first one {name}"
             f"[{int(np.argmax(missing))}]; every patch needs one: fill it in or drop the patch"
         )
+    # Python's own types read better in messages than np.int64(1) and np.str_('tumour').
     return codes, np.asarray(names).tolist()
 
 
 def _larger_label(labels: list[Any]) -> Any:
     if len(labels) == 2:
         return labels[1]
+    # Labels of 0 and 1 tell the positive class even where only one of them occurs.
     if labels[0] in (0, 1):
         return 1
     raise ValueError(
-        f"y_true holds only the label {labels[0]!r}, so the positive one cannot be told; "
+        f"y_true holds only the label {labels[0]!r}, so the positive label is unknown; "
         f"type pos_label={labels[0]!r} or the name of the other label"
     )

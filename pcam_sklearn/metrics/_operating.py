@@ -20,7 +20,7 @@ from pcam_sklearn.metrics._interval import (
     Interval,
     count_by_slide,
     effective_slides,
-    resampling_interval,
+    logit_interval,
 )
 from pcam_sklearn.metrics._thresholds import (
     PredictiveValues,
@@ -31,14 +31,15 @@ from pcam_sklearn.metrics._thresholds import (
 
 @dataclass(frozen=True)
 class OperatingResult:
-    """What a frozen operating point does on a set of patches.
+    """The rates and counts of a frozen operating point on a set of patches.
 
     Attributes
     ----------
     sensitivity, specificity : Interval
-        Share of the positive patches called positive, and of the negative ones called negative.
+        Share of the positive patches called positive, and share of the negative patches called
+        negative.
     tp, fn, tn, fp : int
-        Numbers of patches: true positive, false negative, true negative, false positive.
+        Numbers of true positive, false negative, true negative and false positive patches.
     """
 
     sensitivity: Interval
@@ -49,23 +50,24 @@ class OperatingResult:
     fp: int
 
     def predictive_values(self, prevalence: float) -> PredictiveValues:
-        """Return PPV and NPV at a stated prevalence (see :func:`predictive_values`)."""
+        """Return PPV and NPV at a stated prevalence; see :func:`predictive_values`."""
         return predictive_values(self.sensitivity.estimate, self.specificity.estimate, prevalence)
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold, with the criterion it was chosen for and what it did there.
+    """A threshold, the criterion it was chosen for, and the rates it reached there.
 
     Attributes
     ----------
     threshold : float
-        A patch is called positive where its score is at least this; infinite where not even the
-        highest score met the criterion.
+        Patches whose score is at least the threshold are called positive. It is infinite if not
+        even the highest score met the criterion.
     sensitivity, specificity : float
-        On the set where the threshold was chosen, where they flatter.
+        Rates on the set where the threshold was chosen. They are optimistic: measure the point on
+        other slides with `evaluate`.
     criterion : str
-        What was asked for, such as ``"specificity >= 0.95"``.
+        The criterion that the threshold meets, such as ``"specificity >= 0.95"``.
 
     Examples
     --------
@@ -84,7 +86,7 @@ class OperatingPoint:
     criterion: str
 
     def predict(self, y_score: ArrayLike) -> BoolArray:
-        """Return which patches are called positive: their score is at least the threshold."""
+        """Return True for each patch called positive: its score is at least the threshold."""
         called: BoolArray = check_numbers(y_score, "y_score") >= self.threshold
         return called
 
@@ -106,30 +108,31 @@ class OperatingPoint:
         y_true : array-like of shape (n_samples,)
             Two classes, as numbers, booleans or strings.
         y_score : array-like of shape (n_samples,)
-            Scores on the scale on which the threshold was chosen.
+            Scores on the same scale as those that chose the threshold.
         groups : array-like of shape (n_samples,), default=None
-            The slide of each patch: intervals by resampling slides. Without it they are
-            Wilson's, which take patches as independent and are too narrow where they share
-            slides.
+            The slide of each patch. With groups, the intervals come from resampled slides.
+            Without groups they are Wilson's, which assume that patches are independent and are
+            too narrow if patches share slides.
         n_rounds : int, default=2000
-            Number of rounds, at least 100; used with groups.
+            Number of rounds, at least 100. Only used with groups.
         confidence : float, default=0.95
             Confidence level, in (0, 1).
         random_state : int, Generator, RandomState or None, default=None
-            Seed of the draws; used with groups.
+            Seed of the draws. Only used with groups.
         pos_label : object, default=None
             The positive label; None takes the larger of the two sorted labels.
 
         Returns
         -------
         OperatingResult
-            Sensitivity and specificity with intervals, and the four counts. The intervals hold
-            the threshold fixed.
+            Sensitivity and specificity with intervals, and the four counts. The intervals do not
+            include the uncertainty of the threshold.
 
         Raises
         ------
         ValueError
-            With one class, missing values, unequal lengths, or with groups too few slides.
+            If the labels are of one class only, a value is missing, or the lengths differ; with
+            groups, if slides are too few.
         """
         confidence = check_fraction(confidence, "confidence", open_interval=True)
         positive, score = check_scores(y_true, y_score, pos_label)
@@ -151,7 +154,7 @@ def choose_operating_point(
     sensitivity: float | None = None,
     pos_label: Any = None,
 ) -> OperatingPoint:
-    """Choose a threshold, to be frozen and measured on other slides.
+    """Choose a threshold on some slides, to freeze it and measure it on others.
 
     Parameters
     ----------
@@ -160,10 +163,11 @@ def choose_operating_point(
     y_score : array-like of shape (n_samples,)
         Scores that grow with the positive class.
     specificity : float, default=None
-        Least specificity, in [0, 1]: takes the threshold of the highest sensitivity with it.
+        Lowest specificity allowed, in [0, 1]. The threshold with the highest sensitivity that
+        keeps it is chosen.
     sensitivity : float, default=None
-        Least sensitivity, in [0, 1]: takes the threshold of the highest specificity with it.
-        Exactly one of the two is given.
+        Lowest sensitivity allowed, in [0, 1]. The threshold with the highest specificity that
+        keeps it is chosen. Pass either `specificity` or `sensitivity`.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -175,7 +179,8 @@ def choose_operating_point(
     Raises
     ------
     ValueError
-        With none or both of the criteria, with one class, missing values or unequal lengths.
+        If not exactly one criterion is given, the labels are of one class only, a value is
+        missing, or the lengths differ.
 
     Examples
     --------
@@ -183,18 +188,18 @@ def choose_operating_point(
     >>> choose_operating_point([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], sensitivity=0.9).threshold
     0.35
     """
-    if (specificity is None) == (sensitivity is None):
+    criteria = {"specificity": specificity, "sensitivity": sensitivity}
+    given = [(name, value) for name, value in criteria.items() if value is not None]
+    if len(given) != 1:
         raise ValueError(
             f"got specificity={specificity} and sensitivity={sensitivity}, and exactly one is "
-            "wanted; type specificity=0.95 or sensitivity=0.9"
+            "needed; type specificity=0.95 or sensitivity=0.9"
         )
     positive, score = check_scores(y_true, y_score, pos_label)
-    if specificity is not None:
-        target, name = check_fraction(specificity, "specificity"), "specificity"
-    else:
-        target, name = check_fraction(float(sensitivity or 0.0), "sensitivity"), "sensitivity"
-    threshold, reached = best_threshold(positive, score, np.ones(len(score)), name, target)
-    return OperatingPoint(threshold, *reached, criterion=f"{name} >= {target:g}")
+    name, value = given[0]
+    target = check_fraction(value, name)
+    threshold, rates = best_threshold(positive, score, np.ones(len(score)), name, target)
+    return OperatingPoint(threshold, *rates, criterion=f"{name} >= {target:g}")
 
 
 def _wilson(correct: BoolArray, confidence: float) -> Interval:
@@ -211,17 +216,20 @@ def _clustered_rates(
     n_rounds: int,
     random_state: RandomState,
 ) -> list[Interval]:
-    """Return sensitivity and specificity with intervals, from the same drawn slides."""
+    """Return sensitivity and specificity with intervals, both from the same drawn slides."""
     codes, n_positive, n_negative = count_slides(positive, groups)
     totals = n_positive, n_negative
+    # Counts per slide are all that a rate needs, so no round has to touch the patches again.
     hits = count_by_slide(positive[correct], codes[correct], len(n_positive))
     drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
     return [_rate(hit, total, drawn, confidence) for hit, total in zip(hits, totals, strict=True)]
 
 
 def _rate(hit: FloatArray, total: FloatArray, drawn: FloatArray, confidence: float) -> Interval:
-    estimate = float(hit.sum() / total.sum())
     rounds = (drawn @ hit) / (drawn @ total)
-    step = 0.5 / total.sum()
-    low, high = resampling_interval(estimate, rounds, effective_slides(total), confidence, step)
-    return Interval(estimate, float(low[0]), float(high[0]), confidence)
+    # Only slides with patches of this class carry the rate, hence their own effective number.
+    n_effective = effective_slides(total)
+    # Half a patch: the distance from 0 or 1 that a rate of so many patches cannot resolve.
+    return logit_interval(
+        hit.sum() / total.sum(), rounds, n_effective, confidence, step=0.5 / total.sum()
+    )

@@ -1,4 +1,4 @@
-"""Metrics slide by slide and hospital by hospital."""
+"""Tables of metrics by slide and by hospital."""
 
 from typing import Any
 
@@ -31,16 +31,16 @@ def slide_table(
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings; a slide may hold one of them only.
+        Two classes, as numbers, booleans or strings. A slide may hold one class only.
     y_score : array-like of shape (n_samples,)
         Scores that grow with the positive class.
     groups : array-like of shape (n_samples,)
         The slide of each patch.
     hospital : array-like of shape (n_samples,), default=None
-        The hospital of each patch, one per slide: becomes the column ``hospital``.
+        The hospital of each patch, one per slide. It becomes the column ``hospital``.
     threshold : float, default=None
-        Calls a patch positive where its score is at least this, and adds the columns
-        ``sensitivity`` and ``specificity``. Choose it on other slides.
+        Patches whose score is at least the threshold are called positive, and the columns
+        ``sensitivity`` and ``specificity`` are added. Choose the threshold on other slides.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -48,13 +48,14 @@ def slide_table(
     -------
     DataFrame
         One row per slide, its name as the index, with ``n_patches``, ``n_positive``, ``classes``
-        ("both", "only positive" or "only negative"), ``mean_score`` and ``auc``. What a slide of
-        one class cannot have is nan.
+        ("both", "only positive" or "only negative"), ``mean_score`` and ``auc``. A metric that
+        needs a class without patches on the slide is nan.
 
     Raises
     ------
     ValueError
-        With missing values, unequal lengths, more than two labels, or a slide of two hospitals.
+        If a value is missing, the lengths differ, there are more than two labels, or a slide has
+        two hospitals.
 
     Examples
     --------
@@ -99,28 +100,30 @@ def hospital_table(
     groups : array-like of shape (n_samples,)
         The slide of each patch.
     threshold : float, default=None
-        Calls a patch positive where its score is at least this, and adds the columns
-        ``sensitivity`` and ``specificity``. Choose it on other slides.
+        Patches whose score is at least the threshold are called positive, and the columns
+        ``sensitivity`` and ``specificity`` are added. Choose the threshold on other slides.
     n_rounds : int, default=2000
         Number of bootstrap rounds per hospital, at least 100.
     confidence : float, default=0.95
         Confidence level, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws; None draws afresh and leaves the global random state alone.
+        Seed of the draws. None draws differently each time and leaves the global random state
+        alone.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
     Returns
     -------
     DataFrame
-        One row per hospital, its name as the index, with ``n_slides`` and the columns of
-        :func:`slide_table`, and ``auc_low`` and ``auc_high`` behind ``auc``: nan where either
-        class comes from fewer than two slides.
+        One row per hospital, its name as the index, with ``n_slides``, the columns of
+        :func:`slide_table`, and ``auc_low`` and ``auc_high`` after ``auc``. These two are nan if
+        either class comes from fewer than two slides.
 
     Raises
     ------
     ValueError
-        With missing values, unequal lengths, more than two labels, or a slide of two hospitals.
+        If a value is missing, the lengths differ, there are more than two labels, or a slide has
+        two hospitals.
 
     Examples
     --------
@@ -142,60 +145,51 @@ def hospital_table(
     positive, score = check_scores(y_true, y_score, pos_label, both_classes=False)
     codes, _ = check_groups(groups, len(score))
     slides = _hospital_of_slide(hospital, groups)
-    place = pd.Series(np.asarray(hospital), name="hospital")
-    table = _measure(positive, score, place, threshold)
+    hospitals = pd.Series(np.asarray(hospital), name="hospital")
+    table = _measure(positive, score, hospitals, threshold)
     table.insert(0, "n_slides", slides.value_counts().reindex(table.index))
-    intervals = []
-    for name in table.index:
-        own = (place == name).to_numpy()
-        intervals.append(
-            _auc_interval(
-                positive[own],
-                score[own],
-                codes[own],
-                n_rounds=n_rounds,
-                confidence=confidence,
-                random_state=random_state,
-            )
-        )
-    behind = list(table.columns).index("auc") + 1
-    table.insert(behind, "auc_low", [low for low, _ in intervals])
-    table.insert(behind + 1, "auc_high", [high for _, high in intervals])
+    settings = {"n_rounds": n_rounds, "confidence": confidence, "random_state": random_state}
+    masks = [(hospitals == name).to_numpy() for name in table.index]
+    ends = [_auc_interval(positive[m], score[m], codes[m], **settings) for m in masks]
+    # The table is read from left to right: the interval belongs beside its estimate.
+    after_auc = list(table.columns).index("auc") + 1
+    table.insert(after_auc, "auc_low", [low for low, _ in ends])
+    table.insert(after_auc + 1, "auc_high", [high for _, high in ends])
     return table
 
 
 def _measure(
     positive: BoolArray, score: FloatArray, key: "pd.Series[Any]", threshold: float | None
 ) -> pd.DataFrame:
-    """Return the table of one row per value of the key."""
+    """Return a table of one row per value of the key, such as the slide."""
     frame = pd.DataFrame({"positive": positive, "negative": ~positive, "score": score})
-    rank = frame.groupby(key)["score"].rank()
-    frame["rank_of_positive"] = rank.where(positive, 0.0)
-    if threshold is not None:
-        frame["tp"] = positive & (score >= threshold)
-        frame["tn"] = ~positive & (score < threshold)
+    frame["rank_of_positive"] = frame.groupby(key)["score"].rank().where(positive, 0.0)
     sums = frame.groupby(key).sum()
     n_positive, n_negative = sums["positive"], sums["negative"]
-    # Mann-Whitney: the rank sum above its least possible value counts the pairs won.
+    one_class = [n_negative == 0, n_positive == 0]
+    # Mann and Whitney: the rank sum less its lowest possible value counts the pairs won. Thus one
+    # pass over the patches measures all slides, where roc_auc_score would sort each by itself.
     won = sums["rank_of_positive"] - n_positive * (n_positive + 1) / 2
-    table = pd.DataFrame(
-        {
-            "n_patches": n_positive + n_negative,
-            "n_positive": n_positive,
-            "classes": np.select(
-                [n_negative == 0, n_positive == 0], ["only positive", "only negative"], "both"
-            ),
-            "mean_score": frame.groupby(key)["score"].mean(),
-            "auc": won / (n_positive * n_negative).where(lambda pairs: pairs > 0),
-        }
-    )
+    columns = {
+        "n_patches": n_positive + n_negative,
+        "n_positive": n_positive,
+        "classes": np.select(one_class, ["only positive", "only negative"], "both"),
+        "mean_score": frame.groupby(key)["score"].mean(),
+        "auc": won / (n_positive * n_negative).where(lambda pairs: pairs > 0),
+    }
     if threshold is not None:
-        table["sensitivity"] = sums["tp"] / n_positive.where(n_positive > 0)
-        table["specificity"] = sums["tn"] / n_negative.where(n_negative > 0)
-    return table
+        columns["sensitivity"] = _share_by_key(score >= threshold, positive, key)
+        columns["specificity"] = _share_by_key(score < threshold, ~positive, key)
+    return pd.DataFrame(columns, index=sums.index)
+
+
+def _share_by_key(correct: BoolArray, mask: BoolArray, key: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return the share of correct patches among the masked ones, per value of the key."""
+    return pd.Series(correct)[mask].groupby(key[mask]).mean()
 
 
 def _hospital_of_slide(hospital: ArrayLike, groups: ArrayLike) -> "pd.Series[Any]":
+    """Return the hospital of each slide, or raise ValueError if a slide has several."""
     slides = np.asarray(groups)
     check_groups(hospital, len(slides), "hospital")
     pairs = pd.DataFrame({"slide": slides, "hospital": np.asarray(hospital)}).drop_duplicates()
@@ -203,7 +197,7 @@ def _hospital_of_slide(hospital: ArrayLike, groups: ArrayLike) -> "pd.Series[Any
     if len(twice):
         raise ValueError(
             f"slide {twice.iloc[0]!r} has patches of several hospitals, and a slide comes from "
-            "one; check that hospital and groups are in the same order"
+            "one; pass hospital and groups in the same order"
         )
     return pairs.set_index("slide")["hospital"]
 
@@ -211,7 +205,8 @@ def _hospital_of_slide(hospital: ArrayLike, groups: ArrayLike) -> "pd.Series[Any
 def _auc_interval(
     positive: BoolArray, score: FloatArray, codes: Any, **settings: Any
 ) -> tuple[float, float]:
-    """Return the ends of the interval, nan where too few slides hold a class."""
+    """Return the ends of the area's interval, or nan if too few slides hold a class."""
+    # A small hospital must not cost the user the whole table, so this is no error here.
     fewest = min(len(np.unique(codes[mask])) for mask in (positive, ~positive))
     if fewest < 2:
         return np.nan, np.nan

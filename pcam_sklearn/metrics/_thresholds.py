@@ -1,4 +1,4 @@
-"""Sensitivity and specificity along the thresholds, and what they predict."""
+"""Sensitivity and specificity at thresholds, and predictive values."""
 
 from typing import Any, NamedTuple
 
@@ -19,12 +19,12 @@ ROUNDING = 1e-12
 
 
 class PredictiveValues(NamedTuple):
-    """Probability of the class given the test's answer.
+    """The probability of the class that the test's answer names.
 
     Attributes
     ----------
     ppv, npv : float or ndarray
-        Positive and negative predictive value; nan where the test never gives that answer.
+        Positive and negative predictive value; nan if the test never gives that answer.
     """
 
     ppv: Any
@@ -39,7 +39,7 @@ def sensitivity_at_specificity(
     sample_weight: ArrayLike | None = None,
     pos_label: Any = None,
 ) -> float:
-    """Compute the highest sensitivity of any threshold with at least this specificity.
+    """Compute the highest sensitivity of all thresholds with at least this specificity.
 
     Parameters
     ----------
@@ -48,22 +48,23 @@ def sensitivity_at_specificity(
     y_score : array-like of shape (n_samples,)
         Scores that grow with the positive class.
     specificity : float, default=0.95
-        Least specificity, in [0, 1].
+        Lowest specificity allowed, in [0, 1].
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each patch; None weighs all alike.
+        Weight of each patch; None gives every patch the same weight.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
     Returns
     -------
     float
-        The sensitivity, in [0, 1]. The threshold is chosen on these same patches, so it
-        flatters: choose it elsewhere with :func:`choose_operating_point` for an honest figure.
+        The sensitivity, in [0, 1]. It is optimistic, because the threshold is chosen on the same
+        patches; for an honest figure choose it on others with :func:`choose_operating_point`.
 
     Raises
     ------
     ValueError
-        With one class, missing values, unequal lengths or a specificity outside [0, 1].
+        If the labels are of one class only, a value is missing, the lengths differ, or the
+        specificity lies outside [0, 1].
 
     Examples
     --------
@@ -85,7 +86,7 @@ def specificity_at_sensitivity(
     sample_weight: ArrayLike | None = None,
     pos_label: Any = None,
 ) -> float:
-    """Compute the highest specificity of any threshold with at least this sensitivity.
+    """Compute the highest specificity of all thresholds with at least this sensitivity.
 
     Parameters
     ----------
@@ -94,22 +95,23 @@ def specificity_at_sensitivity(
     y_score : array-like of shape (n_samples,)
         Scores that grow with the positive class.
     sensitivity : float, default=0.9
-        Least sensitivity, in [0, 1].
+        Lowest sensitivity allowed, in [0, 1].
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each patch; None weighs all alike.
+        Weight of each patch; None gives every patch the same weight.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
     Returns
     -------
     float
-        The specificity, in [0, 1]. The threshold is chosen on these same patches, so it
-        flatters: choose it elsewhere with :func:`choose_operating_point` for an honest figure.
+        The specificity, in [0, 1]. It is optimistic, because the threshold is chosen on the same
+        patches; for an honest figure choose it on others with :func:`choose_operating_point`.
 
     Raises
     ------
     ValueError
-        With one class, missing values, unequal lengths or a sensitivity outside [0, 1].
+        If the labels are of one class only, a value is missing, the lengths differ, or the
+        sensitivity lies outside [0, 1].
 
     Examples
     --------
@@ -129,7 +131,7 @@ def predictive_values(
     """Compute positive and negative predictive value at a stated prevalence.
 
     The share of positives in a data set is a choice of those who built it: PCam's is about one
-    half. State the prevalence where the test would be used.
+    half. Pass the prevalence of the place where the test will be used.
 
     Parameters
     ----------
@@ -141,13 +143,13 @@ def predictive_values(
     Returns
     -------
     PredictiveValues
-        ``ppv`` and ``npv``: floats, or arrays of the broadcast shape; nan where the test never
-        gives that answer.
+        ``ppv`` and ``npv``: floats, or arrays of the broadcast shape. They are nan if the test
+        never gives that answer.
 
     Raises
     ------
     ValueError
-        Where a value lies outside [0, 1].
+        If a value lies outside [0, 1].
 
     References
     ----------
@@ -174,14 +176,17 @@ def predictive_values(
 def best_threshold(
     positive: BoolArray, score: FloatArray, weight: FloatArray, name: str, target: float
 ) -> tuple[float, tuple[float, float]]:
-    """Return a threshold with its sensitivity and specificity; `name` is held to the target."""
+    """Return the best threshold at which the rate `name` is on target, and both its rates."""
     if not (weight[positive].any() and weight[~positive].any()):
-        raise ValueError("sample_weight is zero for a whole class; weigh patches of both classes")
+        raise ValueError("sample_weight is zero for a whole class; pass weights for both classes")
+    # Dropped points lie between the kept ones, and one of them may be the best threshold.
     fpr, tpr, thresholds = roc_curve(positive, score, sample_weight=weight, drop_intermediate=False)
     if name == "specificity":
+        # Among thresholds of the same sensitivity, the first has the highest specificity.
         last = np.searchsorted(fpr, 1 - target + ROUNDING, side="right") - 1
         index = np.searchsorted(tpr, tpr[last], side="left")
     else:
+        # Among thresholds of the same specificity, the last has the highest sensitivity.
         first = np.searchsorted(tpr, target - ROUNDING, side="left")
         index = np.searchsorted(fpr, fpr[first], side="right") - 1
     return float(thresholds[index]), (float(tpr[index]), float(1 - fpr[index]))
@@ -190,11 +195,12 @@ def best_threshold(
 def _check_rates(value: ArrayLike, name: str) -> FloatArray:
     rates = np.asarray(value, dtype=np.float64)
     if not ((rates >= 0) & (rates <= 1)).all():
-        raise ValueError(f"{name}={value!r} must lie between 0 and 1; 90 % is {name}=0.9")
+        raise ValueError(f"{name}={value!r} must lie between 0 and 1; for 90 % type {name}=0.9")
     return rates
 
 
 def _share(part: FloatArray, rest: FloatArray) -> Any:
+    """Return the share of a part in the whole, nan where the whole is zero."""
     whole = part + rest
     share = np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 0)
     return float(share) if share.ndim == 0 else share

@@ -22,7 +22,7 @@ labelled = st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=2, max
 
 
 def rates_at(y, score, threshold):
-    """Sensitivity and specificity by counting."""
+    """Return sensitivity and specificity by counting."""
     called = [value >= threshold for value in score]
     positives = [c for c, label in zip(called, y, strict=True) if label]
     negatives = [not c for c, label in zip(called, y, strict=True) if not label]
@@ -30,7 +30,7 @@ def rates_at(y, score, threshold):
 
 
 def best_by_trial(y, score, *, specificity=0.0, sensitivity=0.0):
-    """Try every threshold there is."""
+    """Return the best sensitivity and specificity of all thresholds, tried one by one."""
     tried = [rates_at(y, score, value) for value in [*score, np.inf]]
     allowed = [pair for pair in tried if pair[1] >= specificity and pair[0] >= sensitivity]
     return max(pair[0] for pair in allowed), max(pair[1] for pair in allowed)
@@ -178,8 +178,8 @@ def test_a_prevalence_in_percent_is_an_error_with_the_right_form():
 
 
 @pytest.mark.parametrize("criteria", [{}, {"specificity": 0.9, "sensitivity": 0.9}])
-def test_exactly_one_criterion_is_wanted(criteria):
-    with pytest.raises(ValueError, match="exactly one is wanted"):
+def test_exactly_one_criterion_is_needed(criteria):
+    with pytest.raises(ValueError, match="exactly one is needed"):
         choose_operating_point([0, 1], [0.1, 0.9], **criteria)
 
 

@@ -111,7 +111,7 @@ def test_where_all_positives_are_found_the_lower_end_does_not_fall():
     band = roc_band(y, score, slide, random_state=0)
     found = np.flatnonzero(band.tpr == 1)[0]
     alone = roc_band(y, score, slide, fpr=[band.fpr[found]], random_state=0)
-    assert alone.low[0] < 0.5  # what five slides by themselves can show
+    assert alone.low[0] < 0.5  # Five slides by themselves cannot show more.
     assert band.low[found] >= band.low[found - 1] > 0.8
 
 
@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_band():
 @pytest.mark.parametrize("fpr", [[-0.1, 0.5], [0.5, 1.5], [], [[0.1]], [0.1, np.nan]])
 def test_rates_outside_0_to_1_are_an_error(fpr):
     y, score, slide = slides()
-    with pytest.raises(ValueError, match="rates between 0 and 1"):
+    with pytest.raises(ValueError, match=r"rates between 0 and 1.*type for example fpr="):
         roc_band(y, score, slide, fpr=fpr)
 
 

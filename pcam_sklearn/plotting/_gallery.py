@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from pcam_sklearn._estimators import score_patches
 from pcam_sklearn.metrics._inputs import check_labels, check_length, check_probabilities
-from pcam_sklearn.plotting._style import BLUE, VERMILION, score_patches, take_patches
+from pcam_sklearn.plotting._style import BLUE, VERMILION, take_patches
 
 __all__ = ["PatchGalleryDisplay"]
 

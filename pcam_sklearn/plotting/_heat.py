@@ -4,9 +4,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from pcam_sklearn._estimators import last_step
 from pcam_sklearn.preprocessing import check_patches
 
 __all__ = ["grad_cam"]
@@ -83,10 +83,9 @@ def grad_cam(
 def network_inputs(estimator: Any, X: Any) -> tuple[Any, np.ndarray]:
     """Return the classifier, and what its network sees of X as floats in [0, 1]."""
     check_is_fitted(estimator)
-    classifier = estimator
-    if isinstance(estimator, Pipeline):
-        classifier = estimator[-1]
-        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+    classifier = last_step(estimator)
+    if classifier is not estimator and len(estimator) > 1:
+        X = estimator[:-1].transform(X)
     if not hasattr(classifier, "model_"):
         raise ValueError(
             f"{type(classifier).__name__} has no network (no model_); pass a fitted CNNClassifier, "

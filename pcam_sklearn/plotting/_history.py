@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from pcam_sklearn._estimators import last_step
 from pcam_sklearn.plotting._style import BLUE, VERMILION
 
 __all__ = ["TrainingHistoryDisplay"]
@@ -77,7 +77,7 @@ class TrainingHistoryDisplay:
         sklearn.exceptions.NotFittedError
             If the classifier is not fitted.
         """
-        classifier = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        classifier = last_step(estimator)
         check_is_fitted(classifier)
         display = cls(classifier.history_, best_epoch=classifier.best_epoch_)
         return display.plot(full_range=full_range, axes=axes)

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
+from pcam_sklearn._estimators import score_patches
 from pcam_sklearn.metrics import expected_calibration_error
 from pcam_sklearn.metrics._inputs import check_probabilities
-from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION, as_axes, score_patches
+from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION, as_axes
 
 __all__ = ["ReliabilityDisplay"]
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike
 
+from pcam_sklearn._estimators import score_patches
 from pcam_sklearn.metrics import (
     Interval,
     OperatingPoint,
@@ -16,7 +17,7 @@ from pcam_sklearn.metrics import (
     auc_cluster_bootstrap,
     roc_band,
 )
-from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION, score_patches
+from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION
 
 __all__ = ["RocBandDisplay"]
 

@@ -3,23 +3,11 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn.preprocessing import PatchReader, check_patches
 
 # Okabe and Ito's colours, which differ in lightness too.
 BLUE, VERMILION, GRAY = "#0072B2", "#D55E00", "0.45"
-
-
-def score_patches(estimator: Any, X: Any, pos_label: Any = None) -> tuple[np.ndarray, Any]:
-    """Return the probability of the positive class of each patch, and that class."""
-    check_is_fitted(estimator)
-    classes = list(estimator.classes_)
-    if pos_label is None:
-        pos_label = classes[-1]
-    elif pos_label not in classes:
-        raise ValueError(f"pos_label={pos_label!r} is no class of the estimator; type {classes}")
-    return estimator.predict_proba(X)[:, classes.index(pos_label)], pos_label
 
 
 def take_patches(X: Any, rows: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import RocCurveDisplay
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from pcam_sklearn._estimators import last_step
 from pcam_sklearn.plotting import (
     PatchGalleryDisplay,
     ReliabilityDisplay,
@@ -112,7 +112,7 @@ def model_card(
     ['Intended use', 'Data', 'Metrics']
     """
     check_is_fitted(estimator)
-    classifier = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    classifier = last_step(estimator)
     return ModelCard(
         title,
         [

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.pipeline import Pipeline
 
 from pcam_sklearn import metrics
+from pcam_sklearn._estimators import score_patches, slides_trained_on
 from pcam_sklearn.metrics import Interval, OperatingPoint, OperatingResult
 from pcam_sklearn.metrics._inputs import check_groups, check_probabilities
 from pcam_sklearn.model_selection import warn_of_shared_slides
-from pcam_sklearn.plotting._style import score_patches
 from pcam_sklearn.report._hash import hash_patches
 
 __all__ = ["Evaluation", "evaluate", "evaluate_predictions"]
@@ -165,15 +164,10 @@ def evaluate(
     >>> evaluate(dummy, data.images, data.target, data.groups, n_rounds=100).auc.estimate
     0.5
     """
-    warn_of_shared_slides(_slides_trained_on(estimator), groups)
+    warn_of_shared_slides(slides_trained_on(estimator), groups)
     prob, pos_label = score_patches(estimator, X, pos_label)
     settings = {"data_sha256": hash_patches(X), **settings}
     return evaluate_predictions(y, prob, groups, pos_label=pos_label, **settings)
-
-
-def _slides_trained_on(estimator: Any) -> ArrayLike | None:
-    fitted = getattr(estimator, "best_estimator_", estimator)
-    return getattr(fitted[-1] if isinstance(fitted, Pipeline) else fitted, "groups_", None)
 
 
 def evaluate_predictions(

@@ -88,7 +88,7 @@ def test_from_estimator_agrees_with_from_predictions(predictions):
 def test_an_unknown_positive_label_is_refused(predictions):
     y, score, slide = predictions
     model = DummyClassifier().fit(score[:, np.newaxis], y)
-    with pytest.raises(ValueError, match="pos_label='tumour' is no class"):
+    with pytest.raises(ValueError, match="pos_label='tumour' is not a class"):
         RocBandDisplay.from_estimator(model, score[:, np.newaxis], y, slide, pos_label="tumour")
 
 

@@ -1,0 +1,65 @@
+"""The last step, the slides and the scores of an estimator, alone or inside another."""
+
+import numpy as np
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from pcam_sklearn._estimators import last_step, score_patches, slides_trained_on
+
+X = np.zeros((8, 1))
+WORDS = np.array(["normal", "tumour"] * 3 + ["normal"] * 2)
+
+
+class RemembersSlides(DummyClassifier):
+    """A classifier that keeps its slides, as CNNClassifier does."""
+
+    def fit(self, X, y, groups=None):
+        self.groups_ = groups
+        return super().fit(X, y)
+
+
+def test_the_last_step_of_a_pipeline_is_its_classifier():
+    classifier = DummyClassifier()
+    assert last_step(make_pipeline(StandardScaler(), classifier)) is classifier
+    assert last_step(classifier) is classifier
+
+
+def test_slides_are_found_in_a_classifier_a_pipeline_and_a_search():
+    slides = np.repeat(["a", "b"], 4)
+    classifier = RemembersSlides()
+    pipeline = make_pipeline(classifier)
+    search = GridSearchCV(pipeline, {}, cv=2)
+    classifier.fit(X, WORDS, groups=slides)
+    search.fit(X, WORDS, remembersslides__groups=slides)
+    for estimator in (classifier, pipeline, search):
+        np.testing.assert_array_equal(slides_trained_on(estimator), slides)
+
+
+def test_an_estimator_fitted_without_slides_has_none():
+    assert slides_trained_on(RemembersSlides().fit(X, WORDS)) is None
+    assert slides_trained_on(DummyClassifier().fit(X, WORDS)) is None
+
+
+@pytest.mark.parametrize(
+    ("pos_label", "label", "share"),
+    [(None, "tumour", 3 / 8), ("tumour", "tumour", 3 / 8), ("normal", "normal", 5 / 8)],
+)
+def test_the_score_is_the_probability_of_the_positive_class(pos_label, label, share):
+    scores, found = score_patches(DummyClassifier().fit(X, WORDS), X, pos_label)
+    assert found == label
+    np.testing.assert_allclose(scores, share)
+
+
+def test_an_unknown_positive_class_is_an_error_that_names_the_classes():
+    dummy = DummyClassifier().fit(X, WORDS)
+    with pytest.raises(ValueError, match=r"pos_label=1 is not a class.*'normal'.*'tumour'"):
+        score_patches(dummy, X, pos_label=1)
+
+
+def test_an_estimator_that_is_not_fitted_has_no_scores():
+    with pytest.raises(NotFittedError):
+        score_patches(DummyClassifier(), X)

@@ -1,4 +1,4 @@
-"""The file that Kaggle takes: one probability for each id, in the order that it asks for."""
+"""The file that Kaggle takes: one probability per id, in the order of its sample."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from pcam_sklearn._files import atomic_path
+from pcam_sklearn._messages import first_few
 
 __all__ = ["write_submission"]
-
-_EXAMPLES = 3
 
 
 def write_submission(
@@ -22,37 +21,37 @@ def write_submission(
 ) -> Path:
     """Write probabilities as a submission to Kaggle's competition.
 
-    Rows are joined on the id, never on the position: an order that is lost between the
-    predictions and the file costs everything and is seen by nobody.
+    Rows are joined on the id, never on the position: probabilities in a wrong order ruin the score
+    and look the same.
 
     Parameters
     ----------
     path : path-like
-        The CSV file to write; one that is there is replaced. It is whole or not there.
+        The CSV file to write. An existing file is replaced, but only by a complete one.
     ids : array-like of str, shape (n_samples,)
         The id of each patch, without folder and ending.
     probabilities : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, 2)
-        The probability of tumour tissue for each id, in [0, 1]. Of two columns, which must sum to
-        one, the second is taken: that of the positive class, as ``predict_proba`` returns them.
+        The probability of tumour tissue for each id, in [0, 1]. Two columns, as ``predict_proba``
+        returns them, must sum to one; the second column, the positive class, is written.
     sample : path-like or pandas.DataFrame, default=None
-        Kaggle's ``sample_submission.csv``, or a frame with the column ``id``: every id in it must
-        be given, no other may be, and its order is that of the file. None keeps the order of
+        Kaggle's ``sample_submission.csv``, or a frame with the column ``id``. `ids` must be the
+        same ids in any order; the file gets the order of the sample. None keeps the order of
         `ids`.
 
     Returns
     -------
     pathlib.Path
-        `path`. The file has the columns ``id`` and ``label``, the probabilities with all their
-        digits.
+        The path. The file has the columns ``id`` and ``label``, with all digits of the
+        probabilities.
 
     Raises
     ------
     FileNotFoundError
         If `sample` or the folder of `path` does not exist.
     ValueError
-        If a probability is NaN or outside of [0, 1], or all of them are 0 or 1, which are labels:
-        the score is the area under the ROC curve and labels lose .05 to .1 of it. If an id is
-        empty, occurs twice, is missing or is not in `sample`, or the lengths differ.
+        If a probability is NaN or outside [0, 1]. If all of them are 0 or 1: these are labels,
+        which lose .05 to .1 of the score, the area under the ROC curve. If an id is empty, occurs
+        twice, is missing or is not in `sample`, or the lengths differ.
 
     Examples
     --------
@@ -69,11 +68,14 @@ def write_submission(
     names = _check_ids(ids, "ids")
     scores = _check_probabilities(probabilities)
     if len(names) != len(scores):
-        raise ValueError(f"there are {len(names)} ids for {len(scores)} probabilities")
+        raise ValueError(
+            f"there are {len(names)} ids for {len(scores)} probabilities; pass one id per patch,"
+            " in the order of the predictions"
+        )
     table = pd.Series(scores, index=pd.Index(names, name="id"), name="label")
     if sample is not None:
-        order = _sample_ids(sample)
-        _compare(names, order)
+        order = _read_sample_ids(sample)
+        _check_same_ids(names, order)
         table = table.reindex(order)
     with atomic_path(path) as temporary:
         table.to_csv(temporary, lineterminator="\n")
@@ -81,19 +83,22 @@ def write_submission(
 
 
 def _check_probabilities(probabilities: Any) -> np.ndarray:
+    """Return the positive class's probabilities, or raise ValueError if they are none."""
     values = np.asarray(probabilities)
     if values.dtype.kind not in "fiub":
         raise ValueError(f"probabilities must be numbers in [0, 1]; got the dtype {values.dtype}")
     values = _positive_column(values.astype(np.float64))
     if not len(values):
-        raise ValueError("there is not one probability")
-    bad = ~((values >= 0) & (values <= 1))  # NaN too
+        raise ValueError("there is not one probability; pass predict_proba(X)[:, 1]")
+    # The comparisons are negated because NaN fails every comparison.
+    bad = ~((values >= 0) & (values <= 1))
     if bad.any():
-        where = int(np.flatnonzero(bad)[0])
+        first = int(np.flatnonzero(bad)[0])
         raise ValueError(
-            f"{int(bad.sum())} of {len(values)} probabilities are NaN or outside of [0, 1]; the"
-            f" first is {values[where]} at position {where}; pass predict_proba(X)[:, 1]"
+            f"{int(bad.sum())} of {len(values)} probabilities are NaN or outside [0, 1]; the"
+            f" first is {values[first]} at position {first}; pass predict_proba(X)[:, 1]"
         )
+    # A model that is always certain is far less likely than predict in place of predict_proba.
     if np.isin(values, [0, 1]).all():
         raise ValueError(
             "all probabilities are 0 or 1, so they are labels, which cost .05 to .1 of the area"
@@ -103,6 +108,7 @@ def _check_probabilities(probabilities: Any) -> np.ndarray:
 
 
 def _positive_column(values: np.ndarray) -> np.ndarray:
+    """Return the column of the positive class, out of the shapes that classifiers return."""
     if values.ndim == 1:
         return values
     if values.ndim == 2 and values.shape[1] == 1:
@@ -112,54 +118,62 @@ def _positive_column(values: np.ndarray) -> np.ndarray:
             "probabilities must have the shape (n_samples,), or (n_samples, 2) as predict_proba"
             f" returns them; got {values.shape}"
         )
+    # Two probabilities of half precision can miss a sum of 1 by .0005.
     off = np.abs(values.sum(axis=1) - 1) > 1e-3
     if off.any():
         raise ValueError(
             f"{int(off.sum())} of {len(values)} rows of probabilities do not sum to 1, the first"
-            f" is {values[off][0]}; pass what predict_proba returns, or the positive column alone"
+            f" is {values[off][0]}; pass predict_proba(X), or only its column [:, 1]"
         )
     return values[:, 1]
 
 
-def _check_ids(ids: Any, what: str) -> list[str]:
+def _check_ids(ids: Any, name: str) -> list[str]:
+    """Return ids as strings, or raise ValueError unless each is text and occurs once."""
     values = np.asarray(ids, dtype=object)
     if values.ndim != 1:
-        raise ValueError(f"{what} must have the shape (n_samples,); got {values.shape}")
+        raise ValueError(f"{name} must have the shape (n_samples,); got {values.shape}")
     wrong = [value for value in values if not isinstance(value, str) or not value.strip()]
     if wrong:
         raise ValueError(
-            f"{len(wrong)} of {len(values)} {what} are empty or no text; the first is {wrong[0]!r}"
+            f"{len(wrong)} of {len(values)} {name} are empty or no text; the first is {wrong[0]!r}"
         )
-    names = [str(value) for value in values]
-    repeated = pd.Index(names)[pd.Index(names).duplicated()].unique()
+    ids_as_text = pd.Index([str(value) for value in values])
+    repeated = ids_as_text[ids_as_text.duplicated()].unique()
     if len(repeated):
-        raise ValueError(f"{what} occur more than once: {_some(list(repeated))}")
-    return names
+        shown = first_few(map(repr, repeated))
+        raise ValueError(f"{len(repeated)} {name} occur more than once: {shown}")
+    return list(ids_as_text)
 
 
-def _sample_ids(sample: str | os.PathLike[str] | pd.DataFrame) -> list[str]:
+def _read_sample_ids(sample: str | os.PathLike[str] | pd.DataFrame) -> list[str]:
+    """Return the ids of Kaggle's sample, in its order."""
     if not isinstance(sample, pd.DataFrame):
         try:
+            # Without these two options pandas turns ids such as "007" and "NA" into others.
             sample = pd.read_csv(sample, dtype=str, keep_default_na=False)
         except ValueError as error:
             raise ValueError(f"{sample} cannot be read as a CSV file: {error}") from error
     if "id" not in sample:
-        raise ValueError(f"sample has the columns {list(sample)}; it must have 'id'")
+        raise ValueError(
+            f"sample has the columns {list(sample)}; it must have 'id', as Kaggle's"
+            " sample_submission.csv has"
+        )
     return _check_ids(sample["id"], "ids of sample")
 
 
-def _compare(names: list[str], order: list[str]) -> None:
+def _check_same_ids(names: list[str], order: list[str]) -> None:
+    """Raise ValueError unless both lists hold the same ids."""
     missing = pd.Index(order).difference(names)
     unknown = pd.Index(names).difference(order)
     if len(missing):
-        raise ValueError(f"ids lack {len(missing)} of those in sample: {_some(list(missing))}")
-    if len(unknown):
+        shown = first_few(map(repr, missing))
         raise ValueError(
-            f"{len(unknown)} ids are not in sample: {_some(list(unknown))}; an id has neither a"
+            f"ids lack {len(missing)} of those in sample: {shown}; predict all test patches"
+        )
+    if len(unknown):
+        shown = first_few(map(repr, unknown))
+        raise ValueError(
+            f"{len(unknown)} ids are not in sample: {shown}; an id has neither a"
             " folder nor an ending, and patches of the training set are not submitted"
         )
-
-
-def _some(values: list[str]) -> str:
-    more = f" and {len(values) - _EXAMPLES:,} more" if len(values) > _EXAMPLES else ""
-    return ", ".join(map(repr, values[:_EXAMPLES])) + more

@@ -1,4 +1,4 @@
-"""Augmentation as Keras layers: inside the graph, on the device, on while training alone."""
+"""Augmentation as Keras layers: part of the graph, on the device, and active only in training."""
 
 from pcam_sklearn.augmentation._appearance import RandomSharpness, RandomStain
 from pcam_sklearn.augmentation._by_name import AUGMENTATIONS, build_augmentation

@@ -1,4 +1,4 @@
-"""Augmentation that changes colours and sharpness, and leaves everything in its place."""
+"""Augmentation that changes colours and sharpness, and moves no pixel."""
 
 from numbers import Real
 from typing import Any
@@ -12,30 +12,32 @@ from pcam_sklearn.augmentation._random import RandomLayer
 
 # Optical densities of hematoxylin, eosin and a residual: Ruifrok and Johnston, 2001.
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+# The darkest byte above black, because the density of black is infinite.
 _DARKEST = 1 / 255
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
 class RandomStain(RandomLayer):
-    """Vary how strongly each patch is stained, as laboratories and scanners do.
+    """Vary the strength of each patch's stains, which differs between laboratories and scanners.
 
-    In optical density, stains add up: each patch's amounts of hematoxylin, eosin and a residual
-    are multiplied by ``1 + a`` and shifted by ``b``, with ``a`` drawn from -strength..strength and
-    ``b`` from a fifth of that.
+    Stains add up in optical density. The amounts of hematoxylin, eosin and a residual in each
+    patch are multiplied by ``1 + a`` and shifted by ``b``. Both are drawn per patch and stain:
+    ``a`` from -strength to strength, ``b`` from a fifth of that range.
 
     Parameters
     ----------
     strength : float, default=0.4
-        How far the amounts vary, in [0, 1).
+        Largest relative change of the amounts, in [0, 1).
     seed : int or None, default=None
         Seed of the layer's own random generator.
     **kwargs : dict
-        Passed on to `keras.layers.Layer`.
+        Keyword arguments of `keras.layers.Layer`.
 
     Raises
     ------
     TypeError, ValueError
-        If `strength` is not as documented, or patches have other than three channels.
+        If `strength` has another type or range than documented, or patches do not have three
+        channels.
 
     References
     ----------
@@ -60,7 +62,7 @@ class RandomStain(RandomLayer):
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Check that the patches have colours."""
+        """Raise ValueError unless patches have three colours."""
         if input_shape[3] != 3:
             raise ValueError(
                 f"augment='stain' needs red, green and blue, got {input_shape[3]} channel(s); "
@@ -75,37 +77,38 @@ class RandomStain(RandomLayer):
         scale = 1 + self._uniform(shape, -self.strength, self.strength)
         shift = self._uniform(shape, -self.strength / 5, self.strength / 5)
         density = -ops.log(ops.maximum(patches, _DARKEST))
-        # One 3x3 matrix a patch: to stains, scaled, and back to colours.
+        # One 3x3 matrix per patch takes colours to stains, scales them and takes them back: one
+        # product over all pixels is enough.
         mixing = ops.matmul(unmixed * ops.cast(scale, patches.dtype), stains)
         pixels = ops.reshape(density, (shape[0], -1, 3))
         moved = ops.matmul(pixels, mixing) + ops.matmul(ops.cast(shift, patches.dtype), stains)
         return ops.reshape(ops.clip(ops.exp(-moved), 0, 1), ops.shape(patches))
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
+        """Return the parameters that rebuild the layer."""
         return {**super().get_config(), "strength": self.strength}
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
 class RandomSharpness(RandomLayer):
-    """Blur or sharpen each patch, as focus and scanners' optics do.
+    """Blur or sharpen each patch, as a scanner's focus and optics do.
 
-    Each patch is moved towards its own blurred copy, or away from it: `amount` times the way, drawn
-    from -strength / 2..strength. The blur is binomial, over 3 by 3 pixels.
+    Each patch moves towards its own blurred copy or away from it. The share of the way is drawn
+    per patch from -strength / 2 to strength. The blur is binomial, over 3 by 3 pixels.
 
     Parameters
     ----------
     strength : float, default=1.0
-        How far towards the blurred copy, in [0, 1]; half as far the other way.
+        Largest share of the way towards the blurred copy, in [0, 1]; half of it away from it.
     seed : int or None, default=None
         Seed of the layer's own random generator.
     **kwargs : dict
-        Passed on to `keras.layers.Layer`.
+        Keyword arguments of `keras.layers.Layer`.
 
     Raises
     ------
     TypeError, ValueError
-        If `strength` is not as documented.
+        If `strength` has another type or range than documented.
 
     Examples
     --------
@@ -121,7 +124,9 @@ class RandomSharpness(RandomLayer):
         self.strength = check_scalar(strength, "strength", Real, min_val=0, max_val=1)
 
     def _augment(self, patches: Any) -> Any:
+        # Mirrored borders keep the edges' brightness; zeros would darken them.
         framed = ops.pad(patches, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+        # The binomial kernel is a product, so rows and columns of (1, 2, 1) give it.
         rows = framed[:, :-2] + 2 * framed[:, 1:-1] + framed[:, 2:]
         blurred = (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 16
         shape = (ops.shape(patches)[0], 1, 1, 1)
@@ -129,5 +134,5 @@ class RandomSharpness(RandomLayer):
         return ops.clip(patches + amount * (blurred - patches), 0, 1)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
+        """Return the parameters that rebuild the layer."""
         return {**super().get_config(), "strength": self.strength}

@@ -24,19 +24,21 @@ def build_augmentation(
     Parameters
     ----------
     augment : str, sequence of str, or None
-        Names out of ``AUGMENTATIONS``: one, or several in their order. None is no augmentation.
+        One name of ``AUGMENTATIONS``, or several in the order of their work. None means no
+        augmentation.
     seed : int or None, default=None
-        Seed of their random generators.
+        Seed of the layers' random generators. The first layer uses `seed`, the next ones
+        ``seed + 1`` and so on.
 
     Returns
     -------
     layers : keras.Sequential or None
-        The layers, in the order in which they work.
+        The layers, in the order of their work.
 
     Raises
     ------
     ValueError
-        If there is no augmentation of that name.
+        If no augmentation has that name.
 
     Examples
     --------
@@ -47,6 +49,7 @@ def build_augmentation(
     if augment is None:
         return None
     names = [augment] if isinstance(augment, str) else augment
+    # A set is refused: it would make the order, and so the patches, differ between processes.
     known = (
         isinstance(names, (list, tuple))
         and len(names) > 0
@@ -57,7 +60,8 @@ def build_augmentation(
             f"augment must be one of {sorted(AUGMENTATIONS)}, several of them as a tuple, or None; "
             f"got {augment!r}."
         )
+    # Layers of the same seed would draw the same numbers, and so change together.
     seeds = [None if seed is None else seed + i for i in range(len(names))]
     return keras.Sequential(
-        [AUGMENTATIONS[name](seed=own) for name, own in zip(names, seeds, strict=True)]
+        [AUGMENTATIONS[name](seed=s) for name, s in zip(names, seeds, strict=True)]
     )

@@ -14,16 +14,16 @@ from pcam_sklearn.augmentation._random import RandomLayer
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
 class RandomD4(RandomLayer):
-    """Turn and mirror each square patch by one of the 8 symmetries of the square, at random.
+    """Turn and mirror each square patch by a random one of the 8 symmetries of the square.
 
-    Tissue has no up or down, so the label stays the same; so do the pixels, which only move.
+    Tissue has no up or down, so the label stays the same. Pixels move and keep their values.
 
     Parameters
     ----------
     seed : int or None, default=None
         Seed of the layer's own random generator.
     **kwargs : dict
-        Passed on to `keras.layers.Layer`.
+        Keyword arguments of `keras.layers.Layer`.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class RandomD4(RandomLayer):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Check that the patches are square, as transposing them keeps their shape only then."""
+        """Raise ValueError unless patches are square."""
         if input_shape[1] != input_shape[2]:
             raise ValueError(
                 f"augment='d4' needs square patches, got {input_shape[1]}x{input_shape[2]}; "
@@ -50,6 +50,7 @@ class RandomD4(RandomLayer):
         super().build(input_shape)
 
     def _augment(self, patches: Any) -> Any:
+        # Three independent coins give each of the 8 symmetries with the same probability.
         coins = self._uniform((3, ops.shape(patches)[0], 1, 1, 1), 0.0, 1.0)
         transpose, mirror, flip = coins[0] < 0.5, coins[1] < 0.5, coins[2] < 0.5
         patches = ops.where(transpose, ops.transpose(patches, (0, 2, 1, 3)), patches)
@@ -59,22 +60,22 @@ class RandomD4(RandomLayer):
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
 class RandomShift(RandomLayer):
-    """Move each patch by a few pixels up or down and left or right; the border is mirrored.
+    """Move each patch by a few pixels, vertically and horizontally; borders are mirrored.
 
     Parameters
     ----------
     pixels : int, default=3
-        The farthest it moves, at least 1. A patch is labelled by the 32 pixels in its center, so
-        that larger moves make labels wrong.
+        Longest move in pixels, at least 1. The 32 pixels in the center decide the label of a
+        patch, so larger moves make labels wrong.
     seed : int or None, default=None
         Seed of the layer's own random generator.
     **kwargs : dict
-        Passed on to `keras.layers.Layer`.
+        Keyword arguments of `keras.layers.Layer`.
 
     Raises
     ------
     TypeError, ValueError
-        If `pixels` is not as documented.
+        If `pixels` has another type or range than documented.
 
     Examples
     --------
@@ -95,44 +96,47 @@ class RandomShift(RandomLayer):
         return ops.transpose(self._move_rows(columns_first), (0, 2, 1, 3))
 
     def _move_rows(self, patches: Any) -> Any:
-        """Move by whole rows, which is one copy of each."""
+        """Move each patch vertically by whole rows, which copies each row once."""
         n_patches, (height, width, channels) = ops.shape(patches)[0], patches.shape[1:]
         steps = ops.round(self._uniform((n_patches, 1), -self.pixels - 0.5, self.pixels + 0.5))
-        steps = ops.clip(steps, -self.pixels, self.pixels)  # Either end is rounded beyond itself.
+        # A draw of exactly one end of the range is rounded beyond it.
+        steps = ops.clip(steps, -self.pixels, self.pixels)
         last = height - 1
-        # There and back again is one period of the rows, however far the patch moves.
+        # Mirrored rows repeat after the way there and back, however far the patch moves.
         rows = (ops.arange(height)[None] + ops.cast(steps, "int32")) % max(2 * last, 1)
         mirrored = last - ops.abs(last - rows)
         places = mirrored + height * ops.arange(n_patches)[:, None]
+        # Taking rows of all patches from one long array is a single gather.
         flat = ops.reshape(patches, (n_patches * height, width * channels))
         return ops.reshape(ops.take(flat, places, axis=0), (n_patches, height, width, channels))
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
+        """Return the parameters that rebuild the layer."""
         return {**super().get_config(), "pixels": self.pixels}
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
 class RandomZoom(RandomLayer):
-    """Magnify or shrink each patch about its center; where nothing is, the patch is mirrored.
+    """Magnify or shrink each patch about its center; what lies outside is mirrored from inside.
 
-    Scanners differ a little in the size of a pixel, and cells in theirs.
+    Scanners differ a little in the size of a pixel, and cells differ in size.
 
     Parameters
     ----------
     factor : float, default=0.15
-        The farthest it goes, above 0 and below 1: sides become 1 / (1 + factor) to 1 + factor
-        times as long, as often shorter as longer. Large factors make labels wrong, as by them
-        tissue moves into the 32 pixels in the center that decide, or out of them.
+        Largest relative change, above 0 and below 1. Sides become 1 / (1 + factor) to 1 + factor
+        times as long, and shorter as often as longer. The 32 pixels in the center decide the
+        label; a large factor makes labels wrong, because it moves tissue into them or out of
+        them.
     seed : int or None, default=None
         Seed of the layer's own random generator.
     **kwargs : dict
-        Passed on to `keras.layers.Layer`.
+        Keyword arguments of `keras.layers.Layer`.
 
     Raises
     ------
     TypeError, ValueError
-        If `factor` is not as documented.
+        If `factor` has another type or range than documented.
 
     Examples
     --------
@@ -152,16 +156,17 @@ class RandomZoom(RandomLayer):
 
     def _augment(self, patches: Any) -> Any:
         height, width = patches.shape[1:3]
+        # Logarithms are drawn evenly, so shrinking is as likely as magnifying by the same factor.
         farthest = math.log1p(self.factor)
-        # A pixel of the output lies so many times as far from the center in the input.
+        # A pixel of the output comes from a place `step` times as far from the center.
         step = ops.exp(self._uniform((ops.shape(patches)[0],), -farthest, farthest))
-        none = ops.zeros_like(step)
+        zero = ops.zeros_like(step)
         down, right = (1 - step) * (height - 1) / 2, (1 - step) * (width - 1) / 2
-        moves = ops.stack([step, none, right, none, step, down, none, none], axis=1)
+        moves = ops.stack([step, zero, right, zero, step, down, zero, zero], axis=1)
         return ops.image.affine_transform(
             patches, moves, interpolation="bilinear", fill_mode="reflect"
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
+        """Return the parameters that rebuild the layer."""
         return {**super().get_config(), "factor": self.factor}

@@ -1,4 +1,4 @@
-"""What every layer that augments has in common."""
+"""The base class of all layers that augment."""
 
 from typing import Any
 
@@ -6,15 +6,16 @@ import keras
 
 
 class RandomLayer(keras.layers.Layer):
-    """A layer with a random generator of its own, that does nothing but while training."""
+    """A layer that changes patches at random in training, and returns them unchanged otherwise."""
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
+        # With its own generator the layer neither reads nor moves Keras' global seed.
         self._generator = keras.random.SeedGenerator(seed)
 
     def call(self, patches: Any, training: bool | None = None) -> Any:
-        """Return the patches, changed at random when `training`."""
+        """Return the patches, changed at random if `training`."""
         return self._augment(patches) if training else patches
 
     def _augment(self, patches: Any) -> Any:
@@ -24,5 +25,5 @@ class RandomLayer(keras.layers.Layer):
         return keras.random.uniform(shape, low, high, seed=self._generator)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
+        """Return the parameters that rebuild the layer."""
         return {**super().get_config(), "seed": self.seed}

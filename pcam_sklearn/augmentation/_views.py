@@ -1,4 +1,4 @@
-"""The 8 views of a patch, to average predictions over."""
+"""The 8 views of a patch, over which predictions are averaged."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def d4_views(patches: np.ndarray) -> np.ndarray:
     Returns
     -------
     views : ndarray of shape (8, n_samples, side, side, channels)
-        The patches themselves first.
+        The views of each patch; the first ones are the patches themselves.
 
     Examples
     --------
@@ -29,24 +29,24 @@ def d4_views(patches: np.ndarray) -> np.ndarray:
 
 
 def check_test_time_augmentation(views: str | None, shape: tuple[int, ...]) -> None:
-    """Raise if patches cannot be averaged over these views.
+    """Raise ValueError unless predictions of patches can be averaged over these views.
 
     Parameters
     ----------
     views : {"d4"} or None
-        The views; None is the patch alone.
+        The views; None means the patch itself only.
     shape : tuple of int
-        Shape of the patches.
+        Shape of the patches, (n_samples, height, width, channels).
 
     Raises
     ------
     ValueError
-        If there are no such views, or the patches are not square.
+        If the name is unknown, or the patches are not square.
     """
     if views not in ("d4", None):
         raise ValueError(f"test_time_augmentation must be 'd4' or None, got {views!r}.")
     if views and shape[1] != shape[2]:
         raise ValueError(
-            f"The views of D4 need square patches, got {shape[1]}x{shape[2]}; cut them square "
+            f"The views of 'd4' need square patches, got {shape[1]}x{shape[2]}; cut them square "
             "with CenterCropNormalizer, or pass test_time_augmentation=None."
         )

@@ -17,11 +17,7 @@ from pcam_sklearn.metrics._calibration import expected_calibration_error
 from pcam_sklearn.metrics._curves import RocBand, roc_band
 from pcam_sklearn.metrics._delong import DeLongTest, auc_delong, delong_test
 from pcam_sklearn.metrics._interval import Interval
-from pcam_sklearn.metrics._operating import (
-    OperatingPoint,
-    OperatingResult,
-    choose_operating_point,
-)
+from pcam_sklearn.metrics._operating import OperatingPoint, OperatingResult, choose_operating_point
 from pcam_sklearn.metrics._slides import hospital_table, slide_table
 from pcam_sklearn.metrics._thresholds import (
     PredictiveValues,

@@ -21,7 +21,7 @@ from pcam_sklearn.metrics._interval import (
     Interval,
     check_slides_per_class,
     count_by_slide,
-    effective_slides_of_rarer_class,
+    fewest_effective_slides,
     logit_interval,
     student_width,
 )
@@ -60,8 +60,7 @@ def auc_cluster_bootstrap(
     confidence : float, default=0.95
         Confidence level, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws. None draws differently each time and leaves the global random state
-        alone.
+        Seed of the draws. None gives new draws and leaves the global random state alone.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -122,7 +121,7 @@ def auc_cluster_bootstrap(
     drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
     # A pair of slides counts as often as one was drawn, times as often as the other was.
     rounds = ((drawn @ wins) * drawn).sum(axis=1) / ((drawn @ n_positive) * (drawn @ n_negative))
-    n_effective = effective_slides_of_rarer_class(n_positive, n_negative)
+    n_effective = fewest_effective_slides(n_positive, n_negative)
     # Areas move in steps of half a pair, because a tie counts half.
     return logit_interval(wins.sum() / pairs, rounds, n_effective, confidence, step=0.5 / pairs)
 
@@ -163,8 +162,7 @@ def cluster_bootstrap(
     confidence : float, default=0.95
         Confidence level, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws. None draws differently each time and leaves the global random state
-        alone.
+        Seed of the draws. None gives new draws and leaves the global random state alone.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -199,11 +197,9 @@ def cluster_bootstrap(
     drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
     # Scikit-learn's metrics take 0 and 1 without being told which label is the positive one.
     labels = positive.astype(np.int64)
-    estimate = _call_metric(metric, labels, score, np.ones(len(score)), scale)
-    rounds = np.array(
-        [_call_metric(metric, labels, score, counts[codes], scale) for counts in drawn]
-    )
-    n_effective = effective_slides_of_rarer_class(n_positive, n_negative)
+    estimate = _call(metric, labels, score, np.ones(len(score)), scale)
+    rounds = np.array([_call(metric, labels, score, counts[codes], scale) for counts in drawn])
+    n_effective = fewest_effective_slides(n_positive, n_negative)
     if scale == "logit":
         return logit_interval(estimate, rounds, n_effective, confidence, step=0.5 / len(score))
     half = student_width(n_effective, confidence) * float(rounds.std(ddof=1))
@@ -248,8 +244,7 @@ def draw_slides(
             UserWarning,
             stacklevel=3,
         )
-    kept: FloatArray = drawn[usable]
-    return kept
+    return drawn[usable]
 
 
 def slide_wins(
@@ -271,7 +266,7 @@ def slide_wins(
     return wins
 
 
-def _call_metric(
+def _call(
     metric: Callable[..., float],
     labels: IntArray,
     score: FloatArray,

@@ -14,12 +14,7 @@ from pcam_sklearn.metrics._inputs import (
     check_fraction,
     check_scores,
 )
-from pcam_sklearn.metrics._interval import (
-    effective_slides_of_rarer_class,
-    resampling_interval,
-)
-
-_N_POINTS = 201
+from pcam_sklearn.metrics._interval import fewest_effective_slides, resampling_interval
 
 
 @dataclass(frozen=True)
@@ -76,8 +71,7 @@ def roc_band(
     confidence : float, default=0.95
         Confidence level of the interval at each false positive rate, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws. None draws differently each time and leaves the global random state
-        alone.
+        Seed of the draws. None gives new draws and leaves the global random state alone.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -108,16 +102,15 @@ def roc_band(
     [0.58 0.98] [0.52 0.94] [0.63 0.99]
     """
     confidence = check_fraction(confidence, "confidence", open_interval=True)
-    grid = _check_grid(np.linspace(0, 1, _N_POINTS) if fpr is None else fpr)
+    grid = _check_grid(np.linspace(0, 1, 201) if fpr is None else fpr)
     positive, score = check_scores(y_true, y_score, pos_label)
     codes, n_positive, n_negative = count_slides(positive, groups)
     order = np.argsort(-score, kind="stable")
-    curve = _Curve(positive[order], score[order])
-    slide = codes[order]
+    curve, slide = _Curve(positive[order], score[order]), codes[order]
     tpr = curve.at(grid, np.ones(len(score)))
     drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
     rounds = np.stack([curve.at(grid, counts[slide]) for counts in drawn])
-    n_effective = effective_slides_of_rarer_class(n_positive, n_negative)
+    n_effective = fewest_effective_slides(n_positive, n_negative)
     ends = resampling_interval(tpr, rounds, n_effective, confidence, 0.5 / n_positive.sum())
     return RocBand(grid, tpr, *_rising(grid, *ends), confidence)
 
@@ -150,8 +143,7 @@ class _Curve:
         right = np.minimum(left + 1, len(fpr) - 1)
         width = fpr[right] - fpr[left]
         share = np.divide(grid - fpr[left], width, out=np.zeros_like(grid), where=width > 0)
-        values: FloatArray = tpr[left] + share * (tpr[right] - tpr[left])
-        return values
+        return tpr[left] + share * (tpr[right] - tpr[left])
 
 
 def _check_grid(fpr: ArrayLike) -> FloatArray:

@@ -156,24 +156,23 @@ def delong_test(
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     # For two models that agree, rounding can leave a variance a little below zero.
     error = float(np.sqrt(max(float(variance), 0.0)))
-    return _test_difference(float(areas[0]), float(areas[1]), error, df, confidence)
+    return _test_difference(areas, error, df, confidence)
 
 
-def _test_difference(
-    auc_a: float, auc_b: float, error: float, df: float, confidence: float
-) -> DeLongTest:
+def _test_difference(areas: FloatArray, error: float, df: float, confidence: float) -> DeLongTest:
+    """Test two areas for equality, given the standard error of their difference."""
+    auc_a, auc_b = map(float, areas)
     difference = auc_a - auc_b
     if error == 0:
-        # No error and a difference: every slide agrees on it, so equality has no chance left.
+        # A difference without an error is certain, so equality has no chance left.
         statistic = 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
     else:
         statistic = difference / error
     half = float(stats.t.ppf((1 + confidence) / 2, df)) * error
     low, high = max(difference - half, -1.0), min(difference + half, 1.0)
+    interval = Interval(difference, low, high, confidence)
     pvalue = float(2 * stats.t.sf(abs(statistic), df))
-    return DeLongTest(
-        auc_a, auc_b, Interval(difference, low, high, confidence), statistic, pvalue, df
-    )
+    return DeLongTest(auc_a, auc_b, interval, statistic, pvalue, df)
 
 
 def _clusters(positive: BoolArray, groups: ArrayLike | None) -> tuple[IntArray, float]:

@@ -62,8 +62,7 @@ def check_labels(y_true: ArrayLike, pos_label: Any = None, *, both_classes: bool
     elif pos_label not in labels and both_classes:
         raise ValueError(f"pos_label={pos_label!r} is not in y_true; type one of {labels}")
     # Comparing the labels, at most two, keeps strings and objects as fast as numbers.
-    positive: BoolArray = np.array([label == pos_label for label in labels], dtype=bool)[codes]
-    return positive
+    return np.array([label == pos_label for label in labels], dtype=bool)[codes]
 
 
 def check_groups(

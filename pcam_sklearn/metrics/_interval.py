@@ -16,7 +16,7 @@ class Interval:
     Attributes
     ----------
     estimate : float
-        The metric on the patches as they are.
+        The metric of all patches.
     low, high : float
         Ends of the interval.
     confidence : float
@@ -46,8 +46,8 @@ def effective_slides(n_patches: ArrayLike) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def effective_slides_of_rarer_class(n_positive: FloatArray, n_negative: FloatArray) -> float:
-    """Return the effective number of slides of the class that has fewer of them."""
+def fewest_effective_slides(n_positive: FloatArray, n_negative: FloatArray) -> float:
+    """Return the effective number of slides of the class where it is smaller."""
     return min(effective_slides(n_positive), effective_slides(n_negative))
 
 

@@ -22,11 +22,7 @@ from pcam_sklearn.metrics._interval import (
     effective_slides,
     logit_interval,
 )
-from pcam_sklearn.metrics._thresholds import (
-    PredictiveValues,
-    best_threshold,
-    predictive_values,
-)
+from pcam_sklearn.metrics._thresholds import PredictiveValues, best_threshold, predictive_values
 
 
 @dataclass(frozen=True)
@@ -87,8 +83,7 @@ class OperatingPoint:
 
     def predict(self, y_score: ArrayLike) -> BoolArray:
         """Return True for each patch called positive: its score is at least the threshold."""
-        called: BoolArray = check_numbers(y_score, "y_score") >= self.threshold
-        return called
+        return check_numbers(y_score, "y_score") >= self.threshold
 
     def evaluate(
         self,

@@ -107,8 +107,7 @@ def hospital_table(
     confidence : float, default=0.95
         Confidence level, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws. None draws differently each time and leaves the global random state
-        alone.
+        Seed of the draws. None gives new draws and leaves the global random state alone.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 

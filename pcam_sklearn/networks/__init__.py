@@ -1,4 +1,4 @@
-"""The Keras networks, by name: short functions that build for any input shape."""
+"""The Keras networks, by name: short functions that build one for any shape of patches."""
 
 from pcam_sklearn.networks._by_name import (
     NETWORKS,

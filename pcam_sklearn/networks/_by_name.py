@@ -1,4 +1,4 @@
-"""Networks by name, and the checks around those that are the user's own."""
+"""Networks by name, and checks of networks that users write."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ def get_network(network: str | Callable[..., keras.Model]) -> Callable[..., kera
     ----------
     network : str or callable
         One of ``NETWORKS``, or a function ``(input_shape, **hyper_parameters) -> keras.Model``,
-        which is returned as it is.
+        which is returned unchanged.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def get_network(network: str | Callable[..., keras.Model]) -> Callable[..., kera
     Raises
     ------
     ValueError
-        If there is no network of that name.
+        If no network has that name.
 
     Examples
     --------
@@ -46,6 +46,7 @@ def get_network(network: str | Callable[..., keras.Model]) -> Callable[..., kera
     >>> get_network("notebook").__name__
     'notebook'
     """
+    # A layer or model is callable too, but a classifier needs to build a new one for each fit.
     if callable(network) and not isinstance(network, keras.Layer):
         return network
     if not isinstance(network, str) or network not in NETWORKS:
@@ -57,25 +58,26 @@ def get_network(network: str | Callable[..., keras.Model]) -> Callable[..., kera
 
 
 def check_hyper_parameters(build: Callable[..., Any], names: Sequence[str], prefix: str) -> None:
-    """Raise if the function that builds a network does not take a hyper-parameter.
+    """Raise ValueError unless the function that builds a network takes these hyper-parameters.
 
     Parameters
     ----------
     build : callable
         The function.
     names : sequence of str
-        The hyper-parameters meant for it.
+        Names of the hyper-parameters.
     prefix : str
-        What the caller types before each name, for the message.
+        The text that the user types before each name. The message repeats it.
 
     Raises
     ------
     ValueError
-        If `build` does not take one of them.
+        If `build` lacks one of them.
     """
     parameters = list(inspect.signature(build).parameters.values())
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
+    # The first parameter is the shape of the patches, which is no hyper-parameter.
     allowed = [p.name for p in parameters[1:]]
     for name in names:
         if name not in allowed:
@@ -90,7 +92,7 @@ def build_network(
     input_shape: tuple[int, int, int],
     **hyper_parameters: Any,
 ) -> keras.Model:
-    """Build a network and check that it is one probability wide.
+    """Build a network, and check that it returns one probability per patch.
 
     Parameters
     ----------
@@ -99,20 +101,20 @@ def build_network(
     input_shape : tuple of int
         Height, width and channels of a patch.
     **hyper_parameters : dict
-        Passed on to the function.
+        Keyword arguments of the function.
 
     Returns
     -------
     network : keras.Model
-        From ``(n_samples, *input_shape)`` to ``(n_samples, 1)``.
+        A network from ``(n_samples, *input_shape)`` to ``(n_samples, 1)``.
 
     Raises
     ------
     TypeError
-        If the function returns something else than a Keras model.
+        If the function returns anything but a Keras model.
     ValueError
-        If the network cannot be built for that shape, or its output is not (n_samples, 1), or one
-        of 16 bits.
+        If the network cannot be built for that shape, or its output has another shape than
+        (n_samples, 1) or only 16 bits.
 
     Examples
     --------
@@ -134,6 +136,12 @@ def build_network(
             f"got {type(model).__name__}."
         )
     model = _with_known_output(model, input_shape)
+    _check_output(model, network)
+    return model
+
+
+def _check_output(model: keras.Model, network: str | Callable[..., keras.Model]) -> None:
+    """Raise ValueError unless a model returns one probability of at least 32 bits per patch."""
     if tuple(model.output_shape) != (None, 1):
         raise ValueError(
             f"The network {network!r} must end in one probability, shape (None, 1), for instance "
@@ -144,15 +152,14 @@ def build_network(
             f"The network {network!r} ends in {model.outputs[0].dtype}, which holds no more than "
             "three digits of a probability; give its last layer dtype='float32'."
         )
-    return model
 
 
 def _with_known_output(model: keras.Model, input_shape: tuple[int, int, int]) -> keras.Model:
-    """Return a model that tells its shapes, which a class with a `call` of its own does not."""
+    """Return a model that knows its output's shape, which a class with a `call` does not."""
     if getattr(model, "outputs", None):
         return model
     inputs = keras.Input(input_shape)
     outputs = model(inputs)
-    if isinstance(model, keras.Sequential):
-        return model
-    return keras.Model(inputs, outputs, name=model.name)
+    # The call builds a Sequential model in place; any other class needs a functional one around it.
+    sequential = isinstance(model, keras.Sequential)
+    return model if sequential else keras.Model(inputs, outputs, name=model.name)

@@ -1,4 +1,4 @@
-"""A network to which a patch and its turned and mirrored views are one and the same."""
+"""A network that gives a patch and its turned and mirrored views the same probability."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from pcam_sklearn.networks._parts import pooled, probability, trunk
 def _convolved(
     x: Any, filters: int, kernel_size: int, strides: int = 1, *, of_image: bool = False
 ) -> Any:
-    # Windows lie symmetrically where an even kernel halves an even side, and an odd one an odd one.
+    # A stride of 2 keeps the windows symmetric only if kernel and side are both even or both odd.
     if strides == 2 and (kernel_size + x.shape[1]) % 2:
         kernel_size -= 1
     return D4Convolution(filters, kernel_size, strides, lifts=of_image)(x)
@@ -30,36 +30,37 @@ def d4(
     blocks: int = 1,
     dropout: float = 0.2,
 ) -> keras.Model:
-    """Build a residual network that gives all 8 views of a patch one probability.
+    """Build a residual network that gives all 8 views of a patch the same probability.
 
-    Its convolutions go over the 8 symmetries of the square as well as over the plane, and its
-    pooling forgets which one it was, so nothing has to be learned eight times. It computes as much
-    as `residual` with 8 times the filters, from an eighth of the parameters.
+    Its convolutions run over the 8 symmetries of the square as well as over the plane, and its
+    pooling averages over the symmetries. So the network learns each feature once, not eight times.
+    It computes as much as `residual` with 8 times the filters, and has an eighth of its
+    parameters.
 
     Parameters
     ----------
     input_shape : tuple of int
-        Height and width, which are the same, and channels of a patch.
+        Height, width (equal to the height) and channels of a patch.
     filters : sequence of int, default=(2, 4, 8, 12)
-        Features of each symmetry, of the stem and of each stage.
+        Features per symmetry of the stem and of each stage.
     blocks : int, default=1
-        Residual blocks a stage, at least 1.
+        Residual blocks per stage, at least 1.
     dropout : float, default=0.2
         Share of the pooled features dropped while training, in [0, 1).
 
     Returns
     -------
     network : keras.Model
-        Uncompiled; from patches in [0, 1] to the probability of tumour, shape (n_samples, 1).
+        An uncompiled network from patches in [0, 1] to the probability of tumour, (n_samples, 1).
 
     Raises
     ------
     TypeError, ValueError
-        If the patches are not square, or a parameter is not as documented.
+        If patches are not square, or a parameter has another type or range than documented.
 
     References
     ----------
-    As of `D4Convolution`.
+    See `D4Convolution`.
 
     Examples
     --------
@@ -73,9 +74,10 @@ def d4(
     True
     """
     if input_shape[0] != input_shape[1]:
-        raise ValueError("it needs square patches, as its symmetries turn them.")
+        raise ValueError("it needs square patches; cut them square with CenterCropNormalizer.")
     inputs = keras.Input(input_shape)
     features = trunk(inputs, filters, blocks, _convolved, _normalized)
+    # The 8 symmetries are the outer axis of the channels; their mean does not depend on the view.
     means = layers.Reshape((-1, 8, filters[-1]))(pooled(features, input_shape[:2]))
     invariant = layers.Flatten()(ops.mean(means, axis=2))
     return keras.Model(inputs, probability(invariant, dropout), name="d4")

@@ -1,4 +1,4 @@
-"""Layers whose output turns as their input does: for all 8 symmetries of the square."""
+"""Layers whose output turns with their input, for all 8 symmetries of the square."""
 
 import itertools
 from numbers import Integral, Real
@@ -17,17 +17,19 @@ _GROUP = [
 ]
 
 
-def _places(kernel_size: int) -> np.ndarray:
+def _turned_places(kernel_size: int) -> np.ndarray:
     """Return, for each symmetry g and place d of a kernel, the place ``g^-1 d``."""
+    # Symmetries turn about the center, which lies between pixels if the kernel is even.
     center = (kernel_size - 1) / 2
     grid = np.moveaxis(np.mgrid[:kernel_size, :kernel_size], 0, -1).reshape(-1, 2) - center
-    turned = np.stack([grid @ g for g in _GROUP])  # The inverse of g is its transpose.
+    # A row times g is the transpose of g times a column, and the transpose is the inverse.
+    turned = np.stack([grid @ g for g in _GROUP])
     rows, columns = np.rint(turned + center).astype(int).transpose(2, 0, 1)
     return rows * kernel_size + columns
 
 
 def _quotients() -> np.ndarray:
-    """Return, for each two symmetries g and h, the number of the symmetry ``g^-1 h``."""
+    """Return, for each pair of symmetries g and h, the number of the symmetry ``g^-1 h``."""
     group = np.stack(_GROUP)
     quotients = np.einsum("gji,hjk->ghik", group, group)
     return (quotients[:, :, None] == group).all(axis=(3, 4)).argmax(axis=2)
@@ -37,28 +39,30 @@ def _quotients() -> np.ndarray:
 class D4Convolution(layers.Layer):
     """A convolution over the plane and over the 8 symmetries of the square.
 
-    Each weight stands in 8 places: in the kernels that are turned and mirrored copies of one
-    another. So an output turns, and its symmetries change places, as the input does. Channels are
-    8 symmetries times `filters` features.
+    Each weight occurs in 8 kernels, which are turned and mirrored copies of one another. If the
+    input turns, the output turns with it and its symmetries change places. The output has
+    8 * `filters` channels: 8 symmetries of each feature.
 
     Parameters
     ----------
     filters : int
-        Features of each symmetry.
+        Features per symmetry, at least 1.
     kernel_size : int
-        Side of the kernel.
+        Side of the kernel in pixels, at least 1.
     strides : int, default=1
-        Step, in pixels. To turn with its input, 2 needs an even kernel on an even side, and an odd
-        one on an odd side: only then do the windows lie symmetrically.
+        Step in pixels, at least 1. With a step of 2, the output turns with the input only if the
+        kernel and the side of the input are both even or both odd, because only then the windows
+        lie symmetrically.
     lifts : bool, default=False
-        Whether the input is an image, whose channels know no symmetries yet.
+        True if the input is an image, whose channels have no symmetries yet.
     **kwargs : dict
-        Passed on to `keras.layers.Layer`.
+        Keyword arguments of `keras.layers.Layer`.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is not as documented, or the channels of the input are not 8 a feature.
+        If a parameter has another type or range than documented, or the channels of the input are
+        no multiple of 8.
 
     References
     ----------
@@ -83,13 +87,14 @@ class D4Convolution(layers.Layer):
         self.lifts = lifts
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the weights of one symmetry, and note where each stands in the kernels of all."""
+        """Make the weights of one symmetry, and the places that each takes in all 8 kernels."""
         n_in = 1 if self.lifts else len(_GROUP)
-        advice = "pass lifts=True where the input is an image"
+        advice = "pass lifts=True if the input is an image"
         features, places = _n_features(input_shape, n_in, advice), self.kernel_size**2
-        turned = _places(self.kernel_size)[:, :, None] * n_in
+        turned = _turned_places(self.kernel_size)[:, :, None] * n_in
         self._rows = turned if self.lifts else turned + _quotients()[:, None, :]
         self._shape = (self.kernel_size, self.kernel_size, n_in * features, 8 * self.filters)
+        # He's initialization keeps the variance of features from rectifier to rectifier.
         self.kernel = self.add_weight(
             shape=(places * n_in, features, self.filters),
             initializer=keras.initializers.RandomNormal(
@@ -101,46 +106,49 @@ class D4Convolution(layers.Layer):
     def call(self, x: Any) -> Any:
         """Return the features of all symmetries."""
         turned = ops.take(self.kernel, self._rows.astype("int32"), axis=0)
-        # From (symmetry, place, symmetry of the input, feature of the input, feature).
+        # The axes are symmetry, place, symmetry of the input, feature of the input, and feature.
         kernel = ops.reshape(ops.transpose(turned, (1, 2, 3, 0, 4)), self._shape)
         return ops.conv(x, kernel, strides=self.strides, padding="same")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the shape of the output."""
+        # Sides are rounded up, as padding="same" does; an unknown side stays None.
         sides = [side and -(-side // self.strides) for side in input_shape[1:3]]
         return (input_shape[0], *sides, len(_GROUP) * self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
-        own = {"filters": self.filters, "kernel_size": self.kernel_size}
-        return {**super().get_config(), **own, "strides": self.strides, "lifts": self.lifts}
+        """Return the parameters that rebuild the layer."""
+        names = ("filters", "kernel_size", "strides", "lifts")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
 class D4Normalization(layers.Layer):
-    """Batch normalization that takes the 8 symmetries of a feature for one.
+    """Batch normalization that treats the 8 symmetries of a feature as one.
 
-    To give a turned patch the same output, all 8 have to share their mean, variance, scale and
-    offset. It computes what `keras.layers.BatchNormalization` does of symmetries that are laid out
-    as pixels, where it is slow; as there, what is not `trainable` keeps its statistics.
+    The 8 symmetries share their mean, variance, scale and offset, so that a turned patch gets a
+    turned output. `keras.layers.BatchNormalization` gives the same result, more slowly, if the
+    symmetries are laid out as pixels. As there, a layer that is not `trainable` keeps its
+    statistics.
 
     Parameters
     ----------
     momentum : float, default=0.9
         Weight of the past in the running mean and variance, in [0, 1).
     epsilon : float, default=0.001
-        Added to the variance, above 0.
+        Small number added to the variance, above 0.
     **kwargs : dict
-        Passed on to `keras.layers.Layer`.
+        Keyword arguments of `keras.layers.Layer`.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is not as documented, or the channels of the input are not 8 a feature.
+        If a parameter has another type or range than documented, or the channels of the input are
+        no multiple of 8.
 
     References
     ----------
-    As of `D4Convolution`; S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
+    See `D4Convolution`; and S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015.
 
     Examples
     --------
@@ -162,51 +170,54 @@ class D4Normalization(layers.Layer):
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make one scale, offset, mean and variance a feature."""
+        """Make one scale, offset, mean and variance per feature."""
         shape = (_n_features(input_shape, len(_GROUP), "put it behind a D4Convolution"),)
-        # 16 bits are too few for sums over a batch.
-        own = {"shape": shape, "autocast": False}
-        self.gamma = self.add_weight(initializer="ones", name="gamma", **own)
-        self.beta = self.add_weight(initializer="zeros", name="beta", **own)
-        own["trainable"] = False
-        self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **own)
-        self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **own)
+        # 16 bits are too few for sums over a batch, so mixed precision must not cast these.
+        common = {"shape": shape, "autocast": False}
+        self.gamma = self.add_weight(initializer="ones", name="gamma", **common)
+        self.beta = self.add_weight(initializer="zeros", name="beta", **common)
+        common["trainable"] = False
+        self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **common)
+        self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **common)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        """Return x with a mean of `beta` and a standard deviation of `gamma`, by feature."""
+        """Return x with a mean of `beta` and a standard deviation of `gamma` per feature."""
         mean, variance = self.moving_mean, self.moving_variance
         if training and self.trainable:
-            mean, variance = self._learned(x)
+            mean, variance = self._update_statistics(x)
+        # One multiplication and one addition of all of x, whatever the number of statistics.
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         offset = self.beta - mean * scale
         scale, offset = (ops.cast(ops.tile(v, len(_GROUP)), x.dtype) for v in (scale, offset))
         return x * scale + offset
 
-    def _learned(self, x: Any) -> tuple[Any, Any]:
-        """Return mean and variance of a batch, which also enter the running ones."""
+    def _update_statistics(self, x: Any) -> tuple[Any, Any]:
+        """Return mean and variance of a batch, and let them enter the running ones."""
         means, variances = ops.moments(ops.cast(x, self.variable_dtype), axes=(0, 1, 2))
         means = ops.reshape(means, (len(_GROUP), -1))
         mean = ops.mean(means, axis=0)
         within = ops.mean(ops.reshape(variances, (len(_GROUP), -1)), axis=0)
+        # The law of total variance joins the 8 symmetries without laying them out as pixels.
         variance = within + ops.var(means, axis=0)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + now * (1 - self.momentum))
         return mean, variance
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape of the output, that of the input."""
+        """Return the shape of the input, which the output shares."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the layer."""
+        """Return the parameters that rebuild the layer."""
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
 
 
 def _n_features(input_shape: tuple[int | None, ...], n_symmetries: int, advice: str) -> int:
+    """Return the features per symmetry, or raise ValueError with advice if channels do not fit."""
     channels = int(input_shape[-1] or 0)
     if channels % n_symmetries:
         raise ValueError(
-            f"this layer needs {n_symmetries} channels for each feature, got {channels} in all; "
+            f"this layer needs {n_symmetries} channels per feature, got {channels} in all; "
             f"{advice}."
         )
     return channels // n_symmetries

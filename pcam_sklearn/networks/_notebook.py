@@ -1,4 +1,4 @@
-"""The plain network of the notebook this package grew from."""
+"""The plain network of the notebook from which this package grew."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -17,11 +17,11 @@ def notebook(
     dense_units: int = 128,
     dropout: float = 0.5,
 ) -> keras.Model:
-    """Build the plain network of the notebook this package grew from.
+    """Build the plain network of the notebook from which this package grew.
 
-    Three convolutions, the first two followed by 2x2 max pooling, then one dense layer. At the
-    default parameters and 32x32 pixels it has 355,649 parameters, three quarters of them in the
-    dense layer.
+    It has three convolutions, the first two followed by 2x2 max pooling, then one dense layer.
+    With the default settings and 32x32 pixels it has 355,649 parameters, three quarters of them
+    in the dense layer.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def notebook(
     filters : sequence of 3 int, default=(32, 64, 128)
         Number of filters of each convolution.
     third_pool : {1, 2}, default=1
-        Side of the third max pooling; 1 keeps the resolution.
+        Side of the third max pooling, in pixels; 1 keeps the resolution.
     dense_units : int, default=128
         Units of the dense layer.
     dropout : float, default=0.5
@@ -39,12 +39,12 @@ def notebook(
     Returns
     -------
     network : keras.Model
-        Uncompiled; from patches in [0, 1] to the probability of tumour, shape (n_samples, 1).
+        An uncompiled network from patches in [0, 1] to the probability of tumour, (n_samples, 1).
 
     Raises
     ------
     ValueError
-        If `filters` does not hold three numbers or a layer refuses its parameter.
+        If `filters` does not hold three numbers, or a layer refuses its parameter.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def notebook(
     355649
     """
     if np.ndim(filters) != 1 or len(filters) != 3:
-        raise ValueError(f"filters must hold three numbers, one a convolution, got {filters!r}.")
+        raise ValueError(f"filters must hold three numbers, one per convolution; got {filters!r}.")
     check_scalar(dropout, "dropout", Real, min_val=0, max_val=1, include_boundaries="left")
     stack = [keras.Input(input_shape)]
     for n_filters, pool in zip(filters, (2, 2, third_pool), strict=True):
@@ -62,6 +62,7 @@ def notebook(
         layers.Flatten(),
         layers.Dense(dense_units, activation="relu"),
         layers.Dropout(dropout),
+        # 16 bits hold only three digits of a probability, so mixed precision ends before this.
         layers.Dense(1, activation="sigmoid", dtype="float32"),
     ]
     return keras.Sequential(stack, name="notebook")

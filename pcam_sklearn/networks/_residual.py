@@ -16,10 +16,10 @@ def residual(
 ) -> keras.Model:
     """Build a compact residual network with batch normalization and global pooling.
 
-    A stem, which halves the resolution of patches of 64 pixels and more, then stages of residual
-    blocks, each of which halves it again. The features are averaged over all of the patch and,
-    where it shows more than them, once more over the 32 pixels in its center that decide the
-    label. With no dense layer on top of every place, its size does not grow with the patch.
+    The stem halves the resolution of patches of 64 pixels and more; each stage of residual blocks
+    halves it again. The features are averaged over the whole patch. Larger patches than 32 pixels
+    are averaged once more over the 32 pixels in the center, which decide the label. No dense layer
+    sees single places, so the number of parameters does not grow with the patch.
 
     Parameters
     ----------
@@ -28,19 +28,19 @@ def residual(
     filters : sequence of int, default=(16, 32, 64, 96)
         Filters of the stem and of each stage.
     blocks : int, default=1
-        Residual blocks a stage, at least 1.
+        Residual blocks per stage, at least 1.
     dropout : float, default=0.2
         Share of the pooled features dropped while training, in [0, 1).
 
     Returns
     -------
     network : keras.Model
-        Uncompiled; from patches in [0, 1] to the probability of tumour, shape (n_samples, 1).
+        An uncompiled network from patches in [0, 1] to the probability of tumour, (n_samples, 1).
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is not as documented.
+        If a parameter has another type or range than documented.
 
     References
     ----------

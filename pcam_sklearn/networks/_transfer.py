@@ -1,4 +1,4 @@
-"""A network of keras.applications, with the preprocessing it was trained with."""
+"""A network of keras.applications behind the preprocessing that it was trained with."""
 
 import inspect
 from types import ModuleType
@@ -19,33 +19,33 @@ def transfer(
 ) -> keras.Model:
     """Build a published network with a head for one probability.
 
-    The patches reach the backbone as it was trained: its own ``preprocess_input`` is part of the
-    network, so nothing has to be divided, centered or reordered before. While it is trained, the
-    statistics of its batch normalization follow within tens of steps instead of thousands.
+    The backbone's own ``preprocess_input`` is part of the network, so pass patches in [0, 1]:
+    they need no scaling, centering or reordering. In training, the statistics of the backbone's
+    batch normalization adapt to patches within tens of steps instead of thousands.
 
     Parameters
     ----------
     input_shape : tuple of int
-        Height, width (each at least 32 pixels, for some backbones more) and 3.
+        Height, width (each at least 32 pixels, more for some backbones) and 3 channels.
     backbone : str, default="MobileNetV3Small"
         A function of `keras.applications`: "EfficientNetV2B0", "DenseNet121", "ResNet50V2", ...
     weights : str or None, default="imagenet"
-        "imagenet" downloads the weights once into Keras' cache; a path loads a file; None starts
+        "imagenet" downloads the weights once into Keras' cache. A path loads a file. None starts
         from random weights.
     trainable : bool, default=True
-        False trains the head alone.
+        False trains only the head.
     dropout : float, default=0.2
         Share of the pooled features dropped while training, in [0, 1).
 
     Returns
     -------
     network : keras.Model
-        Uncompiled; from patches in [0, 1] to the probability of tumour, shape (n_samples, 1).
+        An uncompiled network from patches in [0, 1] to the probability of tumour, (n_samples, 1).
 
     Raises
     ------
     ValueError
-        If keras.applications has no such backbone, or it refuses the shape or the weights.
+        If keras.applications lacks the backbone, or the backbone refuses the shape or weights.
 
     Examples
     --------
@@ -60,9 +60,10 @@ def transfer(
     for layer in base.layers:
         if isinstance(layer, layers.BatchNormalization):
             # Some have a momentum of .999, meant for millions of images: after a short training
-            # the network would still predict by the statistics that it started with.
+            # the network would still predict with its initial statistics.
             layer.momentum = 0.9
     inputs = keras.Input(input_shape)
+    # preprocess_input expects bytes' range, and the classifier hands on patches in [0, 1].
     features = base(family.preprocess_input(layers.Rescaling(255.0)(inputs)))
     return keras.Model(inputs, probability(features, dropout), name="transfer")
 
@@ -74,5 +75,5 @@ def _family(backbone: str) -> ModuleType:
         raise ValueError(f"backbone must be one of {', '.join(known)}; got {backbone!r}.")
     families = [module for _, module in inspect.getmembers(keras.applications, inspect.ismodule)]
     holders = [family for family in families if hasattr(family, backbone)]
-    # This one family has its functions in keras.applications alone.
+    # MobileNetV3's functions are in no module of their own, only its preprocessing is.
     return holders[0] if holders else keras.applications.mobilenet_v3

@@ -1,4 +1,4 @@
-"""A network that looks at the labelled center closely and at all of the patch from afar."""
+"""A network that sees the labelled center in full and the whole patch at half resolution."""
 
 from collections.abc import Sequence
 
@@ -17,9 +17,9 @@ def two_stream(
 ) -> keras.Model:
     """Build two residual networks that share one probability.
 
-    One sees the 32 pixels in the center that decide the label, at full resolution; the other one
-    sees all of the patch, the context, at half of it. On Kaggle's board for these patches the two
-    together were the strongest single idea.
+    One sees the 32 pixels in the center, which decide the label, at full resolution. The other one
+    sees the whole patch, the context, at half the resolution. On Kaggle's leaderboard for these
+    patches, this pair was the strongest single idea.
 
     Parameters
     ----------
@@ -28,19 +28,20 @@ def two_stream(
     filters : sequence of int, default=(16, 32, 48, 64)
         Filters of the stem and of each stage, in both streams.
     blocks : int, default=1
-        Residual blocks a stage, at least 1.
+        Residual blocks per stage, at least 1.
     dropout : float, default=0.2
         Share of the pooled features dropped while training, in [0, 1).
 
     Returns
     -------
     network : keras.Model
-        Uncompiled; from patches in [0, 1] to the probability of tumour, shape (n_samples, 1).
+        An uncompiled network from patches in [0, 1] to the probability of tumour, (n_samples, 1).
 
     Raises
     ------
     TypeError, ValueError
-        If the patch is smaller than its center, or a parameter is not as documented.
+        If the patch is smaller than its center, or a parameter has another type or range than
+        documented.
 
     Examples
     --------
@@ -50,8 +51,11 @@ def two_stream(
     """
     height, width = input_shape[:2]
     if min(height, width) < LABELLED:
-        raise ValueError(f"its center alone has {LABELLED} pixels; pass crop_size={LABELLED}..96.")
+        raise ValueError(
+            f"its labelled center has {LABELLED} pixels; pass crop_size={LABELLED}..96."
+        )
     inputs = keras.Input(input_shape)
+    # An odd pixel of the border goes to its far side, as in CenterCropNormalizer.
     border = [((side - LABELLED) // 2, (side - LABELLED + 1) // 2) for side in (height, width)]
     center = layers.Cropping2D(tuple(border))(inputs)
     context = layers.AveragePooling2D(2)(inputs)

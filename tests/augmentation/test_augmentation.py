@@ -1,4 +1,4 @@
-"""D4: every patch in one of its 8 views, at random, while training alone."""
+"""D4: every patch in a random one of its 8 views, and only in training."""
 
 from collections import Counter
 
@@ -24,7 +24,7 @@ def augmented(X, seed=0, training=True):
     return keras.ops.convert_to_numpy(RandomD4(seed=seed)(X, training=training))
 
 
-@settings(deadline=None)  # a framework compiles at first
+@settings(deadline=None)  # The first example includes the framework's compilation.
 @given(
     n=st.integers(1, 6), side=st.integers(1, 7), channels=st.integers(1, 4), seed=st.integers(0, 99)
 )

@@ -1,4 +1,4 @@
-"""Stains that vary and patches that move, while training alone; several augmentations in a row."""
+"""Stains that vary and patches that move, only in training; several augmentations in a row."""
 
 from collections import Counter
 
@@ -20,7 +20,7 @@ from pcam_sklearn.augmentation import (
     build_augmentation,
 )
 
-# Ruifrok and Johnston's matrix, by rows: hematoxylin, eosin, and what lies across both.
+# Ruifrok and Johnston's matrix, by rows: hematoxylin, eosin, and a residual across both.
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 
 
@@ -36,19 +36,19 @@ def augmented(layer, X, training=True):
 
 
 def stained(n, side=6, seed=0):
-    """Return patches of so much of each stain that no pixel turns white or black when they vary."""
+    """Return patches with amounts of stain that stay clear of white and black when they vary."""
     stains = np.random.default_rng(seed).uniform(0.25, 0.75, (n, side, side, 3))
     return np.exp(-stains @ STAINS).astype(np.float32)
 
 
 def amounts(X):
-    """Return how much of each stain each pixel of each patch holds."""
+    """Return the amount of each stain in each pixel of each patch."""
     density = -np.log(np.maximum(X.astype(np.float64), 1 / 255)).reshape(len(X), -1, 3)
     return np.linalg.solve(STAINS.T, density.swapaxes(1, 2)).swapaxes(1, 2)
 
 
 def scales_and_shifts(X, output):
-    """Return, for each patch and stain, the line from the amounts before to those after."""
+    """Fit a line from the amounts before to those after, for each patch and stain."""
     lines = [
         [
             np.polyfit(before, after, 1, full=True)[:2]
@@ -74,7 +74,7 @@ def test_the_amount_of_each_stain_is_scaled_and_shifted_once_a_patch(strength, s
 
 @pytest.fixture(scope="module")
 def draws():
-    """Scales, then shifts, of the three stains of 400 patches, drawn from -1 to 1."""
+    """Scales, then shifts, of the three stains of 400 patches, in units of their range."""
     X = stained(400, side=3)
     scale, shift, _ = scales_and_shifts(X, augmented(RandomStain(0.4, seed=0), X))
     return np.hstack([(scale - 1) / 0.4, shift / 0.08])
@@ -135,7 +135,7 @@ def test_a_strength_out_of_range_is_refused(strength):
 
 
 def moves(patch, pixels):
-    """Return every patch moved by at most `pixels`, by where it moved: np.pad mirrors borders."""
+    """Return every patch moved by at most `pixels`, by its move; np.pad mirrors the borders."""
     height, width = patch.shape[:2]
     wide = np.pad(patch, [(pixels, pixels), (pixels, pixels), (0, 0)], mode="reflect")
     return {
@@ -172,7 +172,7 @@ def test_all_moves_occur_equally_often():
 
 
 class AlwaysDraws(RandomShift):
-    """Draw one end of the range, which a generator gives once in millions of draws."""
+    """A shift that draws one end of its range, as a generator does once in millions of draws."""
 
     high = False
 
@@ -200,7 +200,7 @@ def test_a_wrong_number_of_pixels_is_refused(pixels, error, message):
         RandomShift(pixels)
 
 
-# --- what all of them share
+# --- all augmentations
 
 LAYERS = {
     "d4": RandomD4,

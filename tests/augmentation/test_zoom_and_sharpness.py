@@ -1,4 +1,4 @@
-"""Patches that are magnified, and patches that are blurred or sharpened."""
+"""Patches that are magnified or shrunk, and patches that are blurred or sharpened."""
 
 import cv2
 import keras
@@ -23,7 +23,7 @@ def augmented(layer, X):
 
 
 class ZoomsBy(RandomZoom):
-    """Zoom by a number that is known."""
+    """A zoom by a known factor."""
 
     step = 1.0
 
@@ -78,7 +78,7 @@ def test_a_factor_out_of_range_is_refused(factor):
 @settings(deadline=None, max_examples=20)
 @given(side=st.integers(1, 9), strength=st.sampled_from([0.0, 0.3, 1.0]), seed=st.integers(0, 999))
 def test_each_patch_lies_on_the_line_to_its_copy_blurred_by_opencv(side, strength, seed):
-    X = 0.4 + 0.2 * patches(4, side, seed)  # so far from 0 and 1 that nothing is clipped
+    X = 0.4 + 0.2 * patches(4, side, seed)  # Far enough from 0 and 1, so nothing is clipped.
     for patch, output in zip(X, augmented(RandomSharpness(strength, seed), X), strict=True):
         blurred = cv2.GaussianBlur(patch, (3, 3), 0, borderType=cv2.BORDER_REFLECT)
         way = (blurred - patch).ravel().astype(np.float64)

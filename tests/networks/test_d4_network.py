@@ -1,4 +1,4 @@
-"""The network of the 8 symmetries: a patch, turned and mirrored, keeps its probability."""
+"""The network of the 8 symmetries: a patch keeps its probability when turned or mirrored."""
 
 import keras
 import numpy as np
@@ -11,13 +11,13 @@ from pcam_sklearn.networks import D4Convolution, D4Normalization, build_network
 
 
 def turned(a, symmetry, axes=(0, 1)):
-    """Return an array under one of the 8 symmetries: mirrored from the fifth on, then turned."""
+    """Return an array under one of the 8 symmetries, of which the last four mirror it first."""
     mirrored, turns = divmod(symmetry, 4)
     return np.rot90(np.flip(a, axes[1]) if mirrored else a, turns, axes)
 
 
 def product(g, h):
-    """Return the symmetry that is h, then g: found by what the two do to a square."""
+    """Return the symmetry that acts as h and then g, found by their effect on a square."""
     square = np.arange(9).reshape(3, 3)
     both = turned(turned(square, h), g)
     return next(k for k in range(8) if np.array_equal(turned(square, k), both))
@@ -35,7 +35,7 @@ def values(network, X):
 
 
 def features_and_logits(side, **parameters):
-    """Return what the last layer receives, and what it makes of it, for all views of 4 patches."""
+    """Return the last layer's input and its logits, for all views of 4 patches."""
     network = with_random_weights(build_network("d4", (side, side, 3), **parameters), seed=side)
     X = np.random.default_rng(side).random((4, side, side, 3), dtype=np.float32)
     X *= np.linspace(0.3, 1, 4, dtype=np.float32)[:, None, None, None]
@@ -76,7 +76,7 @@ def test_patches_that_are_not_square_are_refused(shape):
 
 
 def padded(x, size, strides):
-    """Return x with zeros around it, and the number of windows a side."""
+    """Return x with zeros around it, and the number of windows per side."""
     n = -(-x.shape[0] // strides)
     missing = max((n - 1) * strides + size - x.shape[0], 0)
     before_and_after = (missing // 2, missing - missing // 2)
@@ -86,8 +86,8 @@ def padded(x, size, strides):
 def direct_sum(x, kernel, strides):
     """Return the convolution over plane and group of one patch, term by term.
 
-    x is (side, side, symmetries, features), kernel (size, size, symmetries, features, filters);
-    there is 1 symmetry where the patch is an image.
+    x is (side, side, symmetries, features), kernel (size, size, symmetries, features, filters).
+    An image has 1 symmetry.
     """
     size, n_symmetries, filters = kernel.shape[0], kernel.shape[2], kernel.shape[-1]
     x, n = padded(x, size, strides)
@@ -104,7 +104,7 @@ def direct_sum(x, kernel, strides):
 
 
 def a_convolution(side, size, strides, lifts, features=2, filters=3):
-    """Return a built layer, its kernel, and a patch, both with their axes apart."""
+    """Return a built layer, and its kernel and a patch with one axis per meaning."""
     rng = np.random.default_rng(side + 10 * size)
     n_in = 1 if lifts else 8
     x = rng.normal(size=(side, side, n_in, features)).astype(np.float32)
@@ -116,7 +116,7 @@ def a_convolution(side, size, strides, lifts, features=2, filters=3):
 
 
 def convolved(layer, x):
-    """Return what the layer makes of one patch, with the axes of symmetry and feature apart."""
+    """Return the layer's output for one patch, with an axis for symmetries and one for features."""
     side = x.shape[0]
     out = values(layer, np.ascontiguousarray(x).reshape(1, side, side, -1))
     return out.reshape(*out.shape[1:3], 8, -1)
@@ -141,9 +141,10 @@ def test_the_convolution_is_the_sum_over_plane_and_group(side, size, strides, li
 def test_the_output_turns_as_the_input_does_and_its_symmetries_change_places(
     side, half, strides, lifts, symmetry
 ):
-    size = 2 * half + (1 if strides == 1 or side % 2 else 2)  # so that windows lie symmetrically
+    # Only then do the windows lie symmetrically.
+    size = 2 * half + (1 if strides == 1 or side % 2 else 2)
     layer, _, x = a_convolution(side, size, strides, lifts)
-    places = QUOTIENT[symmetry]  # What stands at k afterwards stood at symmetry^-1 k before.
+    places = QUOTIENT[symmetry]  # The channel at k afterwards was at symmetry^-1 k before.
     x_turned = turned(x, symmetry) if lifts else turned(x, symmetry)[:, :, places]
     expected = turned(convolved(layer, x), symmetry)[:, :, places]
     np.testing.assert_allclose(convolved(layer, x_turned), expected, rtol=1e-4, atol=1e-4)
@@ -186,7 +187,7 @@ def test_its_wrong_parameters_are_refused(name):
 
 
 def test_an_image_that_is_not_lifted_is_refused_with_what_to_do():
-    with pytest.raises(ValueError, match="8 channels for each feature, got 3 in all; pass lifts=T"):
+    with pytest.raises(ValueError, match="8 channels per feature, got 3 in all; pass lifts=T"):
         D4Convolution(2, 3)(np.zeros((1, 4, 4, 3), np.float32))
 
 
@@ -228,7 +229,7 @@ def test_the_normalization_keeps_what_it_knows_where_it_is_not_trainable():
 
 def test_its_sums_are_not_in_16_bits():
     layer = D4Normalization(dtype="mixed_float16")
-    x = np.full((2, 64, 64, 8), 300, np.float16)  # Their sum is beyond 16 bits.
+    x = np.full((2, 64, 64, 8), 300, np.float16)  # Their sum overflows 16 bits.
     out = keras.ops.convert_to_numpy(layer(x, training=True))
     assert out.dtype == np.float16
     np.testing.assert_allclose(out, 0, atol=0.1)

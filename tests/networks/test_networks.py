@@ -1,7 +1,7 @@
-"""The networks by name: built for every crop, saved and loaded, refused where they make no sense.
+"""The networks by name: built for every crop, saved and loaded, refused if they make no sense.
 
-The notebook's network, layer for layer, is in test_classifier; that of the symmetries in
-test_d4_network.
+test_classifier tests the notebook's network layer for layer, test_d4_network the one of the
+symmetries.
 """
 
 import itertools
@@ -56,9 +56,8 @@ def test_it_is_built_for_every_crop_with_one_output(name, side):
 
 
 @pytest.mark.parametrize("side", CROPS)
-@pytest.mark.parametrize(
-    "name", sorted(TINY.keys() - {"transfer"})
-)  # which is slow, and not our own
+# The transfer network is left out: it is slow, and its layers are Keras' own.
+@pytest.mark.parametrize("name", sorted(TINY.keys() - {"transfer"}))
 def test_every_crop_gives_each_patch_a_probability(name, side):
     probabilities = values(with_random_weights(tiny(name, side)), patches(2, side))
     assert probabilities.shape == (2, 1)
@@ -78,7 +77,7 @@ def test_a_network_comes_back_from_a_keras_file_with_the_same_probabilities(name
 
 @pytest.fixture(scope="module", params=TINY)
 def learned(request):
-    """A classifier around each network, trained."""
+    """A trained classifier around each network."""
     X, y = make_data(n=8, side=32)
     return quick(network=request.param, optimizer="adam", **TINY[request.param]).fit(X, y)
 
@@ -165,7 +164,7 @@ def test_the_residual_network_has_the_parameters_that_its_description_counts():
 )
 def test_features_are_averaged_over_the_patch_and_over_its_labelled_center(side, n, center):
     features = RNG.random((2, n, n, 3), dtype=np.float32)
-    inside = slice(*center)  # Features lie 8 pixels apart, and 32 pixels in the center count.
+    inside = slice(*center)  # One feature per 8 pixels, so 32 pixels are 4 features.
     expected = [features.mean((1, 2)), features[:, inside, inside].mean((1, 2))]
     inputs = keras.Input((n, n, 3))
     network = keras.Model(inputs, pooled(inputs, (side, side)))
@@ -192,13 +191,13 @@ def test_patches_are_told_apart_by_what_lies_in_their_center_too():
     assert len(np.unique(values(network, X))) == 2
 
 
-# --- two-stream: seen are the center at full resolution, and everything at half of it
+# --- two-stream: it sees the center at full resolution, and the whole patch at half
 
 BLOCK = np.array([[1, -1], [-1, 1]], np.float32)[:, :, None]  # 0 on average
 
 
 def changed(rows, columns, change, side=96):
-    """Return the probabilities of a patch without and with a change, added to some pixels."""
+    """Return the probabilities of a patch before and after a change to some pixels."""
     network = with_random_weights(build_network("two-stream", (side, side, 3), filters=(4, 8)))
     X = 0.25 + patches(1, side).repeat(2, axis=0) / 2
     X[1, rows, columns] += 0.25 * np.tile(change, (8, 8, 1))
@@ -225,7 +224,7 @@ def test_a_patch_smaller_than_its_center_is_refused():
         build_network("two-stream", (31, 31, 3))
 
 
-# --- transfer: a published network receives what it was trained on
+# --- transfer: a published network receives pixels on the scale of its training
 
 IMAGENET_MEAN, IMAGENET_SD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -267,7 +266,7 @@ PREPROCESSING = {
 
 
 def only_pixels(include_top, weights, input_shape, pooling):
-    """Return a stand-in for a backbone, whose features are what it receives."""
+    """Return a stand-in for a backbone that hands on its input as features."""
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten()])
 
 
@@ -317,7 +316,7 @@ def test_the_statistics_of_the_backbone_follow_as_fast_as_in_the_other_networks(
     assert set(momenta) == {0.9}
 
 
-# --- functions of the user's own
+# --- networks that users write
 
 
 @keras.saving.register_keras_serializable("tests")

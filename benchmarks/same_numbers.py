@@ -1,13 +1,14 @@
-"""Tell whether a change of the code changed its numbers: small fits of every network and backend.
+"""Check that a change of the code keeps its numbers, with small fits of all networks and backends.
 
-Run it before a change and after it, on one machine, with the other commit on the path:
+Run it before and after the change, on one machine, with each version installed in turn:
 
     python benchmarks/same_numbers.py save before.npz
     python benchmarks/same_numbers.py compare before.npz
 
-Another processor rounds differently, so no numbers are committed.
+Another processor rounds differently, so the repository holds no numbers to compare with.
 """
 
+import argparse
 import importlib.util
 import itertools
 import os
@@ -30,25 +31,29 @@ TOLERANCE = 1e-6
 
 
 def main():
-    """Save the numbers of this code, or compare them with saved ones."""
-    command, *rest = sys.argv[1:]
-    if command == "backend":
-        np.savez(rest[0], **numbers())
-        return
-    found = all_numbers()
-    if command == "save":
-        np.savez(rest[0], **found)
-        print(f"{len(found)} arrays saved to {rest[0]}")
-        return
-    sys.exit(compare(dict(np.load(rest[0])), found))
+    """Save the numbers of this version, or compare them with saved ones."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    # The script calls itself with "backend" in a process per backend, as Keras reads its backend
+    # only once.
+    parser.add_argument("command", choices=("save", "compare", "backend"))
+    parser.add_argument("file", help="the .npz file with the numbers")
+    arguments = parser.parse_args()
+    if arguments.command == "backend":
+        np.savez(arguments.file, **numbers())
+    elif arguments.command == "save":
+        found = all_numbers()
+        np.savez(arguments.file, **found)
+        print(f"saved {len(found)} arrays to {arguments.file}")
+    else:
+        sys.exit(compare(dict(np.load(arguments.file)), all_numbers()))
 
 
 def all_numbers():
-    """Return the arrays of every backend that is installed, by backend and name."""
+    """Return the arrays of each installed backend, by backend and name."""
     found = {}
     for backend in BACKENDS:
         if importlib.util.find_spec(backend) is None:
-            print(f"{backend} is not installed and was left out")
+            print(f"{backend} is not installed: left out")
             continue
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "numbers.npz")
@@ -62,9 +67,9 @@ def all_numbers():
 
 
 def compare(before, after):
-    """Print the largest difference of each array; return 1 if one is above the tolerance."""
+    """Print the largest difference of each array; return 1 if one exceeds the tolerance."""
     if before.keys() != after.keys():
-        print(f"different arrays: {sorted(before.keys() ^ after.keys())}")
+        print(f"arrays of only one version: {sorted(before.keys() ^ after.keys())}")
         return 1
     worst = 0.0
     for name, array in before.items():
@@ -76,7 +81,7 @@ def compare(before, after):
 
 
 def numbers():
-    """Return probabilities and histories of small fits under the backend that is set."""
+    """Return the probabilities and histories of small fits under the current backend."""
     from pcam_sklearn import CNNClassifier
 
     X, y, slides = patches()
@@ -102,7 +107,7 @@ def numbers():
 
 
 def patches(n=48, side=32):
-    """Return random patches whose class 1 is darker in the center, labels and slides."""
+    """Return random patches that are darker in the center for class 1, their labels and slides."""
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
     y = np.arange(n) % 2

@@ -57,7 +57,8 @@ def parse_augment(text: str) -> Any:
     names = tuple(text.split(","))
     if len(names) > 1:
         return names
-    return None if text == "none" else parse_value(text)
+    value = parse_value(text)
+    return None if value == "none" else value
 
 
 def parse_operating_point(text: str) -> dict[str, float]:

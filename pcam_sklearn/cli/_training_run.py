@@ -75,7 +75,7 @@ class Run:
     @cached_property
     def training_data(self) -> dict[str, str]:
         """The rows about the training data in the model card."""
-        part = self.patches.take(self.split.training)
+        part = self.patches.without_pixels().take(self.split.training)
         slides = "not known" if part.groups is None else f"{len(np.unique(part.groups)):,}"
         return {
             "Source": self.patches.name,
@@ -183,7 +183,7 @@ def split_patches(
             f"--test-fraction {test_fraction:g} and --threshold-fraction {threshold_fraction:g} "
             "leave no patches to learn from; pass smaller ones"
         )
-    everything = np.arange(len(patches))
+    patches, everything = patches.without_pixels(), np.arange(len(patches))
     # An interval over slides needs two slides of each class in the test part.
     rest, test = _hold_out(patches, everything, "test", test_fraction, random_state, 2)
     # A share of all patches is a larger share of those that are left.

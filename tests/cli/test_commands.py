@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from support.cli_runs import TINY, cli
+from support.other_process import run_python
 
 
 @pytest.fixture(scope="module")
@@ -122,5 +121,5 @@ def test_quiet_leaves_the_result_alone(finished):
 
 
 def test_the_module_is_the_command():
-    command = [sys.executable, "-m", "pcam_sklearn", "--version"]
-    assert "pcam-sklearn" in subprocess.run(command, capture_output=True, text=True).stdout
+    printed, _ = run_python("-m", "pcam_sklearn", "--version")
+    assert "pcam-sklearn" in printed

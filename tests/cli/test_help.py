@@ -1,14 +1,13 @@
-"""Help that is quick and right, completion, and what the documentation tells to type."""
+"""Quick and correct help, shell completion, and the command lines of the documentation."""
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
 from support.cli_runs import FILES, cli
+from support.other_process import run_python
 
 from pcam_sklearn.cli import main
 
@@ -28,7 +27,7 @@ def typed(text):
 
 
 def check_line(words):
-    """Parse a line as the command would, and look at no file."""
+    """Parse a line as the command would, without opening files."""
     command = main.commands[words[1]]
     known = {name: option for option in command.params for name in option.opts}
     arguments, waiting = 0, iter(words[2:])
@@ -50,8 +49,8 @@ def test_help_of_every_command_loads_nothing_heavy():
         "    assert result.exit_code == 0, result.output\n"
         f"print(*[m for m in {HEAVY} if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    printed, _ = run_python("-c", code)
+    assert printed.split() == []
 
 
 def test_help_lists_the_commands_in_the_order_of_work():
@@ -69,12 +68,12 @@ def test_help_of_a_command_has_examples_and_exit_codes(name):
 
 
 @pytest.mark.parametrize("name", main.commands)
-def test_examples_of_a_command_have_options_that_are_there(name):
+def test_examples_of_a_command_use_existing_options(name):
     for words in typed(cli(name, "--help").stdout):
         check_line(words)
 
 
-def test_lines_of_the_documentation_have_options_that_are_there():
+def test_lines_of_the_documentation_use_existing_options():
     lines = typed(DOCS.read_text())
     assert {words[1] for words in lines} >= {"check", "train", "tune", "predict", "card"}
     for words in lines:
@@ -102,15 +101,10 @@ def test_networks_are_completed_by_their_names():
     assert complete("train", "--network", "") == list(NETWORKS)
 
 
-def test_bash_gets_a_script_for_completion():
-    done = subprocess.run(
-        [sys.executable, "-c", "from pcam_sklearn.cli import main; main(prog_name='pcam-sklearn')"],
-        env={"_PCAM_SKLEARN_COMPLETE": "zsh_source"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert re.search(r"compdef \S+ pcam-sklearn", done.stdout)
+def test_zsh_gets_a_script_for_completion():
+    code = "from pcam_sklearn.cli import main; main(prog_name='pcam-sklearn')"
+    script, _ = run_python("-c", code, _PCAM_SKLEARN_COMPLETE="zsh_source")
+    assert re.search(r"compdef \S+ pcam-sklearn", script)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +116,7 @@ def test_wrong_usage_ends_with_2(words):
     assert "Error" in cli(*words, code=2).stderr
 
 
-def test_a_config_that_is_none_is_wrong_usage(tmp_path):
+def test_a_file_that_is_not_a_config_is_wrong_usage(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     said = cli("train", "--config", tmp_path / "config.json", "--output", "run", code=2)
     assert "config.json" in said.stderr

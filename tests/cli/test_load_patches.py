@@ -15,14 +15,14 @@ def load(data, subset=None, slides=None, default=TO_LEARN):
     return load_patches(str(data), subset, slides, 0, default=default, progress=False)
 
 
-def test_a_kaggle_folder_is_told_by_its_names(tmp_path):
+def test_a_kaggle_folder_is_recognized_by_its_names(tmp_path):
     patches = load(make_kaggle(tmp_path / "kaggle"))
     assert patches.name == "kaggle (train)"
     assert patches.X[0].endswith(".tif")
 
 
 @pytest.mark.parametrize(("default", "part"), [(TO_LEARN, "train"), (TO_MEASURE, "test")])
-def test_official_files_are_told_by_their_names(tmp_path, default, part):
+def test_official_files_are_recognized_by_their_names(tmp_path, default, part):
     make_official(tmp_path / "pcam", part)
     patches = load(tmp_path / "pcam", default=default)
     assert patches.name == f"pcam ({part})"
@@ -45,7 +45,7 @@ def test_synthetic_patches_of_another_seed_share_neither_id_nor_slide(monkeypatc
     assert not set(first.groups) & set(other.groups)
 
 
-def test_a_folder_that_is_not_there_is_an_error_with_all_that_is_allowed(tmp_path):
+def test_a_missing_folder_is_an_error_that_names_everything_allowed(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no-such.*Kaggle.*official.*synthetic"):
         load(tmp_path / "no-such")
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcam_sklearn import make_pcam_pipeline
@@ -17,7 +17,7 @@ from pcam_sklearn.cli._parameters import (
 )
 
 
-def test_values_are_read_as_python_and_text_needs_no_quotes():
+def test_settings_are_read_as_python_and_text_needs_no_quotes():
     read = parse_settings(["a=0.3", "b=None", "c={0: 1, 1: 2}", "d=balanced", "e=x=y"])
     assert read == {"a": 0.3, "b": None, "c": {0: 1, 1: 2}, "d": "balanced", "e": "x=y"}
 
@@ -28,6 +28,7 @@ def test_a_setting_without_name_or_value_is_an_error_with_an_example(text):
         parse_settings([text])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.integers(), st.sampled_from(["d4", "notebook"])), min_size=1)
 )
@@ -35,6 +36,7 @@ def test_a_grid_is_read_as_it_was_written(values):
     assert parse_grid(["name=" + ",".join(map(str, values))]) == {"name": values}
 
 
+@settings(deadline=None)
 @given(
     weights=st.one_of(st.none(), st.just("balanced"), st.just({0: 1, 1: 3.5})),
     filters=st.one_of(st.none(), st.tuples(*[st.integers(1, 9)] * 3)),
@@ -52,12 +54,12 @@ def test_parameters_come_back_from_json_as_they_were(weights, filters, dropout):
     assert before == after
 
 
-def test_only_what_was_given_differs_from_the_package_s_defaults():
+def test_only_given_parameters_differ_from_the_defaults():
     plain, built = make_pcam_pipeline(), build_pipeline({"epochs": 7}, {}, None)
     differing = {k for k, v in built.get_params().items() if repr(plain.get_params()[k]) != repr(v)}
     assert {k for k in differing if "__" in k} == {"cnnclassifier__epochs"}
 
 
-def test_a_name_of_no_step_is_an_error_that_names_the_steps():
+def test_a_name_without_a_step_is_an_error_that_names_the_steps():
     with pytest.raises(ValueError, match=r"nothing is no parameter.*cnnclassifier__"):
         check_names(make_pcam_pipeline(), ["nothing"])

@@ -27,7 +27,7 @@ def test_predict_writes_the_probabilities_of_the_pipeline_by_id(run, kaggle, tmp
     np.testing.assert_array_equal(written["label"], pipeline.predict_proba(test.paths)[:, 1])
 
 
-def test_predict_takes_the_training_patches_where_they_are_asked_for(run, kaggle, tmp_path):
+def test_predict_takes_the_training_patches_if_asked(run, kaggle, tmp_path):
     cli("predict", run, kaggle, "--subset", "train", "--output", tmp_path / "p.csv")
     assert len(pd.read_csv(tmp_path / "p.csv")) == len(load_kaggle(kaggle).ids)
 
@@ -42,7 +42,7 @@ def test_predict_takes_ids_from_the_line_and_from_a_file_in_their_order(run, kag
         assert pd.read_csv(output)["id"].tolist() == ids[:3]
 
 
-def test_an_id_that_is_not_there_is_an_error_and_no_file(run, kaggle, tmp_path):
+def test_an_unknown_id_is_an_error_and_writes_no_file(run, kaggle, tmp_path):
     said = cli("predict", run, kaggle, "nobody", "--output", tmp_path / "p.csv", code=2)
     assert "nobody" in said.stderr
     assert contents(tmp_path) == []

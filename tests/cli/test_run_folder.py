@@ -14,13 +14,13 @@ from pcam_sklearn.metrics import OperatingPoint, choose_operating_point
 from pcam_sklearn.report import evaluate_predictions
 
 
-def make_marks(folder):
+def make_old_run(folder):
     folder.mkdir()
     for name in ("model.joblib", "config.json", "evaluation.json", "split.csv"):
         (folder / name).write_text("old")
 
 
-def test_a_new_folder_is_there_when_the_block_ends(tmp_path):
+def test_a_run_folder_appears_when_the_block_ends(tmp_path):
     with new_run_folder(tmp_path / "run", overwrite=False) as folder:
         (folder / "file").write_text("new")
         assert not (tmp_path / "run").exists()
@@ -29,14 +29,14 @@ def test_a_new_folder_is_there_when_the_block_ends(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_a_new_folder_is_not_there_after_an_error(tmp_path, error):
+def test_a_run_folder_does_not_appear_after_an_error(tmp_path, error):
     with pytest.raises(error), new_run_folder(tmp_path / "run", overwrite=False) as folder:
         raise error((folder / "file").write_text("half"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_overwriting_replaces_a_run_folder(tmp_path):
-    make_marks(tmp_path / "run")
+    make_old_run(tmp_path / "run")
     with new_run_folder(tmp_path / "run", overwrite=True) as folder:
         (folder / "file").write_text("new")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["file"]
@@ -44,13 +44,13 @@ def test_overwriting_replaces_a_run_folder(tmp_path):
 
 
 def test_an_error_while_overwriting_leaves_the_old_run(tmp_path):
-    make_marks(tmp_path / "run")
+    make_old_run(tmp_path / "run")
     with pytest.raises(ValueError), new_run_folder(tmp_path / "run", overwrite=True):  # noqa: PT011
         raise ValueError
     assert (tmp_path / "run" / "model.joblib").read_text() == "old"
 
 
-def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
+def test_a_folder_that_is_not_a_run_is_never_overwritten(tmp_path):
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").touch()
     with (
@@ -61,7 +61,7 @@ def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
     assert (tmp_path / "letters" / "dear.txt").is_file()
 
 
-def test_a_run_folder_in_no_folder_is_an_error(tmp_path):
+def test_a_run_folder_needs_an_existing_parent(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match="create it first"),
         new_run_folder(tmp_path / "none" / "run", overwrite=False),
@@ -69,7 +69,7 @@ def test_a_run_folder_in_no_folder_is_an_error(tmp_path):
         pass
 
 
-def test_json_has_null_for_what_is_no_number_and_no_numpy():
+def test_json_has_null_for_nan_and_infinity_and_plain_values_for_numpy():
     facts = {"a": np.float64("nan"), "b": np.int64(3), "c": [np.inf, np.True_], "d": {"é": None}}
     assert json.loads(to_json(facts)) == {"a": None, "b": 3, "c": [None, True], "d": {"é": None}}
 
@@ -85,18 +85,18 @@ def test_an_operating_point_comes_back_from_json_even_if_no_score_reaches_it(spe
 
 
 @pytest.mark.parametrize("content", [b"no pickle", b""])
-def test_a_file_that_is_no_model_is_an_error_with_its_name(others, tmp_path, content):
+def test_a_file_that_is_not_a_model_is_an_error_with_its_name(others, tmp_path, content):
     (tmp_path / "bad.joblib").write_bytes(content)
     said = cli("evaluate", tmp_path / "bad.joblib", others, code=2)
     assert "bad.joblib" in said.stderr
 
 
-def test_a_file_that_holds_something_else_is_an_error_with_its_type(others, tmp_path):
+def test_a_file_with_another_object_is_an_error_with_its_type(others, tmp_path):
     joblib.dump({"weights": 1}, tmp_path / "dict.joblib")
     said = cli("evaluate", tmp_path / "dict.joblib", others, code=2)
     assert "dict" in said.stderr
 
 
-def test_a_folder_that_is_no_run_is_an_error_that_says_what_it_lacks(others, tmp_path):
+def test_a_folder_that_is_not_a_run_is_an_error_that_names_the_missing_files(others, tmp_path):
     said = cli("evaluate", tmp_path, others, code=2)
     assert "model.joblib" in said.stderr

@@ -1,8 +1,10 @@
 """Split the patches of a run into parts that share no slide, and into folds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cli_runs import labelled_patches, patches_of
 
@@ -10,6 +12,7 @@ from pcam_sklearn.cli._training_run import split_patches
 from pcam_sklearn.cli._tune import make_folds
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000), n_slides=st.integers(8, 30), groups=st.booleans())
 def test_parts_hold_each_row_once_and_share_no_slide(seed, n_slides, groups):
     patches = labelled_patches(n_slides, groups=groups)
@@ -21,6 +24,7 @@ def test_parts_hold_each_row_once_and_share_no_slide(seed, n_slides, groups):
         assert not slides[0] & slides[1] | slides[0] & slides[2] | slides[1] & slides[2]
 
 
+@settings(deadline=None)
 @given(test=st.sampled_from([0.1, 0.2, 0.25, 0.5]), threshold=st.sampled_from([0.1, 0.15, 0.2]))
 def test_parts_are_about_as_large_as_asked(test, threshold):
     split = split_patches(labelled_patches(40), test, threshold, 0)
@@ -66,3 +70,12 @@ def test_a_fold_by_patch_of_one_class_is_an_error_that_names_the_option():
         pytest.raises(ValueError, match="--cv 3"),
     ):
         make_folds(patches, 3, 0)
+
+
+def test_a_split_copies_no_pixels():
+    class Unread(np.ndarray):
+        def __getitem__(self, key):
+            raise AssertionError("rows of X were taken")
+
+    patches = replace(labelled_patches(), X=np.arange(200).view(Unread))
+    assert len(split_patches(patches, 0.2, 0.15, 0).parts()) == 200

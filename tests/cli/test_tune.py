@@ -20,7 +20,7 @@ def tuned(kaggle, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("n_iter", "n_candidates"), [(None, 3), (2, 2)])
-def test_a_search_scores_a_grid_or_what_was_drawn_of_it(n_iter, n_candidates):
+def test_a_search_scores_a_whole_grid_or_random_candidates(n_iter, n_candidates):
     patches = labelled_patches(6, groups=False)
     search = search_parameters(
         DummyClassifier(),
@@ -47,7 +47,7 @@ def test_a_search_shows_each_fit_on_stderr_and_nothing_on_stdout(capsys):
 
 
 @pytest.mark.slow
-def test_tune_writes_the_candidates_beside_a_run_folder(tuned):
+def test_tune_adds_the_candidates_to_a_run_folder(tuned):
     folder, _ = tuned
     assert contents(folder) == sorted([*FILES, "search.csv", "search.png"])
     search = pd.read_csv(folder / "search.csv")

@@ -60,7 +60,7 @@ def test_a_jpeg_is_read_as_pillow_reads_it_up_to_rounding(tmp_path):
 
 
 def test_real_patches_hash_to_their_names_which_they_do_in_rgb_alone(sample_folder):
-    paths = sorted(sample_folder.glob("train/*.tif"))[::40]
+    paths = sorted(sample_folder.glob("t*/*.tif"))
     for path, patch in zip(paths, PatchReader().transform(paths), strict=True):
         assert hashlib.sha1(patch.tobytes()).hexdigest() == path.stem
 

@@ -41,9 +41,13 @@ def opencv(path: Path) -> np.ndarray | None:
     return None if bgr is None else bgr[:, :, ::-1]
 
 
-def test_every_real_patch_is_read_as_opencv_reads_it(sample_folder):
-    paths = sorted(sample_folder.glob("t*/*.tif"))
-    assert len(paths) == 4044
+@pytest.mark.parametrize(
+    ("sample", "n_patches"),
+    [("sample_folder", 40), pytest.param("whole_sample", 4044, marks=pytest.mark.slow)],
+)
+def test_every_real_patch_is_read_as_opencv_reads_it(request, sample, n_patches):
+    paths = sorted(request.getfixturevalue(sample).glob("t*/*.tif"))
+    assert len(paths) == n_patches
     for path in paths:
         expected = opencv(path)
         assert np.array_equal(read_rows(path, shape=(96, 96)), expected)

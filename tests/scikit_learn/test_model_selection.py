@@ -280,8 +280,8 @@ def test_nothing_is_warned_of_where_no_slide_is_known_to_be_shared(train, test):
 
 
 @pytest.fixture(scope="module")
-def sample(sample_folder):
-    return load_kaggle(sample_folder)
+def sample(whole_sample):
+    return load_kaggle(whole_sample)
 
 
 def test_real_slides_are_dealt_in_even_shares(sample):

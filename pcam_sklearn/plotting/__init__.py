@@ -1,8 +1,8 @@
-"""Pictures, by scikit-learn's Display convention.
+"""Pictures that follow scikit-learn's Display convention.
 
 Every class has ``from_estimator`` or ``from_predictions``, which measure and draw, and ``plot``,
-which draws again; what was drawn is in ``figure_`` and ``ax_`` (or ``axes_``). Colours differ in
-lightness, and in dash or marker too, so that no curve has to be told by its hue.
+which draws again. The drawing is in ``figure_`` and ``ax_`` (or ``axes_``). Curves differ in
+lightness, and in dash or marker too, so that a reader need not see hues to tell them apart.
 """
 
 from pcam_sklearn.plotting._gallery import PatchGalleryDisplay

@@ -1,5 +1,6 @@
-"""Patches to look at, with label and probability."""
+"""Pictures of patches, with their labels and probabilities."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
@@ -16,7 +17,10 @@ from pcam_sklearn.plotting._style import BLUE, VERMILION, take_patches
 
 __all__ = ["PatchGalleryDisplay"]
 
+# Every channel has a dash too, so that readers who confuse red and green can tell them apart.
 _CHANNELS = (("red", VERMILION, "-"), ("green", "#009E73", "--"), ("blue", BLUE, ":"))
+# A report shrinks a wider row until its panels are too small to read.
+_PANELS_PER_ROW = 6
 
 
 class PatchGalleryDisplay:
@@ -27,20 +31,21 @@ class PatchGalleryDisplay:
     patches : ndarray of shape (n_patches, height, width, 3)
         RGB patches, uint8 or floats in [0, 1].
     titles : sequence of str
-        What stands above each patch.
+        The text above each patch.
     crop_size : int, default=32
         Side of the center that is outlined and cut, in pixels of the patch.
     views : sequence of {"patch", "center", "histogram"}, default=all of them
-        What is shown of each patch.
+        The panels to draw for each patch.
 
     Attributes
     ----------
     rows_ : ndarray of shape (n_patches,), int
-        Which rows of X the patches are, where the display chose them.
+        The rows of X that were chosen. Only :meth:`from_estimator` and :meth:`from_predictions`
+        set it.
     axes_ : ndarray of matplotlib.axes.Axes, shape (n_patches, n_views)
         The panels of each patch.
     figure_ : matplotlib.figure.Figure
-        The figure that holds them.
+        The figure that holds the panels.
 
     Examples
     --------
@@ -77,12 +82,12 @@ class PatchGalleryDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, y: ArrayLike, *, pos_label: Any = None, **settings: Any
     ) -> Self:
-        """Predict the patches, choose some and draw them.
+        """Predict the patches, choose a few and draw them.
 
         Parameters
         ----------
         estimator : classifier or sklearn.pipeline.Pipeline
-            Fitted, with `predict_proba`.
+            The fitted estimator; it must have `predict_proba`.
         X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
             Patches, or paths of their files, whichever the estimator takes.
         y : array-like of shape (n_samples,)
@@ -102,7 +107,8 @@ class PatchGalleryDisplay:
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ValueError
-            As :meth:`from_predictions`.
+            If `pos_label` is not a class of the estimator, or for any reason that
+            :meth:`from_predictions` gives.
         """
         prob, pos_label = score_patches(estimator, X, pos_label)
         return cls.from_predictions(X, y, prob, pos_label=pos_label, **settings)
@@ -122,29 +128,30 @@ class PatchGalleryDisplay:
         random_state: int | None = None,
         pos_label: Any = None,
     ) -> Self:
-        """Choose some patches and draw them.
+        """Choose a few patches and draw them.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
-            Patches, or paths of their files; only those drawn are read.
+            Patches, or paths of their files; only the files that are drawn are read.
         y_true : array-like of shape (n_samples,)
             Labels of two classes.
         y_prob : array-like of shape (n_samples,) or None, default=None
             Probability of the positive class.
         n_patches : int, default=6
-            How many to draw, at least 1; fewer where there are not as many.
+            Number of patches to draw, at least 1. If X holds fewer, all are drawn.
         select : {"random", "most wrong", "most certain"}, default="random"
-            Which: drawn at random; those whose probability is farthest from the label; or those
-            whose probability is nearest to it.
+            The rule of choice. "random" draws patches by chance, "most wrong" takes those whose
+            probability is farthest from the label, "most certain" those whose probability is
+            nearest to it.
         threshold : float, default=0.5
-            A patch is called positive where its probability is at least this.
+            The lowest probability, in [0, 1], at which a patch counts as predicted positive.
         crop_size : int, default=32
             Side of the center, in pixels.
         views : sequence of {"patch", "center", "histogram"}, default=all of them
-            What is shown of each patch.
+            The panels to draw for each patch.
         random_state : int or None, default=None
-            Seed of "random".
+            Seed of the random choice.
         pos_label : object, default=None
             The positive label; None takes the larger of the two.
 
@@ -156,26 +163,24 @@ class PatchGalleryDisplay:
         Raises
         ------
         ValueError
-            If a parameter is not as documented, lengths are unequal, or a choice by wrongness
-            has no probabilities to go by.
+            If a parameter is not as documented, the lengths differ, or `select` needs
+            probabilities and `y_prob` is None.
         """
         if y_prob is None:
             positive, prob = check_labels(y_true, pos_label, both_classes=False), None
         else:
             positive, prob = check_probabilities(y_true, y_prob, pos_label)
         check_length(X, len(positive), "X")
-        rows = _choose(positive, prob, n_patches, select, random_state)
-        labels = np.asarray(y_true)
-        titles = [
-            _title(labels[row], positive[row], None if prob is None else prob[row], threshold)
-            for row in rows
-        ]
+        rows = _choose_rows(positive, prob, n_patches, select, random_state)
+        shown_prob = [None] * len(rows) if prob is None else prob[rows]
+        shown = zip(np.asarray(y_true)[rows], positive[rows], shown_prob, strict=True)
+        titles = [_make_title(*patch, threshold) for patch in shown]
         display = cls(take_patches(X, rows), titles, crop_size=crop_size, views=tuple(views))
         display.rows_ = rows
         return display.plot()
 
     def plot(self) -> Self:
-        """Draw the patches in a new figure, two to a row.
+        """Draw the patches in a new figure, two per row where all three views are shown.
 
         Returns
         -------
@@ -185,17 +190,18 @@ class PatchGalleryDisplay:
         Raises
         ------
         ValueError
-            If a view is unknown or the center is larger than the patch.
+            If a view is unknown, or the center is larger than the patch.
         """
-        self._check()
-        n_views = len(self.views)
-        per_row = min(len(self.patches), 6 // n_views)
-        n_rows = -(-len(self.patches) // per_row)
-        self.figure_ = plt.figure(
-            figsize=(1.75 * per_row * n_views, 2.15 * n_rows), layout="constrained"
-        )
+        self._check_views()
+        self._check_crop_size()
+        n_patches, n_views = len(self.patches), len(self.views)
+        per_row = min(n_patches, _PANELS_PER_ROW // n_views)
+        n_rows = math.ceil(n_patches / per_row)
+        size = (1.75 * per_row * n_views, 2.15 * n_rows)
+        self.figure_ = plt.figure(figsize=size, layout="constrained")
         blocks = self.figure_.subfigures(n_rows, per_row, squeeze=False).ravel()
-        self.axes_ = np.empty((len(self.patches), n_views), dtype=object)
+        self.axes_ = np.empty((n_patches, n_views), dtype=object)
+        # The last row of the figure may have more blocks than patches are left.
         for row, (block, patch) in enumerate(zip(blocks, self.patches, strict=False)):
             block.suptitle(self.titles[row], fontsize="small")
             self.axes_[row] = block.subplots(1, n_views, squeeze=False)[0]
@@ -203,12 +209,15 @@ class PatchGalleryDisplay:
                 _VIEWS[view](ax, patch, self.crop_size)
         return self
 
-    def _check(self) -> None:
+    def _check_views(self) -> None:
+        known = list(_VIEWS)
+        if not self.views:
+            raise ValueError(f"views is empty; choose from {known}.")
         for view in self.views:
             if view not in _VIEWS:
-                raise ValueError(f"views holds {view!r}; it may hold {list(_VIEWS)}.")
-        if not self.views:
-            raise ValueError(f"views is empty; it may hold {list(_VIEWS)}.")
+                raise ValueError(f"views holds {view!r}, which is unknown; choose from {known}.")
+
+    def _check_crop_size(self) -> None:
         side = min(self.patches.shape[1:3])
         if not 1 <= self.crop_size <= side:
             raise ValueError(
@@ -216,11 +225,11 @@ class PatchGalleryDisplay:
             )
 
 
-def _choose(
+def _choose_rows(
     positive: np.ndarray, prob: np.ndarray | None, n_patches: int, select: str, seed: int | None
 ) -> np.ndarray:
     if n_patches < 1:
-        raise ValueError(f"n_patches={n_patches} must be at least 1.")
+        raise ValueError(f"n_patches={n_patches} must be at least 1; type n_patches=6.")
     n_patches = min(n_patches, len(positive))
     if select == "random":
         return np.random.default_rng(seed).choice(len(positive), n_patches, replace=False)
@@ -229,53 +238,54 @@ def _choose(
             f"select={select!r} is unknown; type 'random', 'most wrong' or 'most certain'."
         )
     if prob is None:
-        raise ValueError(f"select={select!r} goes by probabilities; pass y_prob.")
+        raise ValueError(f"select={select!r} needs probabilities; pass y_prob.")
     distance = np.abs(positive - prob)
     order = -distance if select == "most wrong" else distance
+    # A stable sort draws the same patches each time, however many share a probability.
     return np.argsort(order, kind="stable")[:n_patches]
 
 
-def _title(label: Any, positive: bool, prob: float | None, threshold: float) -> str:
-    """Return label and probability, in words and not in colours alone."""
+def _make_title(label: Any, positive: bool, prob: float | None, threshold: float) -> str:
     if prob is None:
         return f"label {label}"
+    # A word, not a colour: it must survive print in black and white.
     verdict = "right" if (prob >= threshold) == positive else "wrong"
     return f"label {label}, predicted {prob:.2f}: {verdict}"
 
 
-def _cut(patch: np.ndarray, crop_size: int) -> tuple[int, int, np.ndarray]:
-    top, left = ((side - crop_size) // 2 for side in patch.shape[:2])
-    return top, left, patch[top : top + crop_size, left : left + crop_size]
+def _center_corner(patch: np.ndarray, crop_size: int) -> tuple[int, int]:
+    """Return the top row and the left column of the center."""
+    height, width = patch.shape[:2]
+    return (height - crop_size) // 2, (width - crop_size) // 2
 
 
 def _draw_patch(ax: Axes, patch: np.ndarray, crop_size: int) -> None:
-    top, left, _ = _cut(patch, crop_size)
+    top, left = _center_corner(patch, crop_size)
+    # imshow puts the middle of a pixel on its number, so that its edge lies half a pixel before.
+    corner = (left - 0.5, top - 0.5)
     ax.imshow(patch, interpolation="nearest")
     # Black under white dashes shows on any tissue.
     for color, dash in (("black", "-"), ("white", "--")):
-        ax.add_patch(
-            Rectangle(
-                (left - 0.5, top - 0.5), crop_size, crop_size,
-                fill=False, edgecolor=color, linestyle=dash, linewidth=1.4,
-            )
-        )  # fmt: skip
+        style: dict[str, Any] = {"edgecolor": color, "linestyle": dash, "linewidth": 1.4}
+        ax.add_patch(Rectangle(corner, crop_size, crop_size, fill=False, **style))
     ax.set(xticks=[], yticks=[])
 
 
 def _draw_center(ax: Axes, patch: np.ndarray, crop_size: int) -> None:
-    ax.imshow(_cut(patch, crop_size)[2], interpolation="nearest")
+    top, left = _center_corner(patch, crop_size)
+    center = patch[top : top + crop_size, left : left + crop_size]
+    ax.imshow(center, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
 
 
 def _draw_histogram(ax: Axes, patch: np.ndarray, crop_size: int) -> None:
-    """Draw the distribution of the whole patch's values by channel."""
+    """Draw the distribution of the values of the whole patch, one line per channel."""
     values = patch if patch.dtype == np.uint8 else patch * 255
+    # 32 bins of eight values each: finer ones show the noise of a single patch.
     edges = list(np.linspace(0, 256, 33))
     for channel, (name, color, dash) in enumerate(_CHANNELS):
-        ax.hist(
-            values[..., channel].ravel(), bins=edges, histtype="step", color=color,
-            linestyle=dash, linewidth=1.2, label=name,
-        )  # fmt: skip
+        style: dict[str, Any] = {"color": color, "linestyle": dash, "linewidth": 1.2}
+        ax.hist(values[..., channel].ravel(), bins=edges, histtype="step", label=name, **style)
     ax.set(xlim=(0, 256), xticks=[0, 128, 255], yticks=[], box_aspect=1)
     ax.set_xlabel("value, whole patch", fontsize="x-small")
     ax.tick_params(labelsize="x-small")

@@ -1,36 +1,37 @@
-"""Patches with the parts that speak for tumour."""
+"""Pictures of patches under their Grad-CAM maps."""
 
 from typing import Any, Self
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-from pcam_sklearn.plotting._heat import grad_cam, network_inputs
+from pcam_sklearn.plotting._heat import compute_network_input, grad_cam
 
 __all__ = ["GradCamDisplay"]
 
 
 class GradCamDisplay:
-    """What the network sees of each patch, and the same under a Grad-CAM map.
+    """Patches as the network sees them, and the same patches under their Grad-CAM maps.
 
     Parameters
     ----------
     patches : ndarray of shape (n_patches, height, width, 3)
-        What the network sees, floats in [0, 1].
+        The input of the network, floats in [0, 1].
     heat : ndarray of shape (n_patches, height, width)
         The maps, in [0, 1], as :func:`grad_cam` returns them.
     titles : sequence of str
-        What stands above each patch.
+        The text above each patch.
     label : str, default="evidence"
-        What stands beside the scale of colours.
+        The text next to the scale of colours.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes, shape (2, n_patches)
         Patches above, maps below.
     figure_ : matplotlib.figure.Figure
-        The figure that holds them.
+        The figure that holds the panels.
 
     See Also
     --------
@@ -63,20 +64,20 @@ class GradCamDisplay:
         cls, estimator: Any, X: Any, y: Any = None, *, layer: str | None = None,
         positive: bool = True,
     ) -> Self:  # fmt: skip
-        """Compute the maps of some patches and draw them.
+        """Compute the maps of a few patches and draw them.
 
         Parameters
         ----------
         estimator : CNNClassifier or sklearn.pipeline.Pipeline
             The fitted classifier, or a pipeline that ends in one.
         X : array-like of shape (n_patches, height, width, 3) or (n_patches,)
-            The patches to draw, or paths of their files: as many as should stand side by side.
+            The patches to draw, or paths of their files. All are drawn side by side.
         y : array-like of shape (n_patches,) or None, default=None
             Labels, for the titles.
         layer : str or None, default=None
             Name of the layer, as in :func:`grad_cam`.
         positive : bool, default=True
-            Whether to show what speaks for the second of the classes, or against it.
+            True shows the evidence for the second of the classes, False the evidence against it.
 
         Returns
         -------
@@ -88,17 +89,16 @@ class GradCamDisplay:
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ValueError
-            As :func:`grad_cam`; also if y is not as long as X.
+            If y is not as long as X, or for any reason that :func:`grad_cam` gives.
         """
         heat = grad_cam(estimator, X, layer=layer, positive=positive)
-        classifier, inputs = network_inputs(estimator, X)
-        if y is not None and len(y) != len(inputs):
-            raise ValueError(
-                f"y has {len(y)} labels for {len(inputs)} patches; pass one per patch."
-            )
-        probabilities = estimator.predict_proba(X)[:, 1]
-        titles = [f"predicted {probability:.2f}" for probability in probabilities]
+        classifier, inputs = compute_network_input(estimator, X)
+        titles = [f"predicted {prob:.2f}" for prob in estimator.predict_proba(X)[:, 1]]
         if y is not None:
+            if len(y) != len(inputs):
+                raise ValueError(
+                    f"y has {len(y)} labels for {len(inputs)} patches; pass one per patch."
+                )
             titles = [f"label {label}\n{title}" for label, title in zip(y, titles, strict=True)]
         word = "for" if positive else "against"
         label = f"evidence {word} class {classifier.classes_[1]}"
@@ -110,7 +110,8 @@ class GradCamDisplay:
         Parameters
         ----------
         alpha : float, default=0.7
-            Opacity of the map where it is highest, 0 to 1; where it is 0 the patch shows.
+            Opacity of the map where it is highest, 0 to 1. Where the map is 0 it is transparent,
+            and the patch shows.
 
         Returns
         -------
@@ -127,14 +128,18 @@ class GradCamDisplay:
             above.imshow(patch, interpolation="nearest")
             above.set_title(title, fontsize="small")
             below.imshow(patch, interpolation="nearest")
+            # cividis looks the same to readers who confuse red and green.
             colored = below.imshow(heat, cmap="cividis", vmin=0, vmax=1, alpha=alpha * heat)
             if not heat.any():
                 below.set_title("no evidence", fontsize="small")
         for ax in self.axes_.ravel():
             ax.set_axis_off()
-        bar = self.figure_.colorbar(
-            colored, ax=list(self.axes_[1]), ticks=[0, 1], shrink=0.8, pad=0.01
-        )
+        self._draw_scale(colored)
+        return self
+
+    def _draw_scale(self, colored: AxesImage) -> None:
+        below = list(self.axes_[1])
+        bar = self.figure_.colorbar(colored, ax=below, ticks=[0, 1], shrink=0.8, pad=0.01)
+        # Each map has its own maximum, so numbers on one scale for all would mislead.
         bar.set_ticklabels(["none", "most"])
         bar.set_label(self.label, fontsize="small")
-        return self

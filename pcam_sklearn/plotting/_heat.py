@@ -1,5 +1,6 @@
-"""Where a network looks: Grad-CAM on every backend of Keras."""
+"""Grad-CAM maps, on every backend of Keras."""
 
+import contextlib
 from typing import Any
 
 import cv2
@@ -12,8 +13,9 @@ from pcam_sklearn.preprocessing import check_patches
 __all__ = ["grad_cam"]
 
 # Coarser maps than this say no more than "somewhere".
-_LEAST_SIDE = 4
-_BATCH = 64
+_SMALLEST_SIDE = 4
+# All features of a batch are in memory at once.
+_BATCH_SIZE = 64
 
 
 def grad_cam(
@@ -21,40 +23,43 @@ def grad_cam(
 ) -> np.ndarray:
     """Compute which parts of each patch speak for a class, by Grad-CAM.
 
-    The maps of features of one layer are weighed by the mean gradient of the network's score (the
-    logit, so that certain predictions keep a gradient) and summed; what speaks against the class
-    is cut off.
+    The feature maps of one layer are weighted by the mean gradient of the network's score, and
+    summed; negative sums become 0. The score is the logit, because the gradient of a probability
+    vanishes where the prediction is certain.
 
     Parameters
     ----------
     estimator : CNNClassifier or sklearn.pipeline.Pipeline
-        The fitted classifier, or a pipeline that ends in one. Its network is a Sequential or
-        functional Keras model.
+        The fitted classifier, or a pipeline that ends in one. Its network must be a Sequential
+        or functional Keras model.
     X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
-        What the estimator takes: patches or paths.
+        Patches, or paths of their files, whichever the estimator takes.
     layer : str or None, default=None
-        Name of the layer; None takes the last one whose maps are at least 4 x 4 and through
-        which all of the network passes.
+        Name of the layer. None takes the last layer that has maps of at least 4 x 4 and lies on
+        every path through the network.
     positive : bool, default=True
-        Whether to show what speaks for the second of the estimator's classes, or against it.
+        True computes the evidence for the second of the estimator's classes, False the evidence
+        against it.
 
     Returns
     -------
     heat : ndarray of shape (n_samples, input height, input width), float32
-        In [0, 1], at the size that the network sees: the center that the pipeline cuts. Every
-        patch is scaled by itself to a maximum of 1; all zero where nothing speaks for the class.
+        One map per patch, in [0, 1], at the size of the network's input: the center that the
+        pipeline cuts. Each map is scaled by itself to a maximum of 1. A map is all zero where
+        nothing speaks for the class.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ValueError
-        If there is no such layer, its output is no stack of maps, or no layer fits.
+        If the estimator has no network, the layer is unknown or has no feature maps, or no layer
+        is suitable.
 
     Notes
     -----
-    Works on the backends TensorFlow, PyTorch and JAX. A map tells where the score is sensitive,
-    not why, and its resolution is that of the layer.
+    The function works on the backends TensorFlow, PyTorch and JAX. A map tells where the score is
+    sensitive, not why. Its resolution is that of the layer.
 
     References
     ----------
@@ -71,67 +76,71 @@ def grad_cam(
     >>> grad_cam(clf.fit(X, np.arange(40) % 2), X[:2]).shape
     (2, 32, 32)
     """
-    classifier, inputs = network_inputs(estimator, X)
+    classifier, inputs = compute_network_input(estimator, X)
     body, head = _split_network(classifier.model_, layer)
     sign = 1.0 if positive else -1.0
-    batches = [inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH)]
-    maps = np.concatenate([_weigh(body, head, batch, sign) for batch in batches])
+    starts = range(0, len(inputs), _BATCH_SIZE)
+    batches = [inputs[start : start + _BATCH_SIZE] for start in starts]
+    maps = np.concatenate([_weight_features(body, head, batch, sign) for batch in batches])
     height, width = inputs.shape[1:3]
-    return np.stack([_fit(one, height, width) for one in maps])
+    return np.stack([_enlarge(heat, height, width) for heat in maps])
 
 
-def network_inputs(estimator: Any, X: Any) -> tuple[Any, np.ndarray]:
-    """Return the classifier, and what its network sees of X as floats in [0, 1]."""
+def compute_network_input(estimator: Any, X: Any) -> tuple[Any, np.ndarray]:
+    """Return the classifier, and the input of its network for X as floats in [0, 1]."""
     check_is_fitted(estimator)
     classifier = last_step(estimator)
     if classifier is not estimator and len(estimator) > 1:
         X = estimator[:-1].transform(X)
     if not hasattr(classifier, "model_"):
         raise ValueError(
-            f"{type(classifier).__name__} has no network (no model_); pass a fitted CNNClassifier, "
+            f"{type(classifier).__name__} has no network; pass a fitted CNNClassifier, "
             "or a pipeline that ends in one."
         )
     patches = np.asarray(check_patches(X, channels=None))
+    # Bytes and the floats made from them get the same map: both leave here on one scale.
     scale = np.float32(255 if patches.dtype == np.uint8 else 1)
     return classifier, patches.astype(np.float32) / scale
 
 
 def _split_network(model: Any, name: str | None) -> tuple[Any, Any]:
-    """Return the network up to the layer, and from there to the score."""
-    if name is not None:
-        known = [layer.name for layer in model.layers if _sides(layer)]
-        if name not in known:
-            raise ValueError(
-                f"layer={name!r} is no layer with maps of features; type one of {known}."
-            )
-        return _cut(model, name)
+    """Return the network up to the layer, and the network from there to the score."""
+    if name is None:
+        return _split_at_last_maps(model)
+    known = [layer.name for layer in model.layers if _map_size(layer)]
+    if name not in known:
+        raise ValueError(f"layer={name!r} is not a layer with feature maps; type one of {known}.")
+    return _split_at(model, name)
+
+
+def _split_at_last_maps(model: Any) -> tuple[Any, Any]:
     for layer in reversed(model.layers):
-        sides = _sides(layer)
-        if sides and min(sides) >= _LEAST_SIDE:
-            try:
-                return _cut(model, layer.name)
-            except ValueError:  # a branch: part of the network goes past this layer
-                continue
+        size = _map_size(layer)
+        if size and min(size) >= _SMALLEST_SIDE:
+            # Keras cannot split a network inside a branch, because the rest bypasses the layer.
+            with contextlib.suppress(ValueError):
+                return _split_at(model, layer.name)
     raise ValueError(
-        f"The network {model.name!r} has no layer with maps of {_LEAST_SIDE} x {_LEAST_SIDE} or "
-        "more through which all of it passes; name a layer, or pass a network made of layers "
-        "(keras.Sequential or keras.Model(inputs, outputs))."
+        f"The network {model.name!r} has no layer with maps of {_SMALLEST_SIDE} x {_SMALLEST_SIDE} "
+        "or more that lies on every path through it; name a layer with layer=..., or pass a "
+        "network made of layers (keras.Sequential or keras.Model(inputs, outputs))."
     )
 
 
-def _sides(layer: Any) -> tuple[int, int] | None:
-    """Return height and width of the layer's maps, None where it has none."""
+def _map_size(layer: Any) -> tuple[int, int] | None:
+    """Return height and width of the layer's feature maps, or None if it has no maps."""
     try:
         shape = tuple(layer.output.shape)
-    except AttributeError:  # used never or more than once
+    except AttributeError:  # Keras knows no single output where the layer was called never or twice.
         return None
     return shape[1:3] if len(shape) == 4 and None not in shape[1:3] else None
 
 
-def _cut(model: Any, name: str) -> tuple[Any, Any]:
+def _split_at(model: Any, name: str) -> tuple[Any, Any]:
     import keras
 
-    twin = _logit_twin(model)
+    # A split would change the model, so a copy is split.
+    twin = _copy_with_logit(model)
     layer = twin.get_layer(name)
     return (
         keras.Model(twin.inputs[0], layer.output),
@@ -139,13 +148,14 @@ def _cut(model: Any, name: str) -> tuple[Any, Any]:
     )
 
 
-def _logit_twin(model: Any) -> Any:
-    """Return a copy that ends in the logit; a model that is cut would itself be changed."""
+def _copy_with_logit(model: Any) -> Any:
+    """Return a copy of the model whose output is the logit."""
     import keras
 
     from pcam_sklearn._training._randomness import seeded
 
-    with seeded(0):  # a copy draws weights before it is given those of the model
+    # The copy draws weights before it gets the model's; the caller's random state must not move.
+    with seeded(0):
         twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
     if getattr(twin.layers[-1], "activation", None) is keras.activations.sigmoid:
@@ -153,7 +163,8 @@ def _logit_twin(model: Any) -> Any:
     return twin
 
 
-def _weigh(body: Any, head: Any, patches: np.ndarray, sign: float) -> np.ndarray:
+def _weight_features(body: Any, head: Any, patches: np.ndarray, sign: float) -> np.ndarray:
+    """Return the sum of the feature maps, each times its mean gradient, and at least 0."""
     from pcam_sklearn._training._backends import current_framework
 
     features = body(patches, training=False)
@@ -168,8 +179,9 @@ def _to_numpy(tensor: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(tensor), dtype=np.float32)
 
 
-def _fit(heat: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return a map at the size of the patch, between 0 and 1."""
+def _enlarge(heat: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the map at the size of the patch, scaled to a maximum of 1."""
     large = cv2.resize(heat.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     peak = large.max()
+    # A map of zeros has no maximum to divide by.
     return large / peak if peak > 0 else large

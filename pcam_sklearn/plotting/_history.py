@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn._estimators import last_step
-from pcam_sklearn.plotting._style import BLUE, VERMILION
+from pcam_sklearn.plotting._style import BLUE, VERMILION, check_axes
 
 __all__ = ["TrainingHistoryDisplay"]
 
@@ -24,17 +24,17 @@ class TrainingHistoryDisplay:
     Parameters
     ----------
     history : dict of str to sequence of float
-        Values by epoch, such as `CNNClassifier.history_`: those of the held-out patches are named
-        ``val_<name>``.
+        One value per epoch for each metric, such as `CNNClassifier.history_`. The values of the
+        held-out patches are named ``val_<name>``.
     best_epoch : int or None, default=None
         The epoch to mark, counted from 1.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes
-        One for each metric.
+        One panel per metric.
     figure_ : matplotlib.figure.Figure
-        The figure that holds them.
+        The figure that holds the panels.
 
     Examples
     --------
@@ -63,9 +63,9 @@ class TrainingHistoryDisplay:
         estimator : CNNClassifier or sklearn.pipeline.Pipeline
             The fitted classifier, or a pipeline that ends in one.
         full_range : bool, default=False
-            Show metrics on the whole scale, 0 to 1.
+            Whether to show metrics on the whole scale, 0 to 1.
         axes : sequence of matplotlib.axes.Axes or None, default=None
-            Where to draw, one for each metric; None makes a new figure.
+            The axes to draw on, one per metric; None makes a new figure.
 
         Returns
         -------
@@ -83,14 +83,15 @@ class TrainingHistoryDisplay:
         return display.plot(full_range=full_range, axes=axes)
 
     def plot(self, *, full_range: bool = False, axes: Any = None) -> Self:
-        """Draw one panel for each metric.
+        """Draw one panel per metric.
 
         Parameters
         ----------
         full_range : bool, default=False
-            Show metrics on the whole scale, 0 to 1; the loss has no such scale and starts at 0.
+            Whether to show metrics on the whole scale, 0 to 1. The loss has no upper end: its
+            scale starts at 0.
         axes : sequence of matplotlib.axes.Axes or None, default=None
-            Where to draw, one for each metric; None makes a new figure.
+            The axes to draw on, one per metric; None makes a new figure.
 
         Returns
         -------
@@ -100,25 +101,20 @@ class TrainingHistoryDisplay:
         Raises
         ------
         ValueError
-            If there is nothing to draw, or the number of axes is wrong.
+            If the history is empty, or the number of axes is wrong.
         """
+        # Both curves of a metric share one panel, so only the training's names make panels.
         names = [name for name in self.history if not name.startswith("val_")]
         if not names:
-            raise ValueError("The history is empty: train for at least one epoch first.")
-        self.axes_ = self._make_axes(len(names), axes)
+            raise ValueError("The history is empty; train for at least one epoch first.")
+        if axes is None:
+            size = (4.2 * len(names), 3.6)
+            _, axes = plt.subplots(1, len(names), figsize=size, layout="constrained")
+        self.axes_ = check_axes(axes, len(names), "This history")
         self.figure_ = self.axes_[0].figure
         for name, ax in zip(names, self.axes_, strict=True):
             self._draw(ax, name, full_range)
         return self
-
-    def _make_axes(self, n_panels: int, axes: Any) -> np.ndarray:
-        if axes is None:
-            size = (4.2 * n_panels, 3.6)
-            _, axes = plt.subplots(1, n_panels, figsize=size, layout="constrained", squeeze=False)
-        axes = np.ravel(axes)
-        if len(axes) != n_panels:
-            raise ValueError(f"The history has {n_panels} metrics, got {len(axes)} axes.")
-        return axes
 
     def _draw(self, ax: Axes, name: str, full_range: bool) -> None:
         for label, key in (("training", name), ("validation", f"val_{name}")):
@@ -126,11 +122,14 @@ class TrainingHistoryDisplay:
                 values = self.history[key]
                 color, dash = _STYLES[label]
                 epochs = np.arange(1, len(values) + 1)
+                # The marker shows a curve of one epoch, which has no line.
                 ax.plot(epochs, values, dash, color=color, marker=".", label=label)
         if self.best_epoch:
             ax.axvline(self.best_epoch, color="0.4", linewidth=1, linestyle=":", label="best epoch")
         ax.set(title=_TITLES.get(name, name), xlabel="Epoch", ylabel=name)
+        # Without this, matplotlib labels half epochs.
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if full_range:
+            # A metric such as the area has an upper end, 1; the loss has none.
             ax.set_ylim(0, None if name == "loss" else 1)
         ax.legend()

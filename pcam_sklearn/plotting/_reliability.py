@@ -13,7 +13,7 @@ from sklearn.metrics import brier_score_loss
 from pcam_sklearn._estimators import score_patches
 from pcam_sklearn.metrics import expected_calibration_error
 from pcam_sklearn.metrics._inputs import check_probabilities
-from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION, as_axes
+from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION, check_axes
 
 __all__ = ["ReliabilityDisplay"]
 
@@ -197,7 +197,7 @@ class ReliabilityDisplay:
             _, axes = plt.subplots(
                 2, figsize=(5.2, 6), sharex=True, height_ratios=[3, 1], layout="constrained"
             )
-        self.axes_ = as_axes(axes, 2, "A reliability curve")
+        self.axes_ = check_axes(axes, 2, "A reliability curve")
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         self._draw_curve(self.ax_)
         self._draw_histogram(self.axes_[1])

@@ -1,4 +1,4 @@
-"""Pictures by scikit-learn's Display convention."""
+"""The curves of a training."""
 
 import matplotlib.pyplot as plt
 import pytest
@@ -52,7 +52,7 @@ def test_axes_of_the_caller_are_drawn_on():
 
 
 def test_a_wrong_number_of_axes_is_refused():
-    with pytest.raises(ValueError, match="2 metrics, got 1 axes"):
+    with pytest.raises(ValueError, match="needs 2 axes, got 1"):
         TrainingHistoryDisplay(HISTORY).plot(axes=plt.subplots()[1])
 
 

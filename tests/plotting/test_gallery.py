@@ -1,4 +1,4 @@
-"""Patches to look at."""
+"""The gallery of patches."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -31,7 +31,7 @@ def averaging(input_shape):
 
 
 def residual(input_shape):
-    """Return a network with a branch past its last convolution."""
+    """Return a network in which a branch bypasses the last convolution."""
     inputs = keras.Input(input_shape)
     stem = keras.layers.Conv2D(2, 3, padding="same", name="stem")(inputs)
     branch = keras.layers.Conv2D(2, 3, padding="same", name="branch")(stem)
@@ -110,7 +110,7 @@ def test_a_pipeline_gives_maps_of_what_it_cuts():
 
 
 def test_an_unknown_layer_is_an_error_that_names_the_known_ones(fitted, patches):
-    with pytest.raises(ValueError, match=r"layer='conv9' is no layer.*'maps'"):
+    with pytest.raises(ValueError, match=r"layer='conv9' is not a layer.*'maps'"):
         grad_cam(fitted, patches[0][:1], layer="conv9")
 
 

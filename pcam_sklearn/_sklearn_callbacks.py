@@ -1,4 +1,4 @@
-"""scikit-learn's own callbacks, where there are any: they came with scikit-learn 1.9."""
+"""scikit-learn's own callbacks, and a stand-in for versions before 1.9, which have none."""
 
 from typing import Any, NoReturn, Self
 
@@ -8,7 +8,7 @@ __all__ = ["CallbackSupportMixin", "with_callbacks"]
 
 
 class _UnseenTask:
-    """A task, and every task within it, of which nobody is told."""
+    """A task that tells nobody, and so do all tasks within it."""
 
     def subcontext(self, **_: Any) -> Self:
         """Return a task within this one."""
@@ -19,16 +19,16 @@ class _UnseenTask:
         return self
 
     def call_on_fit_task_end(self, **_: Any) -> bool:
-        """Tell nobody, and go on."""
+        """Tell nobody, and ask for no end."""
         return False
 
 
 class _NoSupport:
-    """What stands in for `sklearn.callback.CallbackSupportMixin` where there is none."""
+    """A stand-in for `sklearn.callback.CallbackSupportMixin`."""
 
     @property
     def set_callbacks(self) -> NoReturn:
-        """Raise, so that the estimator has no such method and says why."""
+        """Raise AttributeError: the estimator has no such method, and says why."""
         raise AttributeError(
             f"set_callbacks needs scikit-learn 1.9 or later, and {sklearn.__version__} is "
             "installed; type: pip install 'scikit-learn>=1.9'. Keras' callbacks, the parameter "

@@ -36,22 +36,22 @@ _COUNTS = (
 class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     """A convolutional network that tells patches with tumour in the center from those without.
 
-    A SciKeras ``KerasClassifier`` that keeps scikit-learn's conventions. Beside the parameters
-    below it takes SciKeras' routed names: ``optimizer__learning_rate``, ``model__<parameter of the
+    A SciKeras ``KerasClassifier`` that keeps scikit-learn's conventions. It takes the parameters
+    below and SciKeras' routed names: ``optimizer__learning_rate``, ``model__<parameter of the
     network's function>``, ``compile__jit_compile``, ``fit__validation_freq``,
     ``predict__batch_size``, ``predict__verbose`` (a progress bar), ``callbacks__<parameter of the
-    callbacks>`` and so on. `set_callbacks` takes scikit-learn's own callbacks, to which each epoch
-    is a task of the fit.
+    callbacks>`` and so on. `set_callbacks` takes scikit-learn's own callbacks; each epoch is a
+    task of the fit to them.
 
     Parameters
     ----------
     network : str or callable, default="residual"
         A name out of `pcam_sklearn.networks.NETWORKS`, or a function ``(input_shape,
-        **hyper_parameters) -> keras.Model`` that returns an uncompiled network from patches in
-        [0, 1] to one probability, in float32 whatever the `dtype_policy`.
+        **hyper_parameters) -> keras.Model``. The function returns an uncompiled network that turns
+        patches in [0, 1] into one probability, in float32 whatever the `dtype_policy`.
     filters : sequence of int or None, default=None
-        Numbers of filters, first to last layer. None is the network's own default, for this and
-        the next three; any other value is an error where the network has no such parameter.
+        Numbers of filters, first to last layer. For this and the next three, None is the network's
+        own default, and any other value is an error where the network has no such parameter.
     third_pool : {1, 2} or None, default=None
         Side of the third max pooling.
     dense_units : int or None, default=None
@@ -59,67 +59,68 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     dropout : float or None, default=None
         Share of units dropped while training, in [0, 1).
     augment : str, sequence of str, or None, default=("d4", "stain", "sharpness", "shift")
-        What changes the patches, anew in each epoch: names out of
+        Random changes of the patches, other ones in each epoch: names out of
         `pcam_sklearn.augmentation.AUGMENTATIONS`. ``"d4"`` shows one of the 8 turned and mirrored
         views, ``"stain"`` varies the stains' strength, ``"sharpness"`` blurs or sharpens,
         ``"zoom"`` magnifies or shrinks by up to 15 %, ``"shift"`` moves by at most 3 pixels.
     test_time_augmentation : {"d4"} or None, default=None
         ``"d4"`` predicts the mean over the 8 views of each patch, for 8 times the computing. It
-        has no part in training and may be set on a fitted classifier.
+        plays no part in training, so it may be set on a fitted classifier.
     optimizer : str, class or instance of keras.optimizers.Optimizer, default="adamw"
-        The optimizer; ``optimizer__weight_decay`` and the like need a name or class.
+        The optimizer. Routed names such as ``optimizer__weight_decay`` need a name or class.
     learning_rate : float or None, default=0.002
-        The learning rate, at its highest, of an optimizer given by name or class, above 0; an
-        instance brings its own, and ``optimizer__learning_rate`` goes first. None is the
-        optimizer's default.
+        Highest learning rate of an optimizer given by name or class, above 0. An instance brings
+        its own, and ``optimizer__learning_rate`` takes precedence. None is the optimizer's default.
     schedule : {"constant", "cosine"}, default="cosine"
-        What becomes of the optimizer's learning rate: nothing, or a rise over `warmup` and then a
-        fall to 0 along a cosine, epoch by epoch.
+        The course of the learning rate: constant, or a rise over `warmup` and then a fall to 0
+        along a cosine, epoch by epoch.
     warmup : float, default=0.1
         Share of the epochs in which a "cosine" schedule rises, in [0, 1).
     weight_averaging : float or None, default=None
-        Train on, but end with, the running average of the weights, of this momentum a gradient
-        step, in [0, 1): 0.99 averages about a hundred steps. None ends with the last weights.
+        Momentum per gradient step of a running average of the weights, in [0, 1). The fit ends
+        with that average: 0.99 averages about a hundred steps. None ends with the last weights.
     dtype_policy : {"float32", "mixed_bfloat16", "mixed_float16"} or None, default=None
-        In which numbers the network computes: a mixed policy keeps the weights as float32 and
-        multiplies in 16 bits, for GPUs that are faster so; on a CPU nothing is gained. None is
+        The numbers in which the network computes. A mixed policy keeps the weights as float32 and
+        multiplies in 16 bits, which is faster on some GPUs and never on a CPU. None is
         `keras.config.dtype_policy()` of the thread that fits, "float32" unless changed there.
     loss : str, class, instance or function, default="binary_crossentropy"
         The loss.
     label_smoothing : float, default=0.05
-        How far labels move from 0 and 1 towards one half, in [0, 1).
+        Share by which labels move from 0 and 1 towards one half, in [0, 1).
     metrics : sequence, default=("accuracy", "auc")
         Keras metrics followed in `history_`, for training and validation.
     epochs : int, default=40
         Largest number of passes over the training patches, at least 1.
     batch_size : int, default=32
-        Patches a gradient step, at least 1. Predictions use batches of 256, or
+        Patches per gradient step, at least 1. Predictions use batches of 256, or
         ``predict__batch_size``.
     validation_fraction : float, default=0.0
-        Share of the patches held out of training, stratified by class, to follow the metrics and
-        for early stopping, in [0, 1). 0 trains on all patches.
+        Share of the patches held out of training, stratified by class, in [0, 1). On these the
+        metrics are followed and early stopping decides. 0 trains on all patches.
     early_stopping : bool, default=False
-        Stop when `monitor` has not improved for `n_iter_no_change` epochs, and in any case end
-        with the weights of the best epoch. Needs a `validation_fraction` above 0.
+        Whether to stop when `monitor` has not improved for `n_iter_no_change` epochs. In any case
+        the fit ends with the weights of the best epoch. Needs a `validation_fraction` above 0.
     monitor : str, default="val_auc"
         The entry of `history_` that early stopping follows.
     n_iter_no_change : int, default=5
         Epochs without improvement before training stops, at least 1.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, ``{label: weight}``; "balanced" weighs classes by the inverse of
-        their frequency, patches counted by `sample_weight`. They multiply `sample_weight`.
+        Weights of the classes, ``{label: weight}``. "balanced" weighs a class by the inverse of its
+        frequency, where `sample_weight` counts the patches. They multiply `sample_weight`.
     callbacks : list, dict, class or instance of keras.callbacks.Callback, default=None
-        Keras callbacks for training. Instances are copied, as an optimizer and metrics are.
+        Keras callbacks for training. Instances are copied, and so are those of optimizers and
+        metrics.
     warm_start : bool, default=False
-        Go on from the last fit's weights and optimizer, whatever the network's and optimizer's
-        parameters have become since, instead of starting anew.
+        Whether `fit` resumes the last fit: it keeps the network and the optimizer, even if their
+        parameters have been set to other values since.
     random_state : int, RandomState instance or None, default=None
         Fixes weights, validation split, shuffling, dropout and augmentation: on a CPU the same
-        number gives the same bits. None differs each time; the global state is left alone always.
+        number gives the same bits. None differs each time. Global random states never change.
     verbose : {0, 1, 2}, default=0
-        0 is silent. 1 shows one line a fit on stderr, with epoch, loss, AUC of the held-out
-        patches (of the training patches where none are) and time left: rewritten on a screen,
-        written once at the end elsewhere and in parallel fits. 2 is Keras' line an epoch.
+        0 is silent. 1 shows one line per fit on stderr: epoch, loss, AUC of the held-out patches
+        (or of the training patches if none are held out) and time left. The line is rewritten on a
+        screen; elsewhere, and in parallel fits, it is written once at the end. 2 is Keras' own
+        output, one line per epoch.
 
     Attributes
     ----------
@@ -128,11 +129,11 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     n_classes_ : int
         2.
     groups_ : ndarray of shape (n_slides,) or None
-        The slides the classifier was fitted on, where `fit` was told.
+        The slides the classifier was fitted on, if `fit` was given groups.
     model_ : keras.Model
         The network: floats in [0, 1] in, probabilities out.
     trainer_ : keras.Model
-        `model_` behind scaling and augmentation; it takes bytes as well.
+        `model_` behind scaling and augmentation, which takes bytes as well.
     history_ : dict of str to list of float
         Loss and metrics by epoch; those of the held-out patches begin with ``val_``.
     n_iter_ : int
@@ -231,7 +232,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
-        """Train on labelled patches; whatever fails leaves the classifier as it was.
+        """Train on labelled patches; a fit that fails leaves the classifier as it was.
 
         Parameters
         ----------
@@ -240,9 +241,9 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         y : array-like of shape (n_samples,)
             Labels of two classes: numbers, bools or strings.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, at least 0; patches of weight 0 take no part.
+            Weights, at least 0. Patches of weight 0 take no part.
         groups : array-like of shape (n_samples,), default=None
-            The slide of each patch: then `validation_fraction` is held out by whole slides. Behind
+            The slide of each patch. With it, `validation_fraction` is held out by whole slides. To
             a pipeline pass ``cnnclassifier__groups=groups``.
 
         Returns
@@ -268,7 +269,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one epoch on these patches, going on from where the classifier is.
+        """Train for one more epoch, on these patches.
 
         Nothing is held out and nothing stops early: the patches of all calls together are the
         training set.
@@ -278,9 +279,9 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         X : array-like of shape (n_samples, height, width, channels)
             Patches: uint8, or floats in [0, 1].
         y : array-like of shape (n_samples,)
-            Labels; one class alone is fine once `classes` are known.
+            Labels. One class alone is fine once `classes` are known.
         classes : array-like of shape (2,), default=None
-            All labels there are; needed in the first call if its y does not hold both.
+            Both labels. The first call needs them if its y does not hold both.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, at least 0.
 
@@ -292,8 +293,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Raises
         ------
         ValueError
-            As in `fit`; also if `classes` differ from those of an earlier call, or `class_weight`
-            is "balanced", which no part of the data can tell.
+            As in `fit`. Also if `classes` differ from those of an earlier call, or `class_weight`
+            is "balanced", which needs all of the data.
         """
         if self.class_weight == "balanced":
             raise ValueError(
@@ -304,12 +305,12 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return self._train(TrainingPlan(self, data, epochs=1, resume=hasattr(self, "model_")))
 
     def initialize(self, X: Any, y: Any) -> Self:
-        """Build the network for these patches with random weights, and train nothing.
+        """Build the network for these patches with random weights, without training.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, height, width, channels)
-            Patches of the shape to come.
+            Patches of the shape that the network will get.
         y : array-like of shape (n_samples,)
             Labels of both classes.
 
@@ -326,8 +327,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Parameters
         ----------
         X : array-like of shape (n_samples, height, width, channels)
-            Patches of the training patches' size: uint8, or floats in [0, 1], whichever the
-            classifier was trained on.
+            Patches of the training patches' size: uint8, or floats in [0, 1], whichever of them
+            the classifier was trained on.
 
         Returns
         -------
@@ -339,7 +340,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         sklearn.exceptions.NotFittedError
             If the classifier is not fitted.
         ValueError
-            If X is not as documented, or the network gives what is no probability.
+            If X is not as documented, or the network gives values outside [0, 1].
         """
         positive = self._predict_views(X, self.test_time_augmentation).mean(axis=1)
         return np.column_stack([1 - positive, positive])
@@ -361,10 +362,10 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return self.classes_[more_probable]
 
     def predict_spread(self, X: Any) -> np.ndarray:
-        """Return how far the 8 turned and mirrored views of each patch disagree.
+        """Return the spread of the probabilities of each patch's 8 turned and mirrored views.
 
-        Tissue has no up or down, so that a network that is sure gives all views one probability;
-        a wide spread marks patches to be looked at by a person.
+        Tissue has no up or down, so a network that is sure gives all views the same probability. A
+        wide spread marks patches that a person should look at.
 
         Parameters
         ----------
@@ -374,13 +375,13 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Returns
         -------
         spread : ndarray of shape (n_samples,)
-            Standard deviation of the 8 probabilities, 0 to 0.5, whatever
-            `test_time_augmentation` is.
+            Standard deviation of the 8 probabilities, 0 to 0.5. `test_time_augmentation` does not
+            change it.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError, ValueError
-            As in `predict_proba`; also if the patches are not square.
+            As in `predict_proba`. Also if the patches are not square.
         """
         return self._predict_views(X, "d4").std(axis=1)
 
@@ -410,7 +411,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     def __getstate__(self) -> dict[str, Any]:
         state = {k: v for k, v in super().__getstate__().items() if k != "trainer_"}
         if "model_" in state:
-            # Keras does not save that of a Sequential, and loads by the policy it finds.
+            # Keras does not save the policy of a Sequential, and loads it under the present one.
             state["_policy"] = self.model_.dtype_policy.name
         return state
 
@@ -479,7 +480,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         groups: Any = None,
         classes: np.ndarray | None = None,
     ) -> TrainingSet:
-        """Return what to train on, once all parameters and arguments are known to be right."""
+        """Return the training set, or raise if a parameter or an argument is wrong."""
         self._check_parameters()
         data = check_training_set(
             X,

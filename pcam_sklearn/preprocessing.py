@@ -18,11 +18,11 @@ __all__ = ["CenterCropNormalizer", "PatchReader", "check_patches"]
 
 
 class _StatelessPatchTransformer(CallbackSupportMixin, TransformerMixin, BaseEstimator):
-    """What both transformers share: there is nothing to learn, and X holds images."""
+    """A transformer of images that learns nothing."""
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None) -> "_StatelessPatchTransformer":
-        """Check the parameters; nothing is learned and X is not read.
+        """Check the parameters; learn nothing and leave X unread.
 
         Parameters
         ----------
@@ -39,7 +39,7 @@ class _StatelessPatchTransformer(CallbackSupportMixin, TransformerMixin, BaseEst
         Raises
         ------
         TypeError, ValueError
-            If a parameter is outside of what the class documents.
+            If a parameter is not as the class documents it.
         """
         self._check_parameters()
         task = self._init_callback_context()
@@ -64,20 +64,20 @@ class _StatelessPatchTransformer(CallbackSupportMixin, TransformerMixin, BaseEst
 class PatchReader(_StatelessPatchTransformer):
     """Read image files as uint8 RGB patches; arrays pass through unchanged.
 
-    The first step of a pipeline that takes file paths. Channels are always red, green, blue,
-    whatever OpenCV's own order is, and gray or transparent images become RGB. Kaggle's files,
-    uncompressed TIFF, are read by offset; every other file goes through OpenCV.
+    The first step of a pipeline that takes file paths. Channels are always red, green, blue, unlike
+    OpenCV's own, and gray or transparent images become RGB. Kaggle's files, uncompressed TIFF, are
+    read by offset. OpenCV reads every other file.
 
     Parameters
     ----------
     crop_size : int or None, default=None
-        Side of the center to read from each file, in pixels; None reads all of it. Set it where
-        the reader is used by itself: in a pipeline `CenterCropNormalizer` cuts, and has the
-        reader read no more than it needs.
+        Side of the center to read from each file, in pixels. None reads all of it. Set it only
+        where the reader is used by itself: in a pipeline `CenterCropNormalizer` cuts, and the
+        reader reads no more than that needs.
     in_memory : bool or "auto", default="auto"
-        True returns an array. False returns an object that reads its files when it is indexed, so
-        that patches beyond the memory can be trained on and predicted; `numpy.asarray` reads it
-        whole. "auto" returns an array up to 256 MB of pixels.
+        True returns an array. False returns an object that reads its files when it is indexed, for
+        patches larger than memory; `numpy.asarray` reads it whole. "auto" returns an array up to
+        256 MB of pixels.
 
     See Also
     --------
@@ -113,16 +113,16 @@ class PatchReader(_StatelessPatchTransformer):
         Returns
         -------
         patches : array of shape (n_samples, height, width, 3)
-            uint8 RGB where X holds paths: an ndarray, or by `in_memory` an object that reads
-            when it is indexed; X itself where X holds patches.
+            uint8 RGB if X holds paths: an ndarray, or, by `in_memory`, an object that reads when it
+            is indexed. X itself if X holds patches.
 
         Raises
         ------
         ValueError
-            If a parameter is not as documented; if X is empty, or neither 1-D paths nor 4-D
-            patches; if files are missing, cannot be decoded, differ in size or are smaller than
-            the crop: all of them are counted and the first ones named. Files that are read when
-            they are needed raise then.
+            If a parameter is not as documented, or X is empty or neither 1-D paths nor 4-D patches.
+            If files are missing, cannot be decoded, differ in size or are smaller than the crop:
+            the message counts all of them and names the first ones. Files that are read later
+            raise later.
         """
         self._check_parameters()
         if getattr(X, "ndim", None) == 4:
@@ -159,7 +159,7 @@ class PatchReader(_StatelessPatchTransformer):
 
 
 def _as_paths(X: Any) -> np.ndarray:
-    """Return X as a 1-D array of paths, or say what X should have been."""
+    """Return X as a 1-D array of paths, or raise ValueError that says what X should be."""
     values = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)
     if values.ndim == 4:
         raise ValueError(
@@ -188,7 +188,7 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
     """Cut the center of each patch and scale it to [0, 1].
 
     Only the center of a patch decides its label; the border is context. Patches of another size
-    than `input_size` are resized first, so that a crop always shows the same piece of tissue.
+    than `input_size` are resized first, so a crop always shows the same piece of tissue.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
         Side to which patches of another size are resized, in pixels.
     dtype : {"float32", "uint8"}, default="float32"
         ``"float32"`` scales to [0, 1]. ``"uint8"`` keeps bytes and leaves the scaling to the
-        network's first layer: the same probabilities from a quarter of the memory.
+        network's first layer. Probabilities are the same, for a quarter of the memory.
 
     See Also
     --------
@@ -235,9 +235,9 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
         Returns
         -------
         patches : array of shape (n_samples, crop_size, crop_size, 3)
-            float32 in [0, 1], or uint8 by `dtype`; files that `PatchReader` left unread stay so.
-            uint8 from uint8 of the right size is a view
-            of X; floats become the nearest of 256 levels, which is exact for bytes / 255.
+            float32 in [0, 1], or uint8, by `dtype`. Files that `PatchReader` left unread stay
+            unread. uint8 from uint8 of the right size is a view of X. Floats become the nearest of
+            256 levels, which is exact for bytes / 255.
 
         Raises
         ------
@@ -251,7 +251,7 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
             return _prepare(X, self.input_size, self.crop_size, self.dtype)
         shape = (self.crop_size, self.crop_size, 3)
         if X.shape[1:3] == (self.input_size, self.input_size):
-            # Then no more than the center has to be read.
+            # The crop needs no resizing, so the reader can read the center alone.
             return X.mapped(partial(_scale, dtype=self.dtype), shape, self.dtype, self.crop_size)
         prepare = partial(
             _prepare, input_size=self.input_size, crop_size=self.crop_size, dtype=self.dtype
@@ -276,7 +276,7 @@ def _prepare(X: np.ndarray, input_size: int, crop_size: int, dtype: str) -> np.n
 
 
 def _resize(X: np.ndarray, size: int) -> np.ndarray:
-    # Averaging over areas is the one of OpenCV's filters that does not alias when it shrinks.
+    # Of OpenCV's filters, only the mean over areas does not alias when it shrinks an image.
     shrinks = X.shape[1] >= size and X.shape[2] >= size
     filter_ = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     dtype = np.uint8 if X.dtype == np.uint8 else np.float32
@@ -285,7 +285,7 @@ def _resize(X: np.ndarray, size: int) -> np.ndarray:
         resized[i] = cv2.resize(
             patch.astype(dtype, copy=False), (size, size), interpolation=filter_
         )
-    # Averages of ones come out a rounding error above one, which a classifier would refuse.
+    # The average of ones may be a rounding error above one, which a classifier would refuse.
     return resized if dtype is np.uint8 else np.clip(resized, 0, 1, out=resized)
 
 

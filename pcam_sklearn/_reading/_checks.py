@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from pcam_sklearn._reading._memory_map import PageReleaser
+from pcam_sklearn._reading._batches import in_batches
 from pcam_sklearn._reading._patch_files import PatchFiles
 
 _CHUNK = 4096
@@ -19,12 +19,12 @@ def check_patches(X: Any, *, channels: int | None = 3) -> Any:
     X : array-like of shape (n_samples, height, width, channels)
         The images.
     channels : int or None, default=3
-        The number of channels that X must have; None allows any.
+        The number of channels that X must have. None allows any.
 
     Returns
     -------
     X : array of shape (n_samples, height, width, channels)
-        The images; a memory map stays one, and files that `PatchReader` left unread stay unread.
+        The images. A memory map stays one, and files that `PatchReader` left unread stay unread.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def check_patches(X: Any, *, channels: int | None = 3) -> Any:
     """
     if isinstance(X, PatchFiles):
         return X
-    # For a single patch `check_array` takes longer than the crop, and bytes cannot be wrong.
+    # Bytes cannot be wrong, and for a single patch `check_array` takes longer than the crop.
     if not (type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 4 and len(X)):
         X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)
     if X.ndim != 4 or (channels is not None and X.shape[3] != channels):
@@ -75,11 +75,7 @@ def _check_unit_range(X: np.ndarray) -> None:
 
 def _range(X: np.ndarray) -> tuple[float, float]:
     """Return the least and the largest value, NaN if there is one, in the memory of a chunk."""
-    releaser = PageReleaser(X)
-    chunks = []
-    for start in range(0, len(X), _CHUNK):
-        chunk = X[start : start + _CHUNK]
-        chunks.append((chunk.min(), chunk.max()))
-        releaser.touched(len(chunk))
-    low, high = zip(*chunks, strict=True)
+    # As they are: in float32 a value out of range could pass for one in it.
+    chunks = in_batches(X, _CHUNK, X.dtype)
+    low, high = zip(*((chunk.min(), chunk.max()) for chunk in chunks), strict=True)
     return np.min(low), np.max(high)

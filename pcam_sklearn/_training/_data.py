@@ -12,6 +12,7 @@ from sklearn.utils import check_consistent_length
 
 from pcam_sklearn._reading._batches import RowReader, read_for_device, read_if_small
 from pcam_sklearn._reading._checks import check_patches
+from pcam_sklearn._reading._patch_files import PatchFiles
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._checks import (
     convert_groups,
@@ -74,11 +75,13 @@ def check_training_set(
     groups: Any = None,
     classes: np.ndarray | None = None,
 ) -> TrainingSet:
-    """Return what a classifier trains on, or raise ValueError; nothing is changed in place.
+    """Return the training set of a classifier, or raise ValueError; change nothing in place.
 
     `classes` are those of an earlier fit that this one resumes, None for those in y.
     """
-    X = read_if_small(check_patches(X, channels=None))
+    X = check_patches(X, channels=None)
+    if isinstance(X, PatchFiles):
+        X = read_if_small(X)
     y = convert_labels(y)
     groups = convert_groups(groups)
     check_consistent_length(X, y, groups)

@@ -48,7 +48,7 @@ class PatchModel(keras.Model):
             return super().train_step(*arguments)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds the model."""
+        """Return the configuration from which Keras rebuilds the model."""
         parts = {"network": self.network, "augmentation": self.augmentation}
         serialized = {k: v and keras.saving.serialize_keras_object(v) for k, v in parts.items()}
         return {**super().get_config(), **serialized}

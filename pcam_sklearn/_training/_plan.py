@@ -1,4 +1,4 @@
-"""What one training is to do, all decided before it begins, and what it will have learned."""
+"""The plan of one training: all that is decided before it begins, and all that it learns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

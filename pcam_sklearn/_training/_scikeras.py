@@ -1,7 +1,6 @@
 """SciKeras' KerasClassifier made a true classifier of today's scikit-learn.
 
-Every repair of SciKeras is in this module; `docs/architecture.md` lists them with the defect that
-each one mends.
+All repairs of SciKeras are here. `docs/architecture.md` lists the defect that each one mends.
 """
 
 import copy
@@ -26,7 +25,7 @@ FIT_ROUTES = (
 PREDICT_ROUTES = ("batch_size", "verbose")
 
 
-# BaseWrapper still defines tags in the way that scikit-learn removed, which its checks refuse.
+# BaseWrapper still defines tags by a method that scikit-learn removed and now refuses.
 _Wrapper = type(
     BaseWrapper.__name__,
     BaseWrapper.__bases__,
@@ -37,8 +36,8 @@ _Wrapper = type(
 class _TodaysOrder(type):
     """Resolve ClassifierMixin before BaseEstimator, and BaseWrapper without its old tags.
 
-    SciKeras names its base classes in an order in which scikit-learn never sees that the estimator
-    is a classifier. Inheritance alone cannot put that right: a class keeps the order of its bases.
+    SciKeras orders its base classes so that scikit-learn never sees a classifier. Inheritance alone
+    cannot put that right, because a class keeps the order of its bases.
     """
 
     def mro(cls) -> list[type]:
@@ -49,17 +48,9 @@ class _TodaysOrder(type):
 
 
 def takes_routes(init: Callable[..., None]) -> Callable[..., None]:
-    """Let an ``__init__`` take SciKeras' routed names beside the parameters it spells out.
+    """Let ``__init__`` take SciKeras' routed names as well as the parameters it spells out.
 
-    Parameters
-    ----------
-    init : callable
-        The ``__init__``; its signature stays what it is, as scikit-learn reads parameters there.
-
-    Returns
-    -------
-    init : callable
-        The same, for routed names too.
+    Its signature stays as it is: scikit-learn reads the parameters there.
     """
 
     @functools.wraps(init)
@@ -86,7 +77,7 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
         return sorted(p.name for p in parameters if p.kind in kinds)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, the routed ones that were set among them.
+        """Return the parameters, with the routed ones that were set.
 
         Parameters
         ----------
@@ -139,9 +130,7 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
         return tags
 
     def _compile_parameters(self, routes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what `keras.Model.compile` is given, made anew for each training.
-
-        `routes` are routed parameters beside those that are set.
+        """Return new parameters for `keras.Model.compile`; `routes` adds routed parameters.
 
         A Keras optimizer or metric belongs to the first network it meets, so instances that the
         user passed are copied.
@@ -152,20 +141,20 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
         return parameters
 
     def _named_metrics(self) -> Any:
-        """Return `metrics` with one stable name each; Keras would number them in each process."""
+        """Return `metrics` with stable names; Keras numbers them within each process."""
         if self.metrics is None or any(name.startswith("metrics__") for name in vars(self)):
             return self.metrics
         several = isinstance(self.metrics, (list, tuple))
         return [_metric(metric) for metric in (self.metrics if several else [self.metrics])]
 
     def _build_callbacks(self) -> list[keras.callbacks.Callback]:
-        """Return the callbacks; instances are copied, as a callback keeps what it trained."""
+        """Return copies of the callbacks, because a callback keeps the model that it trained."""
         scratch = self._scratch()
         scratch._initialize_callbacks()
         return [copy.copy(callback) for callback in keras.tree.flatten(scratch._fit_callbacks)]
 
     def _scratch(self, **changes: Any) -> Self:
-        """Return a shallow copy, on which SciKeras may leave its working state."""
+        """Return a shallow copy, so that SciKeras leaves its working state there."""
         scratch = object.__new__(type(self))
         scratch.__dict__.update(vars(self) | changes)
         return scratch
@@ -176,18 +165,7 @@ def _is_routed(name: str) -> bool:
 
 
 def check_routes(params: Mapping[str, Any]) -> None:
-    """Raise for a routed name that leads nowhere; SciKeras would let it pass unused.
-
-    Parameters
-    ----------
-    params : mapping
-        An estimator's parameters, among them `network`.
-
-    Raises
-    ------
-    ValueError
-        For the first such name, with the names that are allowed.
-    """
+    """Raise ValueError for a routed name that leads nowhere; SciKeras would ignore it."""
     allowed = {
         "fit": FIT_ROUTES,
         "predict": PREDICT_ROUTES,
@@ -208,7 +186,7 @@ def check_routes(params: Mapping[str, Any]) -> None:
 
 
 def _check_targets(params: Mapping[str, Any], route: str) -> None:
-    """Raise for a name that is routed to a part that there is not."""
+    """Raise ValueError for a name routed to a part that does not exist."""
     part, start = params.get(route), f"{route}__"
     keys = list(part) if isinstance(part, Mapping) else []
     if isinstance(part, (list, tuple)):

@@ -5,7 +5,9 @@ Each look is taken in a process of its own, as this one has imported everything.
 
 import subprocess
 import sys
+import textwrap
 
+import keras
 import pytest
 
 import pcam_sklearn
@@ -13,12 +15,17 @@ import pcam_sklearn
 FRAMEWORKS = ("tensorflow", "jax", "torch", "keras", "scikeras")
 
 
-def loaded_by(statement):
-    code = f"import sys; {statement}; print(*[m for m in {FRAMEWORKS} if m in sys.modules])"
-    command = [sys.executable, "-W", "error", "-c", code]
+def output_of(code):
+    """Return what code prints in a process of its own."""
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    return done.stdout
+
+
+def loaded_by(statement):
+    code = f"import sys; {statement}; print(*[m for m in {FRAMEWORKS} if m in sys.modules])"
+    return output_of(code).split()
 
 
 def test_importing_the_package_and_looking_around_loads_no_framework():
@@ -45,3 +52,35 @@ def test_an_unknown_name_is_an_attribute_error_like_any_other_module_s():
         _ = pcam_sklearn.CNNClass
     with pytest.raises(ImportError, match="cannot import name 'CNNClass'"):
         from pcam_sklearn import CNNClass  # noqa: F401
+
+
+ROOMS_NOT_NEEDED = ("datasets", "plotting", "report", "metrics", "cli")
+
+
+def test_importing_the_classifier_loads_no_room_that_it_does_not_need():
+    code = f"""
+        import sys
+        from pcam_sklearn import CNNClassifier
+        print(*[room for room in {ROOMS_NOT_NEEDED} if f"pcam_sklearn.{{room}}" in sys.modules])
+    """
+    assert output_of(code).split() == []
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="asks TensorFlow")
+def test_importing_the_classifier_leaves_the_devices_alone_and_a_fit_lets_gpus_grow():
+    code = """
+        import tensorflow as tf
+        import numpy as np
+
+        asked, gpu = [], tf.config.PhysicalDevice("a GPU", "GPU")
+        tf.config.list_physical_devices = lambda kind=None: asked.append(kind) or [gpu]
+        tf.config.experimental.set_memory_growth = lambda gpu, on: asked.append((gpu.name, on))
+        from pcam_sklearn import CNNClassifier
+        print(asked)
+        # TensorFlow refuses this once it has touched a device.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        X = np.zeros((4, 18, 18, 3), dtype=np.uint8)
+        CNNClassifier(filters=(2,), augment=None).initialize(X, [0, 1, 0, 1])
+        print(asked[:2])
+    """
+    assert output_of(code).splitlines() == ["[]", "['GPU', ('a GPU', True)]"]

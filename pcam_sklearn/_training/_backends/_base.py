@@ -1,4 +1,4 @@
-"""What every framework does the same way unless its module says otherwise."""
+"""The interface of a framework, and what Keras alone does where a framework has no better way."""
 
 import contextlib
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class Framework:
         """Set what has to be set before the framework touches a GPU."""
 
     def steps_per_execution(self) -> int:
-        """Return how many steps `keras.Model.fit` runs per call into the framework."""
+        """Return the number of steps that `keras.Model.fit` runs in one call of the framework."""
         return 1
 
     def dataset(

@@ -26,7 +26,7 @@ class TensorFlow(Framework):
                 return
 
     def steps_per_execution(self) -> int:
-        """Return how many steps `keras.Model.fit` runs per call into TensorFlow."""
+        """Return the number of steps that `keras.Model.fit` runs in one call of TensorFlow."""
         # With several replicas Keras fails where an epoch is no multiple of the steps.
         return 16 if tf.distribute.get_strategy().num_replicas_in_sync == 1 else 1
 

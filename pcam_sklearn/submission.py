@@ -21,8 +21,7 @@ def write_submission(
 ) -> Path:
     """Write probabilities as a submission to Kaggle's competition.
 
-    Rows are joined on the id, never on the position: probabilities in a wrong order ruin the score
-    and look the same.
+    Rows are joined on the id, never on the position: a wrong order ruins the score unseen.
 
     Parameters
     ----------
@@ -35,14 +34,12 @@ def write_submission(
         returns them, must sum to one; the second column, the positive class, is written.
     sample : path-like or pandas.DataFrame, default=None
         Kaggle's ``sample_submission.csv``, or a frame with the column ``id``. `ids` must be the
-        same ids in any order; the file gets the order of the sample. None keeps the order of
-        `ids`.
+        same in any order, and the file gets the sample's order. None keeps the order of `ids`.
 
     Returns
     -------
     pathlib.Path
-        The path. The file has the columns ``id`` and ``label``, with all digits of the
-        probabilities.
+        The path. The file has the columns ``id`` and ``label``, which has all digits.
 
     Raises
     ------
@@ -83,7 +80,7 @@ def write_submission(
 
 
 def _check_probabilities(probabilities: Any) -> np.ndarray:
-    """Return the positive class's probabilities, or raise ValueError if they are none."""
+    """Return the positive class's probabilities, or raise ValueError for anything else."""
     values = np.asarray(probabilities)
     if values.dtype.kind not in "fiub":
         raise ValueError(f"probabilities must be numbers in [0, 1]; got the dtype {values.dtype}")

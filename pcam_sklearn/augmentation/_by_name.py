@@ -24,11 +24,10 @@ def build_augmentation(
     Parameters
     ----------
     augment : str, sequence of str, or None
-        One name of ``AUGMENTATIONS``, or several in the order of their work. None means no
+        One name of ``AUGMENTATIONS``, several in the order of their work, or None for no
         augmentation.
     seed : int or None, default=None
-        Seed of the layers' random generators. The first layer uses `seed`, the next ones
-        ``seed + 1`` and so on.
+        Seed of the first layer's random generator. The next ones use ``seed + 1`` and so on.
 
     Returns
     -------

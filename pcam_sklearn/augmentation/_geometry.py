@@ -125,9 +125,8 @@ class RandomZoom(RandomLayer):
     ----------
     factor : float, default=0.15
         Largest relative change, above 0 and below 1. Sides become 1 / (1 + factor) to 1 + factor
-        times as long, and shorter as often as longer. The 32 pixels in the center decide the
-        label; a large factor makes labels wrong, because it moves tissue into them or out of
-        them.
+        times as long, and shorter as often as longer. A large factor makes labels wrong, because
+        it moves tissue into or out of the 32 pixels in the center, which decide the label.
     seed : int or None, default=None
         Seed of the layer's own random generator.
     **kwargs : dict

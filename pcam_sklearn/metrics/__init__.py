@@ -7,9 +7,8 @@
 - Tables by slide and by hospital.
 
 Functions take their arguments in scikit-learn's order, ``(y_true, y_score)``; ``groups`` is the
-slide of each patch. Scikit-learn's own metrics, such as ``roc_auc_score``, ``brier_score_loss`` and
-``log_loss``, are not repeated here: :func:`cluster_bootstrap` gives each of them an interval that
-respects slides.
+slide of each patch. Scikit-learn's own metrics, such as ``brier_score_loss``, are not repeated:
+:func:`cluster_bootstrap` gives each of them an interval that respects slides.
 """
 
 from pcam_sklearn.metrics._bootstrap import auc_cluster_bootstrap, cluster_bootstrap

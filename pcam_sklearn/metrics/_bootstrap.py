@@ -72,14 +72,12 @@ def auc_cluster_bootstrap(
     Raises
     ------
     ValueError
-        If the labels are of one class only, slides are too few, a value is missing, or the
-        lengths differ.
+        If there is one class only, slides are too few, a value is missing, or lengths differ.
 
     Warns
     -----
     UserWarning
-        If more than 1 % of the rounds drew one class only. Such rounds have no area and are left
-        out.
+        If more than 1 % of the rounds drew one class only and are left out: they have no area.
 
     Notes
     -----
@@ -174,8 +172,8 @@ def cluster_bootstrap(
     Raises
     ------
     ValueError
-        If the labels are of one class only, slides are too few, a value is missing, or the
-        lengths differ. If the metric is not finite, or on the logit scale outside [0, 1].
+        If there is one class only, slides are too few, a value is missing, or lengths differ; if
+        the metric is not finite, or outside [0, 1] on the logit scale.
 
     Examples
     --------
@@ -235,7 +233,7 @@ def draw_slides(
     counts = random.multinomial(n_slides, np.full(n_slides, 1 / n_slides), size=n_rounds)
     drawn = counts.astype(np.float64)
     usable = (drawn @ n_positive > 0) & (drawn @ n_negative > 0)
-    # A rare round without a class is no loss; where many are left out the others are a selection.
+    # A rare round of one class is no loss; if many are left out, the others are a selection.
     if usable.mean() < 0.99:
         warnings.warn(
             f"{(~usable).sum()} of {n_rounds} rounds drew one class only and are left out: of "

@@ -42,22 +42,20 @@ def expected_calibration_error(
     Returns
     -------
     float
-        The error, in [0, 1]; 0 is best. It grows with the number of bins and shrinks with the
-        number of patches even for perfect probabilities: compare only values of equal numbers of
-        bins and patches.
+        The error, in [0, 1]; 0 is best. Even for perfect probabilities it grows with the number
+        of bins and shrinks with the number of patches: compare it at equal numbers only.
 
     Raises
     ------
     ValueError
-        If a probability lies outside [0, 1], a value is missing, the lengths differ, or the
-        strategy is unknown.
+        If a probability is outside [0, 1], a value is missing, lengths differ, or the strategy is
+        unknown.
 
     References
     ----------
     Naeini, Cooper, Hauskrecht (2015), Obtaining well calibrated probabilities using Bayesian
     binning, AAAI. Guo, Pleiss, Sun, Weinberger (2017), On calibration of modern neural networks,
-    ICML: 15 bins. These papers bin the predicted class's probability; this function bins the
-    positive class's.
+    ICML: 15 bins. They bin the predicted class's probability, this function the positive class's.
 
     Examples
     --------

@@ -26,8 +26,7 @@ class RocBand:
     fpr, tpr : ndarray of shape (n_points,)
         The curve of all patches.
     low, high : ndarray of shape (n_points,)
-        The band: an interval of the true positive rate at each false positive rate. Both ends
-        rise, as the curve does.
+        The band: an interval of each true positive rate. Both ends rise, as the curve does.
     confidence : float
         Confidence level of each of these intervals, in (0, 1).
     """
@@ -52,8 +51,8 @@ def roc_band(
 ) -> RocBand:
     """Compute the ROC curve, with a pointwise band from resampled slides.
 
-    The interval at ``fpr=[0.05]`` is that of the sensitivity at 95 % specificity, if every round
-    chooses its own threshold.
+    The interval at ``fpr=[0.05]`` is that of the sensitivity at 95 % specificity, with a new
+    threshold in every round.
 
     Parameters
     ----------
@@ -86,8 +85,8 @@ def roc_band(
     Raises
     ------
     ValueError
-        If the labels are of one class only, slides are too few, a value is missing, the lengths
-        differ, or a rate lies outside [0, 1].
+        If there is one class only, slides are too few, a value is missing, lengths differ, or a
+        rate lies outside [0, 1].
 
     Examples
     --------

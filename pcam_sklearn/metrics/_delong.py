@@ -49,9 +49,8 @@ def auc_delong(
 ) -> Interval:
     """Measure the area under the ROC curve, with DeLong's interval.
 
-    The interval assumes that patches are independent of each other. Patches of one slide are
-    not, and make the interval several times too narrow: with slides, report the interval of
-    :func:`auc_cluster_bootstrap`.
+    The interval assumes that patches are independent. Patches of one slide are not, which makes it
+    several times too narrow: with slides, report that of :func:`auc_cluster_bootstrap`.
 
     Parameters
     ----------
@@ -73,7 +72,7 @@ def auc_delong(
     Raises
     ------
     ValueError
-        If a class has fewer than two patches, a value is missing, or the lengths differ.
+        If a class has fewer than two patches, a value is missing, or lengths differ.
 
     References
     ----------
@@ -130,7 +129,7 @@ def delong_test(
     Raises
     ------
     ValueError
-        If a class has fewer than two patches (with groups: two slides), a value is missing, or the
+        If a class has fewer than two patches (with groups: slides), a value is missing, or
         lengths differ.
 
     References

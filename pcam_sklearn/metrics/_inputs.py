@@ -87,8 +87,8 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray
     check_length(weight, n_samples, "sample_weight")
     if (weight < 0).any() or not weight.any():
         raise ValueError(
-            "sample_weight must not be negative and not all zero; got a range of "
-            f"{weight.min():g} to {weight.max():g}"
+            f"sample_weight lies between {weight.min():g} and {weight.max():g}, and must not be "
+            "negative and not all zero; pass weights above 0, and 0 for patches to leave out"
         )
     return weight
 

@@ -32,8 +32,7 @@ class OperatingResult:
     Attributes
     ----------
     sensitivity, specificity : Interval
-        Share of the positive patches called positive, and share of the negative patches called
-        negative.
+        Shares of positive patches called positive, and of negative patches called negative.
     tp, fn, tn, fp : int
         Numbers of true positive, false negative, true negative and false positive patches.
     """
@@ -60,8 +59,8 @@ class OperatingPoint:
         Patches whose score is at least the threshold are called positive. It is infinite if not
         even the highest score met the criterion.
     sensitivity, specificity : float
-        Rates on the set where the threshold was chosen. They are optimistic: measure the point on
-        other slides with `evaluate`.
+        Rates on the set where the threshold was chosen. They are optimistic; `evaluate` measures
+        the threshold on other slides.
     criterion : str
         The criterion that the threshold meets, such as ``"specificity >= 0.95"``.
 
@@ -126,8 +125,7 @@ class OperatingPoint:
         Raises
         ------
         ValueError
-            If the labels are of one class only, a value is missing, or the lengths differ; with
-            groups, if slides are too few.
+            If there is one class only, a value is missing, lengths differ, or slides are too few.
         """
         confidence = check_fraction(confidence, "confidence", open_interval=True)
         positive, score = check_scores(y_true, y_score, pos_label)
@@ -174,8 +172,8 @@ def choose_operating_point(
     Raises
     ------
     ValueError
-        If not exactly one criterion is given, the labels are of one class only, a value is
-        missing, or the lengths differ.
+        If not exactly one criterion is given, there is one class only, a value is missing, or
+        lengths differ.
 
     Examples
     --------

@@ -54,8 +54,8 @@ def slide_table(
     Raises
     ------
     ValueError
-        If a value is missing, the lengths differ, there are more than two labels, or a slide has
-        two hospitals.
+        If a value is missing, lengths differ, there are more than two labels, or a slide has two
+        hospitals.
 
     Examples
     --------
@@ -121,8 +121,8 @@ def hospital_table(
     Raises
     ------
     ValueError
-        If a value is missing, the lengths differ, there are more than two labels, or a slide has
-        two hospitals.
+        If a value is missing, lengths differ, there are more than two labels, or a slide has two
+        hospitals.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def hospital_table(
     settings = {"n_rounds": n_rounds, "confidence": confidence, "random_state": random_state}
     masks = [(hospitals == name).to_numpy() for name in table.index]
     ends = [_auc_interval(positive[m], score[m], codes[m], **settings) for m in masks]
-    # The table is read from left to right: the interval belongs beside its estimate.
+    # A reader expects the interval right after its estimate.
     after_auc = list(table.columns).index("auc") + 1
     table.insert(after_auc, "auc_low", [low for low, _ in ends])
     table.insert(after_auc + 1, "auc_high", [high for _, high in ends])

@@ -63,8 +63,8 @@ def sensitivity_at_specificity(
     Raises
     ------
     ValueError
-        If the labels are of one class only, a value is missing, the lengths differ, or the
-        specificity lies outside [0, 1].
+        If there is one class only, a value is missing, lengths differ, or the specificity lies
+        outside [0, 1].
 
     Examples
     --------
@@ -110,8 +110,8 @@ def specificity_at_sensitivity(
     Raises
     ------
     ValueError
-        If the labels are of one class only, a value is missing, the lengths differ, or the
-        sensitivity lies outside [0, 1].
+        If there is one class only, a value is missing, lengths differ, or the sensitivity lies
+        outside [0, 1].
 
     Examples
     --------
@@ -143,8 +143,7 @@ def predictive_values(
     Returns
     -------
     PredictiveValues
-        ``ppv`` and ``npv``: floats, or arrays of the broadcast shape. They are nan if the test
-        never gives that answer.
+        Floats, or arrays of the broadcast shape; nan if the test never gives that answer.
 
     Raises
     ------

@@ -27,13 +27,12 @@ def get_network(network: str | Callable[..., keras.Model]) -> Callable[..., kera
     Parameters
     ----------
     network : str or callable
-        One of ``NETWORKS``, or a function ``(input_shape, **hyper_parameters) -> keras.Model``,
-        which is returned unchanged.
+        One of ``NETWORKS``, or a function ``(input_shape, **hyper_parameters) -> keras.Model``.
 
     Returns
     -------
     build : callable
-        The function.
+        The function of that name, or the function that was passed.
 
     Raises
     ------

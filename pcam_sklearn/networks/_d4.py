@@ -33,9 +33,8 @@ def d4(
     """Build a residual network that gives all 8 views of a patch the same probability.
 
     Its convolutions run over the 8 symmetries of the square as well as over the plane, and its
-    pooling averages over the symmetries. So the network learns each feature once, not eight times.
-    It computes as much as `residual` with 8 times the filters, and has an eighth of its
-    parameters.
+    pooling averages over the symmetries. So the network learns each feature once, not eight times:
+    it computes as much as `residual` with 8 times the filters, with an eighth of the parameters.
 
     Parameters
     ----------

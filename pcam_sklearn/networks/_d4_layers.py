@@ -50,9 +50,8 @@ class D4Convolution(layers.Layer):
     kernel_size : int
         Side of the kernel in pixels, at least 1.
     strides : int, default=1
-        Step in pixels, at least 1. With a step of 2, the output turns with the input only if the
-        kernel and the side of the input are both even or both odd, because only then the windows
-        lie symmetrically.
+        Step in pixels, at least 1. With a step of 2, windows lie symmetrically, and the output
+        turns with the input, only if kernel and input have both even or both odd sides.
     lifts : bool, default=False
         True if the input is an image, whose channels have no symmetries yet.
     **kwargs : dict
@@ -128,8 +127,7 @@ class D4Normalization(layers.Layer):
 
     The 8 symmetries share their mean, variance, scale and offset, so that a turned patch gets a
     turned output. `keras.layers.BatchNormalization` gives the same result, more slowly, if the
-    symmetries are laid out as pixels. As there, a layer that is not `trainable` keeps its
-    statistics.
+    symmetries are laid out as pixels. As there, `trainable=False` freezes the statistics.
 
     Parameters
     ----------

@@ -19,9 +19,8 @@ def notebook(
 ) -> keras.Model:
     """Build the plain network of the notebook from which this package grew.
 
-    It has three convolutions, the first two followed by 2x2 max pooling, then one dense layer.
-    With the default settings and 32x32 pixels it has 355,649 parameters, three quarters of them
-    in the dense layer.
+    Three convolutions, the first two followed by 2x2 max pooling, lead to one dense layer. With
+    its defaults and 32x32 pixels it has 355,649 parameters, three quarters in the dense layer.
 
     Parameters
     ----------

@@ -30,8 +30,7 @@ def transfer(
     backbone : str, default="MobileNetV3Small"
         A function of `keras.applications`: "EfficientNetV2B0", "DenseNet121", "ResNet50V2", ...
     weights : str or None, default="imagenet"
-        "imagenet" downloads the weights once into Keras' cache. A path loads a file. None starts
-        from random weights.
+        "imagenet" downloads weights once into Keras' cache, a path loads a file, None draws them.
     trainable : bool, default=True
         False trains only the head.
     dropout : float, default=0.2

@@ -103,7 +103,9 @@ def test_groups_of_another_length_are_an_error():
 
 @pytest.mark.parametrize("weight", [[1, 1, 1, -1], [0, 0, 0, 0]])
 def test_weights_must_not_be_negative_or_all_zero(weight):
-    with pytest.raises(ValueError, match="sample_weight must not be negative and not all zero"):
+    with pytest.raises(
+        ValueError, match=r"sample_weight lies between .* not be negative and not all zero"
+    ):
         sensitivity_at_specificity(Y, SCORE, sample_weight=weight)
 
 

@@ -131,7 +131,8 @@ def _map_size(layer: Any) -> tuple[int, int] | None:
     """Return height and width of the layer's feature maps, or None if it has no maps."""
     try:
         shape = tuple(layer.output.shape)
-    except AttributeError:  # Keras knows no single output where the layer was called never or twice.
+    except AttributeError:
+        # Keras gives an output only for layers that were called exactly once.
         return None
     return shape[1:3] if len(shape) == 4 and None not in shape[1:3] else None
 

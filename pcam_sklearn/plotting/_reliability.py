@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: the reliability curve over the histogram."""
+"""The reliability curve above the histogram of probabilities."""
 
 from typing import Any, Literal, Self
 
@@ -17,44 +17,46 @@ from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION, check_axes
 
 __all__ = ["ReliabilityDisplay"]
 
-_ROOM = 1.4  # Above the highest bar, for the legend.
+# Times the highest bar: the legend fits above it, wherever that bar is.
+_HISTOGRAM_HEIGHT = 1.4
 
 
 class ReliabilityDisplay:
-    """Reliability curve with calibration error and Brier score, over the histogram by class.
+    """Reliability curve with calibration error and Brier score, above a histogram by class.
 
-    scikit-learn's ``CalibrationDisplay`` draws the curve alone; a curve is worth little where
-    few patches lie, which the histogram shows.
+    scikit-learn's ``CalibrationDisplay`` draws the curve alone. A curve is worth little where
+    there are few patches, and the histogram shows where that is.
 
     Parameters
     ----------
     positive : ndarray of shape (n_samples,), bool
-        Which patches are positive.
+        True for the positive patches.
     y_prob : ndarray of shape (n_samples,)
         Probability of the positive class, in [0, 1].
     n_bins : int, default=10
         Number of bins, at least 1.
     strategy : {"uniform", "quantile"}, default="uniform"
-        Bins of equal width, or of equal numbers of patches; the histogram's are of equal width.
+        "uniform" makes bins of equal width, "quantile" bins of equal numbers of patches. The bins
+        of the histogram always have equal width.
     name : str or None, default=None
         Name of the curve in the legend.
 
     Attributes
     ----------
-    prob_true, prob_pred : ndarray of shape (n_bins,) or less
-        Share of positives and mean probability of each bin that holds patches.
+    prob_true, prob_pred : ndarray of shape (n_filled_bins,)
+        Share of positives, and mean probability, of each bin that holds patches.
     ece, brier : float
         Expected calibration error in these bins, and Brier score.
     ax_ : matplotlib.axes.Axes
         The axes of the curve.
     axes_ : ndarray of matplotlib.axes.Axes, shape (2,)
-        Curve and histogram.
+        The axes of the curve and of the histogram.
     figure_ : matplotlib.figure.Figure
         The figure that holds them.
 
     See Also
     --------
-    sklearn.calibration.CalibratedClassifierCV : Repairs probabilities.
+    sklearn.calibration.CalibratedClassifierCV : Calibrates the probabilities of a classifier.
 
     Examples
     --------
@@ -87,26 +89,24 @@ class ReliabilityDisplay:
         self.n_bins = n_bins
         self.strategy = strategy
         self.name = name
-        self.ece = expected_calibration_error(
-            positive, y_prob, n_bins=n_bins, strategy=strategy, pos_label=True
-        )
+        # pos_label settles the positive class where all patches are negative.
+        bins: dict[str, Any] = {"n_bins": n_bins, "strategy": strategy, "pos_label": True}
+        self.ece = expected_calibration_error(positive, y_prob, **bins)
         self.brier = float(brier_score_loss(positive, y_prob, pos_label=True))
-        self.prob_true, self.prob_pred = calibration_curve(
-            positive, y_prob, n_bins=n_bins, strategy=strategy, pos_label=True
-        )
+        self.prob_true, self.prob_pred = calibration_curve(positive, y_prob, **bins)
 
     @classmethod
     def from_estimator(
         cls, estimator: Any, X: Any, y: ArrayLike, *, pos_label: Any = None, **settings: Any
     ) -> Self:
-        """Predict the patches and draw.
+        """Predict the patches and draw the display.
 
         Parameters
         ----------
         estimator : classifier or sklearn.pipeline.Pipeline
-            Fitted, with `predict_proba`.
+            The fitted estimator; it must have `predict_proba`.
         X : array-like of shape (n_samples, ...)
-            What the estimator takes: patches or paths.
+            Patches, or paths of their files, whichever the estimator takes.
         y : array-like of shape (n_samples,)
             Labels of two classes.
         pos_label : object, default=None
@@ -124,7 +124,8 @@ class ReliabilityDisplay:
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ValueError
-            As :meth:`from_predictions`.
+            If `pos_label` is not a class of the estimator, or for any reason that
+            :meth:`from_predictions` gives.
         """
         prob, pos_label = score_patches(estimator, X, pos_label)
         return cls.from_predictions(y, prob, pos_label=pos_label, **settings)
@@ -141,7 +142,7 @@ class ReliabilityDisplay:
         name: str | None = None,
         axes: Any = None,
     ) -> Self:
-        """Measure and draw.
+        """Measure the calibration and draw the display.
 
         Parameters
         ----------
@@ -152,13 +153,13 @@ class ReliabilityDisplay:
         n_bins : int, default=10
             Number of bins, at least 1.
         strategy : {"uniform", "quantile"}, default="uniform"
-            Bins of equal width, or of equal numbers of patches.
+            "uniform" makes bins of equal width, "quantile" bins of equal numbers of patches.
         pos_label : object, default=None
             The positive label; None takes the larger of the two.
         name : str or None, default=None
             Name of the curve in the legend.
         axes : sequence of 2 matplotlib.axes.Axes or None, default=None
-            Where to draw curve and histogram; None makes a new figure.
+            The axes for curve and histogram; None makes a new figure.
 
         Returns
         -------
@@ -168,20 +169,20 @@ class ReliabilityDisplay:
         Raises
         ------
         ValueError
-            With probabilities outside [0, 1], missing values, unequal lengths, an unknown
-            strategy or a wrong number of axes.
+            If a probability lies outside [0, 1], a value is missing, the lengths differ, the
+            strategy is unknown, or the number of axes is wrong.
         """
         positive, prob = check_probabilities(y_true, y_prob, pos_label)
         display = cls(positive, prob, n_bins=n_bins, strategy=strategy, name=name)
         return display.plot(axes=axes)
 
     def plot(self, *, axes: Any = None) -> Self:
-        """Draw curve and histogram.
+        """Draw the curve and the histogram.
 
         Parameters
         ----------
         axes : sequence of 2 matplotlib.axes.Axes or None, default=None
-            Where to draw curve and histogram; None makes a new figure.
+            The axes for curve and histogram; None makes a new figure.
 
         Returns
         -------
@@ -204,23 +205,25 @@ class ReliabilityDisplay:
         return self
 
     def _draw_curve(self, ax: Axes) -> None:
+        # The error depends on the number of bins, so the legend names both.
         error = f"calibration error {self.ece:.3f} ({self.n_bins} bins)"
         lines = [self.name, error, f"Brier score {self.brier:.3f}"]
         ax.plot([0, 1], [0, 1], ":", color=GRAY, linewidth=1, label="perfect")
-        label = "\n".join(filter(None, lines))
+        label = "\n".join(line for line in lines if line)
         ax.plot(self.prob_pred, self.prob_true, "o-", color=BLUE, label=label)
         ax.set(ylabel="Share of positives", title="Reliability", ylim=(-0.03, 1.03))
         ax.legend(loc="upper left", fontsize="small")
 
     def _draw_histogram(self, ax: Axes) -> None:
         edges = np.linspace(0, 1, self.n_bins + 1)
+        by_class = [self.y_prob[~self.positive], self.y_prob[self.positive]]
         ax.hist(
-            [self.y_prob[~self.positive], self.y_prob[self.positive]],
-            bins=list(edges), stacked=True, color=[BLUE, VERMILION], label=["negative", "positive"],
-            edgecolor="white", linewidth=0.5,
+            by_class, bins=list(edges), stacked=True, color=[BLUE, VERMILION],
+            label=["negative", "positive"], edgecolor="white", linewidth=0.5,
         )  # fmt: skip
+        # The hatch tells the classes apart in black and white.
         for bar in ax.containers[1]:
             bar.set_hatch("///")
         ax.set(xlabel="Predicted probability", ylabel="Patches", xlim=(-0.02, 1.02))
-        ax.set_ylim(0, ax.get_ylim()[1] * _ROOM)
+        ax.set_ylim(0, ax.get_ylim()[1] * _HISTOGRAM_HEIGHT)
         ax.legend(loc="upper right", ncols=2, fontsize="small")

@@ -1,4 +1,4 @@
-"""The ROC curve with a band that respects slides, and the operating point on it."""
+"""The ROC curve with its operating point, and a band that resamples slides."""
 
 from typing import Any, Self, cast
 
@@ -23,7 +23,7 @@ __all__ = ["RocBandDisplay"]
 
 
 class RocBandDisplay:
-    """ROC curve with a slide-cluster band, the area's interval and an operating point.
+    """ROC curve with its area, an operating point, and a band that resamples slides.
 
     Parameters
     ----------
@@ -32,9 +32,10 @@ class RocBandDisplay:
     auc : Interval or None, default=None
         The area under the curve, for the legend.
     operating_point : OperatingPoint or None, default=None
-        The frozen threshold, for the legend.
+        The threshold that was chosen on other slides, for the legend.
     operating_result : OperatingResult or None, default=None
-        What it does on these patches: the point to mark, with both intervals as its bars.
+        Sensitivity and specificity at that threshold on these patches. They are the point to mark,
+        and their intervals are its bars.
     name : str or None, default=None
         Name of the curve in the legend.
 
@@ -47,7 +48,7 @@ class RocBandDisplay:
 
     See Also
     --------
-    sklearn.metrics.RocCurveDisplay : The curve alone, or those of cross-validation folds.
+    sklearn.metrics.RocCurveDisplay : Draws the curve alone, or one curve per fold.
 
     Examples
     --------
@@ -93,14 +94,14 @@ class RocBandDisplay:
         pos_label: Any = None,
         **settings: Any,
     ) -> Self:
-        """Predict the patches and draw.
+        """Predict the patches and draw the display.
 
         Parameters
         ----------
         estimator : classifier or sklearn.pipeline.Pipeline
-            Fitted, with `predict_proba`.
+            The fitted estimator; it must have `predict_proba`.
         X : array-like of shape (n_samples, ...)
-            What the estimator takes: patches or paths.
+            Patches, or paths of their files, whichever the estimator takes.
         y : array-like of shape (n_samples,)
             Labels of two classes.
         groups : array-like of shape (n_samples,)
@@ -120,7 +121,8 @@ class RocBandDisplay:
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ValueError
-            As :meth:`from_predictions`.
+            If `pos_label` is not a class of the estimator, or for any reason that
+            :meth:`from_predictions` gives.
         """
         score, pos_label = score_patches(estimator, X, pos_label)
         return cls.from_predictions(y, score, groups, pos_label=pos_label, **settings)
@@ -140,30 +142,32 @@ class RocBandDisplay:
         name: str | None = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Measure the curve, its band and its area, and draw.
+        """Measure the curve, its band and its area, and draw the display.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
             Labels of two classes.
         y_score : array-like of shape (n_samples,)
-            Scores that grow with the positive class.
+            Scores; a higher score means more likely positive.
         groups : array-like of shape (n_samples,)
-            The slide of each patch; at least two slides hold positives and two negatives.
+            The slide of each patch. At least two slides must hold positive patches, and at least
+            two must hold negative ones.
         operating_point : OperatingPoint or None, default=None
-            A threshold chosen on other slides, marked where it falls on these patches.
+            A threshold that was chosen on other slides. Its sensitivity and specificity on these
+            patches are marked.
         n_rounds : int, default=1000
             Number of bootstrap rounds, at least 100.
         confidence : float, default=0.95
             Confidence level, in (0, 1).
         random_state : int, Generator, RandomState or None, default=None
-            Seed of the draws.
+            Seed of the bootstrap.
         pos_label : object, default=None
             The positive label; None takes the larger of the two.
         name : str or None, default=None
             Name of the curve in the legend.
         ax : matplotlib.axes.Axes or None, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on; None makes a new figure.
 
         Returns
         -------
@@ -173,33 +177,26 @@ class RocBandDisplay:
         Raises
         ------
         ValueError
-            With one class, too few slides, missing values or unequal lengths.
+            If all patches are of one class, there are too few slides, a value is missing, or the
+            lengths differ.
         """
         data = (y_true, y_score, groups)
-        settings: dict[str, Any] = {
-            "n_rounds": n_rounds,
-            "confidence": confidence,
-            "random_state": random_state,
-            "pos_label": pos_label,
-        }
+        # One dictionary for all three, so that band, area and point rest on one confidence.
+        settings: dict[str, Any] = {"n_rounds": n_rounds, "confidence": confidence}
+        settings |= {"random_state": random_state, "pos_label": pos_label}
         point = operating_point
         result = None if point is None else point.evaluate(*data, **settings)
-        display = cls(
-            roc_band(*data, **settings),
-            auc=auc_cluster_bootstrap(*data, **settings),
-            operating_point=operating_point,
-            operating_result=result,
-            name=name,
-        )
+        band, auc = roc_band(*data, **settings), auc_cluster_bootstrap(*data, **settings)
+        display = cls(band, auc=auc, operating_point=point, operating_result=result, name=name)
         return display.plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw the curve, the band, chance, and the operating point if there is one.
+        """Draw the curve, the band, the line of chance, and the operating point if there is one.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes or None, default=None
-            Where to draw; None makes a new figure, with the legend below the axes.
+            The axes to draw on; None makes a new figure, with the legend below the axes.
 
         Returns
         -------
@@ -209,51 +206,41 @@ class RocBandDisplay:
         legend: dict[str, Any] = {"loc": "lower right"}
         if ax is None:
             figure, ax = plt.subplots(figsize=(5.6, 7.5), layout="constrained")
-            # A band over few slides leaves no corner free.
+            # The band of a few slides leaves no corner free. 36 points clear the label of the axis.
             below = offset_copy(ax.transAxes, figure, y=-36, units="points")
             legend = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
         self.ax_, self.figure_ = ax, cast(Figure, ax.figure)
-        band = self.band
-        ax.fill_between(
-            band.fpr, band.low, band.high, color=BLUE, alpha=0.2, linewidth=0,
-            label=f"{100 * band.confidence:g} % band, slides resampled",
-        )  # fmt: skip
-        ax.plot(band.fpr, band.tpr, color=BLUE, label=self._curve_label())
-        ax.plot([0, 1], [0, 1], ":", color=GRAY, linewidth=1, label="chance")
+        self._draw_curve(ax, self.band)
         if self.operating_result is not None:
-            self._mark(ax, self.operating_result)
+            self._mark_point(ax, self.operating_result)
         ax.set(xlabel="1 - specificity", ylabel="Sensitivity", title="ROC curve")
+        # A curve along an edge of the axes would lose half of its width.
         ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         ax.legend(fontsize="small", **legend)
         return self
 
-    def _curve_label(self) -> str:
-        area = None if self.auc is None else f"AUC {self.auc}"
-        return "\n".join(filter(None, (self.name, area))) or "ROC curve"
+    def _draw_curve(self, ax: Axes, band: RocBand) -> None:
+        label = f"{100 * band.confidence:g} % band, slides resampled"
+        style: dict[str, Any] = {"color": BLUE, "alpha": 0.2, "linewidth": 0}
+        ax.fill_between(band.fpr, band.low, band.high, label=label, **style)
+        area = "" if self.auc is None else f"AUC {self.auc}"
+        lines = [line for line in (self.name, area) if line]
+        ax.plot(band.fpr, band.tpr, color=BLUE, label="\n".join(lines) or "ROC curve")
+        ax.plot([0, 1], [0, 1], ":", color=GRAY, linewidth=1, label="chance")
 
-    def _mark(self, ax: Axes, result: OperatingResult) -> None:
+    def _mark_point(self, ax: Axes, result: OperatingResult) -> None:
         sensitivity, specificity = result.sensitivity, result.specificity
         x, y = 1 - specificity.estimate, sensitivity.estimate
-        ax.errorbar(
-            x,
-            y,
-            xerr=[
-                [specificity.high - specificity.estimate],
-                [specificity.estimate - specificity.low],
-            ],
-            yerr=[[y - sensitivity.low], [sensitivity.high - y]],
-            fmt="D",
-            color=VERMILION,
-            markeredgecolor="white",
-            markersize=8,
-            capsize=3,
-            zorder=4,
-            label=self._point_label(sensitivity, specificity),
-        )
-
-    def _point_label(self, sensitivity: Interval, specificity: Interval) -> str:
+        # The axis shows 1 - specificity, so the upper end of the interval lies on the left.
+        left = specificity.high - specificity.estimate
+        right = specificity.estimate - specificity.low
         point = self.operating_point
-        head = "operating point" if point is None else (
-            f"threshold {point.threshold:.3g}, chosen for {point.criterion}"
+        head = "operating point"
+        if point is not None:
+            head = f"threshold {point.threshold:.3g}, chosen for {point.criterion}"
+        # The marker lies above curve and band.
+        ax.errorbar(
+            x, y, xerr=[[left], [right]], yerr=[[y - sensitivity.low], [sensitivity.high - y]],
+            fmt="D", color=VERMILION, markeredgecolor="white", markersize=8, capsize=3, zorder=4,
+            label=f"{head}\nsensitivity {sensitivity}\nspecificity {specificity}",
         )  # fmt: skip
-        return f"{head}\nsensitivity {sensitivity}\nspecificity {specificity}"

@@ -1,4 +1,4 @@
-"""What a hyper-parameter search has found: every candidate, its mean and its folds."""
+"""The results of a hyper-parameter search: every candidate with its mean and its folds."""
 
 from collections.abc import Mapping
 from typing import Any, Self, cast
@@ -15,28 +15,29 @@ __all__ = ["SearchResultsDisplay"]
 
 
 class SearchResultsDisplay:
-    """Candidates of a search, best first, with the mean score and that of each fold.
+    """Candidates of a search, best first, with their mean score and the score of each fold.
 
-    Folds that share no slides differ a lot; where the folds of two candidates overlap as far as
-    here, their order is chance.
+    Folds that share no slides differ a lot. Where the folds of two candidates overlap, the order
+    of these candidates may be chance.
 
     Parameters
     ----------
     cv_results : mapping of str to sequence
         `cv_results_` of `GridSearchCV` or another search of scikit-learn.
     metric : str, default="score"
-        The metric, where the search was scored by several; "score" where by one.
+        The metric to draw: "score" if the search had one metric, or else its name.
     max_candidates : int, default=20
-        How many to draw, at least 1; the title says how many there are.
+        Largest number of candidates to draw, at least 1. The title gives the number of all.
 
     Attributes
     ----------
     labels_ : list of str
-        The candidates drawn, best first: the parameters that vary between the candidates.
+        The labels of the drawn candidates, best first. They name the parameters that vary between
+        candidates.
     ax_ : matplotlib.axes.Axes
         The axes drawn on.
     figure_ : matplotlib.figure.Figure
-        The figure that holds them.
+        The figure that holds the axes.
 
     Examples
     --------
@@ -72,14 +73,14 @@ class SearchResultsDisplay:
 
         Parameters
         ----------
-        search : GridSearchCV, RandomizedSearchCV or their halving kin
+        search : GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV or HalvingRandomSearchCV
             The fitted search.
         metric : str, default="score"
-            The metric, where the search was scored by several.
+            The metric to draw: "score" if the search had one metric, or else its name.
         max_candidates : int, default=20
-            How many to draw, at least 1.
+            Largest number of candidates to draw, at least 1.
         ax : matplotlib.axes.Axes or None, default=None
-            Where to draw; None makes a new figure.
+            The axes to draw on; None makes a new figure.
 
         Returns
         -------
@@ -98,12 +99,12 @@ class SearchResultsDisplay:
         return display.plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> Self:
-        """Draw a row for each candidate.
+        """Draw one row per candidate.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes or None, default=None
-            Where to draw; None makes a new figure, as high as it needs to be.
+            The axes to draw on; None makes a new figure, whose height follows the number of rows.
 
         Returns
         -------
@@ -115,8 +116,9 @@ class SearchResultsDisplay:
         ValueError
             If there is no such metric, or `max_candidates` is below 1.
         """
-        means, folds = self._scores()
-        order = np.argsort(-means, kind="stable")[: self.max_candidates]  # nan comes last
+        means, folds = self._read_scores()
+        # argsort puts nan, the mean of a candidate whose fit failed, last.
+        order = np.argsort(-means, kind="stable")[: self.max_candidates]
         names = _name_candidates(self.cv_results)
         self.labels_ = [names[i] + ("" if np.isfinite(means[i]) else " (failed)") for i in order]
         if ax is None:
@@ -128,9 +130,11 @@ class SearchResultsDisplay:
         ax.set(xlabel=f"Cross-validated {self.metric}", title=f"Search results: {shown} candidates")
         return self
 
-    def _scores(self) -> tuple[np.ndarray, np.ndarray]:
+    def _read_scores(self) -> tuple[np.ndarray, np.ndarray]:
         if self.max_candidates < 1:
-            raise ValueError(f"max_candidates={self.max_candidates} must be at least 1.")
+            raise ValueError(
+                f"max_candidates={self.max_candidates} must be at least 1; type max_candidates=20."
+            )
         start = "mean_test_"
         if start + self.metric not in self.cv_results:
             known = [key.removeprefix(start) for key in self.cv_results if key.startswith(start)]
@@ -141,10 +145,12 @@ class SearchResultsDisplay:
             if key.startswith("split") and key.endswith(f"_test_{self.metric}")
         ]
         means = np.asarray(self.cv_results[start + self.metric], dtype=float)
+        # Results without the scores of folds become an array of no rows.
         return means, np.reshape(folds, (-1, len(means)))
 
     def _draw(self, ax: Axes, means: np.ndarray, folds: np.ndarray) -> None:
         rows = np.arange(len(means))
+        # matplotlib keeps labels that begin with "_" out of the legend: one entry serves all folds.
         ax.plot(
             folds.T, rows, "o", color=BLUE, markersize=5, fillstyle="none", alpha=0.8,
             label=["a fold", *["_"] * (len(folds) - 1)],
@@ -153,6 +159,7 @@ class SearchResultsDisplay:
         best = f"best mean, {means[0]:.3f}"
         ax.plot(means[:1], rows[:1], "D", color=VERMILION, markeredgecolor="white", label=best)
         ax.set_yticks(rows, self.labels_)
+        # The axis runs downwards, so that the best candidate stands on top.
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
@@ -160,12 +167,15 @@ class SearchResultsDisplay:
 
 
 def _name_candidates(results: Mapping[str, Any]) -> list[str]:
-    """Return what tells each candidate from the others."""
+    """Return one label per candidate, from the parameters that vary between candidates."""
     candidates = [dict(params) for params in results["params"]]
+    # A halving search lists a candidate once per round, with the same parameters.
     if "n_resources" in results:
         for candidate, n_resources in zip(candidates, results["n_resources"], strict=True):
             candidate["n_resources"] = n_resources
+    # dict.fromkeys drops repetitions like a set, but keeps the order.
     keys = list(dict.fromkeys(key for candidate in candidates for key in candidate))
+    # repr compares values of any type, such as layers or tuples that hold arrays.
     varying = [key for key in keys if len({repr(c.get(key)) for c in candidates}) > 1]
     short = _shorten(varying or keys)
     return [
@@ -174,7 +184,7 @@ def _name_candidates(results: Mapping[str, Any]) -> list[str]:
 
 
 def _shorten(keys: list[str]) -> dict[str, str]:
-    """Return the parameters without the names of their steps, unless two would look alike."""
+    """Map each parameter to its name without the steps, where no other has the same name."""
     ends = [key.rsplit("__", 1)[-1] for key in keys]
     return {key: key if ends.count(end) > 1 else end for key, end in zip(keys, ends, strict=True)}
 
@@ -182,4 +192,5 @@ def _shorten(keys: list[str]) -> dict[str, str]:
 def _show(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.3g}"
+    # The repr of a function or a class, such as a network, is too long for a label.
     return getattr(value, "__name__", str(value))

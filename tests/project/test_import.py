@@ -15,9 +15,9 @@ import pcam_sklearn
 FRAMEWORKS = ("tensorflow", "jax", "torch", "keras", "scikeras")
 
 
-def output_of(code):
+def output_of(code, *options):
     """Return what code prints in a process of its own."""
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
+    command = [sys.executable, *options, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -25,7 +25,7 @@ def output_of(code):
 
 def loaded_by(statement):
     code = f"import sys; {statement}; print(*[m for m in {FRAMEWORKS} if m in sys.modules])"
-    return output_of(code).split()
+    return output_of(code, "-W", "error").split()
 
 
 def test_importing_the_package_and_looking_around_loads_no_framework():

@@ -1,4 +1,4 @@
-"""The ready pipeline, and ready search spaces for it."""
+"""The ready-made pipeline, and ready-made search spaces for it."""
 
 from typing import Any
 
@@ -23,19 +23,21 @@ def make_pcam_pipeline(
     Parameters
     ----------
     crop_size : int or None, default=None
-        Side of the center that the network sees, in pixels, 1 to 96. None is 32, of which the
-        label speaks, for the notebook's network, and 96, with the context, for all others.
+        Side of the center that the network sees, in pixels, 1 to 96. None takes 32 for the
+        notebook's network, which is the center that the label describes, and 96 for all others,
+        which includes the context.
     dtype : {"uint8", "float32"}, default="uint8"
-        What travels to the network: bytes, or floats in [0, 1]; the probabilities are the same.
+        Type of the network's input: bytes, or floats in [0, 1]. The probabilities are the same.
     memory : str, joblib.Memory or None, default=None
-        Where the fitted steps before the classifier are cached.
+        Cache for the fitted steps before the classifier.
     **classifier_parameters : dict
         Parameters of :class:`~pcam_sklearn.CNNClassifier`.
 
     Returns
     -------
     pipeline : sklearn.pipeline.Pipeline
-        With the steps ``patchreader``, ``centercropnormalizer`` and ``cnnclassifier``.
+        The pipeline, not fitted, with the steps ``patchreader``, ``centercropnormalizer`` and
+        ``cnnclassifier``.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def make_pcam_pipeline(
 
     See Also
     --------
-    make_search_space : What to search over with scikit-learn's searches.
+    make_search_space : Makes a search space for scikit-learn's searches.
 
     Examples
     --------
@@ -55,6 +57,7 @@ def make_pcam_pipeline(
     >>> pipeline.get_params()["cnnclassifier__dropout"]
     0.3
     """
+    # The notebook cut 32 pixels and its network is built for them; the others gain from context.
     if crop_size is None:
         crop_size = 32 if classifier_parameters.get("network") == "notebook" else 96
     return make_pipeline(
@@ -68,22 +71,22 @@ def make_pcam_pipeline(
 def make_search_space(*, network: str = "residual", distributions: bool = False) -> dict[str, Any]:
     """Make a search space for the pipeline of :func:`make_pcam_pipeline`.
 
-    For the notebook's network it holds what the notebook wished to tune, the third pooling among
-    it.
+    For the notebook's network the space holds the settings that the notebook left for tuning, such
+    as the third pooling.
 
     Parameters
     ----------
     network : str, default="residual"
-        The network that the pipeline has.
+        The `network` parameter of the pipeline's classifier.
     distributions : bool, default=False
-        False gives lists for `GridSearchCV` or `HalvingGridSearchCV`, 8 candidates or for the
-        notebook's network 16; True gives distributions, the learning rate's among them, for
-        `RandomizedSearchCV`.
+        False gives lists for `GridSearchCV` or `HalvingGridSearchCV`: 8 candidates, or 16 for the
+        notebook's network. True gives distributions for `RandomizedSearchCV`, with one for the
+        learning rate.
 
     Returns
     -------
     space : dict
-        Names of the pipeline's parameters to values or distributions.
+        The values or the distribution to search, by the name of the pipeline's parameter.
 
     Examples
     --------
@@ -99,6 +102,7 @@ def make_search_space(*, network: str = "residual", distributions: bool = False)
     if network == "notebook":
         space["cnnclassifier__augment"] = [None, "d4"]
         space["cnnclassifier__third_pool"] = [1, 2]
+    # A rate spans orders of magnitude, so it is drawn from a logarithmic scale.
     if distributions:
         space["cnnclassifier__dropout"] = uniform(0.1, 0.6)
         space["cnnclassifier__learning_rate"] = loguniform(1e-4, 1e-2)

@@ -1,6 +1,7 @@
-"""Evaluations and model cards: what was measured, on what, and what a reader must know.
+"""Evaluations and model cards.
 
-Research software, not a medical device; every card says so.
+An evaluation holds predictions and the metrics measured on them. A model card adds what a reader
+must know before use. This is research software, not a medical device, and every card says so.
 """
 
 from pcam_sklearn.report._card import model_card

@@ -1,4 +1,4 @@
-"""The model card: what it says, and where it takes that from."""
+"""The model card: its sections, its pictures and its standing warnings."""
 
 import io
 import platform
@@ -24,7 +24,7 @@ from pcam_sklearn.report._evaluation import Evaluation
 
 __all__ = ["model_card"]
 
-_USE = (
+_INTENDED_USE = (
     "Research and teaching only. This is not a medical device: it has not been approved for "
     "diagnosis, and no decision about a patient may rest on it.",
     "Intended use: to estimate the probability that the center (32 x 32 of 96 x 96 pixels at "
@@ -34,17 +34,17 @@ _USE = (
     "scanners and magnifications.",
 )
 _FAILURES = (
-    "Other tissue: trained on H&E-stained sections of sentinel lymph nodes at 10x (PatchCamelyon, "
-    "from Camelyon16). Probabilities for anything else have no meaning.",
-    "Other hospitals: the data come from two hospitals and few scanners. Colours of another "
-    "laboratory can change the probabilities a lot; measure before use.",
-    "Prevalence: the patches were chosen, hard negatives among them, and about half are positive. "
-    "That is not a prevalence: predictive values have to be computed for that of the place of use.",
-    "The label counts tumour in the center alone: tumour in the border of a patch is labelled 0, "
-    "and a single pixel of tumour in the center is labelled 1.",
-    "Patches of one slide resemble each other: figures from splits that part patches of a slide "
-    "are too good, and intervals that resample patches too narrow.",
-    "Patches out of focus, blank or full of fat are where mistakes are to be expected.",
+    "Other tissue: the model learned from H&E-stained sections of sentinel lymph nodes at 10x "
+    "(PatchCamelyon, from Camelyon16). Its probabilities for anything else have no meaning.",
+    "Other hospitals: the data come from two hospitals and few scanners. The colours of another "
+    "laboratory can change the probabilities a lot. Measure before use.",
+    "Prevalence: the patches were selected, with hard negatives among them, and about half are "
+    "positive. This is not a prevalence: compute predictive values for that of your own site.",
+    "The label counts tumour in the center only: a patch with tumour in its border is labelled 0, "
+    "and a patch with a single pixel of tumour in its center is labelled 1.",
+    "Patches of one slide resemble each other. If a split puts patches of one slide on both sides, "
+    "its figures are too good. Intervals that resample patches are too narrow.",
+    "Expect mistakes on patches that are out of focus, blank or full of fat.",
 )
 _PACKAGES = (
     "pcam-sklearn", "scikit-learn", "keras", "scikeras", "tensorflow", "torch", "jax", "numpy",
@@ -62,28 +62,29 @@ def model_card(
     split: str | None = None,
     X: Any = None,
 ) -> ModelCard:
-    """Write down what a fitted classifier is, what it was measured to do, and where it fails.
+    """Write the model card of a fitted classifier: its recipe, its metrics and its failures.
 
     Parameters
     ----------
     estimator : CNNClassifier or sklearn.pipeline.Pipeline
-        The fitted classifier.
+        The fitted classifier, or a pipeline that ends in one.
     evaluation : Evaluation
-        What :func:`evaluate` has measured, on slides that took no part in training.
+        The result of :func:`evaluate` on slides that took no part in training.
     title : str, default="Tumour tissue in histology patches"
-        What the model is called.
+        The name of the model.
     data : mapping of str to object or None, default=None
-        Facts about the training data, shown as a table, such as ``{"source": ..., "patches":
-        ..., "sha256": hash_patches(X_train)}``.
+        Facts about the training data, for a table, such as ``{"source": ..., "patches": ...,
+        "sha256": hash_patches(X_train)}``.
     split : str or None, default=None
-        How training and evaluation were parted.
-    X : array-like or None, default=None
-        The patches of the evaluation, for a gallery of the most wrong ones.
+        The rule that separated the patches for training from those for evaluation.
+    X : array-like of shape (n_samples, height, width, 3) or (n_samples,) or None, default=None
+        The patches of the evaluation, or paths of their files. The card shows those with the
+        worst predictions. None leaves them out.
 
     Returns
     -------
     ModelCard
-        With `to_html`, `to_markdown`, `write_html` and `write_markdown`.
+        The card, with `to_html`, `to_markdown`, `write_html` and `write_markdown`.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def model_card(
     return ModelCard(
         title,
         [
-            Section("Intended use", list(_USE)),
+            Section("Intended use", list(_INTENDED_USE)),
             _data_section(evaluation, data, split),
             Section("Metrics", [*_metrics(evaluation), *_curves(evaluation)]),
             Section("Operating point", _operating_point(evaluation)),
@@ -153,14 +154,15 @@ def _metrics(evaluation: Evaluation) -> list[Any]:
     table.index.name = "metric"
     level = f"{100 * evaluation.auc.confidence:g} % intervals"
     if evaluation.groups is None:
-        how = f"{level} take patches as independent (DeLong, Wilson): too narrow by far."
+        note = f"{level} treat patches as independent (DeLong, Wilson). They are too narrow by far."
     else:
-        seed = evaluation.random_state
-        how = f"{level} resample slides ({evaluation.n_rounds:,} rounds, seed {seed})."
-    return [table, f"{how} A dash: no interval is given."]
+        rounds, seed = evaluation.n_rounds, evaluation.random_state
+        note = f"{level} resample slides ({rounds:,} rounds, seed {seed})."
+    return [table, f"{note} A dash means that no interval is given."]
 
 
 def _curves(evaluation: Evaluation) -> list[Picture]:
+    # 15 bins, as for the calibration error among the metrics: the two figures must agree.
     reliability = ReliabilityDisplay.from_predictions(
         evaluation.positive, evaluation.y_prob, n_bins=15, pos_label=True
     )
@@ -169,16 +171,12 @@ def _curves(evaluation: Evaluation) -> list[Picture]:
 
 
 def _roc(evaluation: Evaluation) -> Picture:
-    data = evaluation.positive, evaluation.y_prob
+    # The band resamples slides, so scikit-learn's curve stands in where they are not known.
     if evaluation.groups is None:
-        _, ax = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
-        plain = RocCurveDisplay.from_predictions(
-            *data, pos_label=True, name=evaluation.name, plot_chance_level=True, ax=ax
-        )
-        ax.set(xlabel="1 - specificity", ylabel="Sensitivity", title="ROC curve")
-        return _picture("roc", plain.figure_, "ROC curve; slides are not known, so without a band")
+        return _roc_without_band(evaluation)
     banded = RocBandDisplay.from_predictions(
-        *data,
+        evaluation.positive,
+        evaluation.y_prob,
         evaluation.groups,
         operating_point=evaluation.operating_point,
         n_rounds=evaluation.n_rounds,
@@ -189,19 +187,35 @@ def _roc(evaluation: Evaluation) -> Picture:
     return _picture("roc", banded.figure_, "ROC curve with a band by resampled slides")
 
 
+def _roc_without_band(evaluation: Evaluation) -> Picture:
+    _, ax = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
+    plain = RocCurveDisplay.from_predictions(
+        evaluation.positive, evaluation.y_prob,
+        pos_label=True, name=evaluation.name, plot_chance_level=True, ax=ax,
+    )  # fmt: skip
+    ax.set(xlabel="1 - specificity", ylabel="Sensitivity", title="ROC curve")
+    caption = "ROC curve, without a band because the slides are not known"
+    return _picture("roc", plain.figure_, caption)
+
+
 def _operating_point(evaluation: Evaluation) -> list[Any]:
     point, result = evaluation.operating_point, evaluation.operating_result
     if point is None or result is None:
-        return ["None was chosen: the model gives probabilities. A threshold of 0.5 is no choice."]
+        return [
+            "None was chosen: the model gives probabilities only. Do not assume that 0.5 is a good "
+            "threshold."
+        ]
     facts = {
         "Threshold": f"{point.threshold:.4g}",
         "Chosen for": f"{point.criterion}, on other patches, and frozen",
-        "There": f"sensitivity {point.sensitivity:.3f}, specificity {point.specificity:.3f}",
+        "Sensitivity there": f"{point.sensitivity:.3f}",
+        "Specificity there": f"{point.specificity:.3f}",
         "Sensitivity here": str(result.sensitivity),
         "Specificity here": str(result.specificity),
         "Counts here": f"{result.tp:,} true positive, {result.fn:,} false negative, "
         f"{result.tn:,} true negative, {result.fp:,} false positive",
     }
+    # A reader sees from two prevalences how much the predictive values depend on it.
     for prevalence in (0.01, 0.1):
         ppv, npv = result.predictive_values(prevalence)
         facts[f"At a prevalence of {prevalence:g}"] = f"PPV {ppv:.3f}, NPV {npv:.3f}"
@@ -212,7 +226,7 @@ def _by_slide(evaluation: Evaluation) -> list[Any]:
     slides, hospitals = evaluation.slide_table(), evaluation.hospital_table()
     if slides is None:
         return ["The slides are not known."]
-    note = "A dash: a slide of one class has no such figure."
+    note = "A dash means that a slide of one class has no such figure."
     return [*([] if hospitals is None else [hospitals]), slides, note]
 
 
@@ -227,10 +241,11 @@ def _gallery(evaluation: Evaluation, X: Any) -> list[Picture]:
         threshold=0.5 if evaluation.threshold is None else evaluation.threshold,
         pos_label=1,
     )
-    return [_picture("most-wrong", gallery.figure_, "The patches predicted most wrongly")]
+    return [_picture("most-wrong", gallery.figure_, "The patches with the worst predictions")]
 
 
 def _training(classifier: Any) -> list[Any]:
+    # Other classifiers than CNNClassifier have none of these attributes, and get no such rows.
     facts = {}
     if hasattr(classifier, "model_"):
         facts["Parameters of the network"] = f"{classifier.model_.count_params():,}"
@@ -245,8 +260,9 @@ def _training(classifier: Any) -> list[Any]:
 
 
 def _recipe(estimator: Any) -> pd.DataFrame:
-    """Return all parameters, without the steps that own them; the seed is one of them."""
+    """Return all parameters, with the seed, but without the estimators that hold them."""
     values = {
+        # The repr of a function holds its address, which differs from run to run.
         name: getattr(value, "__name__", repr(value))
         for name, value in sorted(estimator.get_params().items())
         if not hasattr(value, "get_params") and name != "steps"
@@ -266,12 +282,12 @@ def _versions() -> pd.DataFrame:
 
 def _facts(facts: Mapping[str, Any], index: str = "fact") -> pd.DataFrame:
     text = {str(name): str(value) for name, value in facts.items()}
-    return pd.DataFrame({"value": text}).rename_axis(index).reindex(list(text))
+    return pd.DataFrame({"value": list(text.values())}, index=pd.Index(list(text), name=index))
 
 
 def _picture(name: str, figure: Figure, caption: str) -> Picture:
     buffer = io.BytesIO()
-    # Without the writer's version the same picture is the same bytes.
+    # The default metadata names the version of matplotlib, and the bytes would differ with it.
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     return Picture(name, buffer.getvalue(), caption)

@@ -1,4 +1,4 @@
-"""A card as a document: paragraphs, tables and pictures, in Markdown and in HTML."""
+"""Model cards as documents: paragraphs, tables and pictures, in Markdown and in HTML."""
 
 import base64
 import html
@@ -13,6 +13,7 @@ from pcam_sklearn._files import atomic_path
 
 __all__ = ["ModelCard", "Picture", "Section"]
 
+# Characters that Markdown reads as markup; "-", "+" and "1." only matter where a line begins.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&]|^[-+]|(?<=^\d)[.)])")
 _STYLE = """
 :root { color-scheme: light; }
@@ -31,7 +32,7 @@ img { max-width: 100%; height: auto; }
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with its name (for a file) and what it shows (for those who do not see it)."""
+    """A PNG with the name of its file, and a caption that also serves readers who cannot see."""
 
     name: str
     png: bytes
@@ -40,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it: paragraphs (str), tables and pictures."""
+    """A heading with its paragraphs (str), tables and pictures."""
 
     heading: str
     blocks: list[str | pd.DataFrame | Picture] = field(default_factory=list)
@@ -53,9 +54,9 @@ class ModelCard:
     Attributes
     ----------
     title : str
-        What the model is called.
+        The name of the model.
     sections : list of Section
-        What the card says.
+        The content of the card, in the order of its headings.
 
     Examples
     --------
@@ -70,17 +71,17 @@ class ModelCard:
 
     @property
     def pictures(self) -> list[Picture]:
-        """All pictures, in their order."""
+        """All pictures, in the order of the card."""
         blocks = [block for section in self.sections for block in section.blocks]
         return [block for block in blocks if isinstance(block, Picture)]
 
     def to_html(self) -> str:
-        """Return one page that needs no other file: its pictures are within it.
+        """Return one HTML page that needs no other file, because it contains its pictures.
 
         Returns
         -------
         str
-            HTML; every text is escaped, nothing in it runs or is fetched.
+            The page. All text is escaped. It runs no script and fetches nothing.
         """
         title = html.escape(self.title)
         body = [f"<h1>{title}</h1>"]
@@ -101,12 +102,12 @@ class ModelCard:
         Parameters
         ----------
         prefix : str, default=""
-            What the names of the picture files begin with: ``<prefix><name>.png``.
+            The start of the names of the picture files, ``<prefix><name>.png``.
 
         Returns
         -------
         str
-            Markdown; pictures are linked, and written by :meth:`write_markdown`.
+            The card. It links its pictures; :meth:`write_markdown` writes them.
         """
         parts = [f"# {_escape(self.title)}"]
         for section in self.sections:
@@ -115,36 +116,37 @@ class ModelCard:
         return "\n\n".join(parts) + "\n"
 
     def write_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the page; the file is whole or not there.
+        """Write the page to a file, wholly or not at all.
 
         Parameters
         ----------
         path : path-like
-            The file, in a folder that exists; one that is there is replaced.
+            The file to write, in a folder that exists. An existing file is replaced.
 
         Raises
         ------
         FileNotFoundError
-            If there is no such folder.
+            If the folder does not exist.
         """
         with atomic_path(path) as temporary:
             temporary.write_text(self.to_html(), encoding="utf-8")
 
     def write_markdown(self, path: str | os.PathLike[str]) -> None:
-        """Write the card and its pictures, as ``<stem>-<name>.png`` beside it.
+        """Write the card to a file, and its pictures next to it as ``<stem>-<name>.png``.
 
         Parameters
         ----------
         path : path-like
-            The file, in a folder that exists; files that are there are replaced.
+            The file to write, in a folder that exists. Existing files are replaced.
 
         Raises
         ------
         FileNotFoundError
-            If there is no such folder.
+            If the folder does not exist.
         """
         path = Path(path)
         prefix = f"{path.stem}-"
+        # The card comes last, so that it never links a picture that is missing.
         for picture in self.pictures:
             with atomic_path(path.with_name(f"{prefix}{picture.name}.png")) as temporary:
                 temporary.write_bytes(picture.png)
@@ -183,15 +185,15 @@ def _block_to_markdown(block: str | pd.DataFrame | Picture, prefix: str) -> str:
     if isinstance(block, str):
         return _escape(block)
     if isinstance(block, Picture):
-        file = f"{prefix}{block.name}.png"
-        return f"![{_escape(block.caption)}](<{file}>)"
+        # The angle brackets let a file's name hold spaces.
+        return f"![{_escape(block.caption)}](<{prefix}{block.name}.png>)"
     header, *rows = [[_escape(cell) for cell in row] for row in _cells(block)]
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:
-    """Return header and rows as text, the index first."""
+    """Return header and rows as text, with the index as the first column."""
     header = [str(table.index.name or ""), *map(str, table.columns)]
     rows = [[_show(row[0]), *map(_show, row[1:])] for row in table.itertuples(name=None)]
     return [header, *rows]
@@ -199,10 +201,12 @@ def _cells(table: pd.DataFrame) -> list[list[str]]:
 
 def _show(value: object) -> str:
     if isinstance(value, float):
+        # The card explains the dash; "nan" would look like a mistake.
         return "-" if pd.isna(value) else f"{value:.3f}"
     return str(value)
 
 
 def _escape(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line."""
+    """Return text that Markdown shows as it is."""
+    # A line break would end a row of a table, so all white space becomes single spaces.
     return _MARKUP.sub(r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""What a classifier does on patches it was not trained on."""
+"""The evaluation of a classifier on patches that it was not trained on."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,36 +19,36 @@ __all__ = ["Evaluation", "evaluate", "evaluate_predictions"]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Labels, probabilities and slides of some patches, and what was measured on them.
+    """Labels, probabilities and slides of a set of patches, and the metrics measured on them.
 
-    Made by :func:`evaluate` or :func:`evaluate_predictions`.
+    :func:`evaluate` and :func:`evaluate_predictions` make it.
 
     Attributes
     ----------
     name : str
-        What the patches are called.
+        The name of the set of patches.
     positive : ndarray of shape (n_samples,), bool
-        Which patches are positive.
+        True for the positive patches.
     y_prob : ndarray of shape (n_samples,)
         Probability of the positive class.
     groups, hospital : ndarray of shape (n_samples,) or None
-        Slide and hospital of each patch, where they are known.
+        Slide and hospital of each patch, or None where they are not known.
     auc, brier, nll : Interval
         Area under the ROC curve, Brier score and negative log-likelihood. The intervals resample
-        slides. Without slides that of the area is DeLong's, which is too narrow where patches
-        share slides, and the others are nan.
+        slides. Where the slides are not known, the area has DeLong's interval, which is too narrow
+        if patches share slides, and the other two have nan as their ends.
     ece : float
-        Expected calibration error, 15 bins.
+        Expected calibration error, in [0, 1], from 15 bins.
     operating_point : OperatingPoint or None
-        The threshold, chosen on other slides.
+        The threshold that was chosen on other slides.
     operating_result : OperatingResult or None
-        What it does on these patches.
+        Sensitivity and specificity at that threshold on these patches.
     n_rounds : int
         Number of bootstrap rounds.
     random_state : int or None
         Seed of the bootstrap.
     data_sha256 : str or None
-        Of the patches, by :func:`hash_patches`.
+        Hash of the patches, from :func:`hash_patches`.
     """
 
     name: str
@@ -68,16 +68,16 @@ class Evaluation:
 
     @property
     def threshold(self) -> float | None:
-        """The operating point's threshold, None where there is none."""
+        """The threshold of the operating point, or None if no point was chosen."""
         return None if self.operating_point is None else self.operating_point.threshold
 
     def metrics_table(self) -> pd.DataFrame:
-        """Return one row per metric: ``estimate``, ``low`` and ``high``; nan is not known."""
+        """Return one row per metric with ``estimate``, ``low`` and ``high``; nan means unknown."""
         rows: dict[str, Interval] = {
             "ROC AUC": self.auc,
             "Brier score": self.brier,
             "Negative log-likelihood": self.nll,
-            "Expected calibration error": _alone(self.ece, self.auc.confidence),
+            "Expected calibration error": _without_ends(self.ece, self.auc.confidence),
         }
         if self.operating_result is not None:
             rows["Sensitivity"] = self.operating_result.sensitivity
@@ -86,7 +86,7 @@ class Evaluation:
         return pd.DataFrame.from_dict(table, orient="index", columns=["estimate", "low", "high"])
 
     def slide_table(self) -> pd.DataFrame | None:
-        """Return the table by slide, None where slides are not known."""
+        """Return one row per slide, or None where the slides are not known."""
         if self.groups is None:
             return None
         return metrics.slide_table(
@@ -94,7 +94,7 @@ class Evaluation:
         )
 
     def hospital_table(self) -> pd.DataFrame | None:
-        """Return the table by hospital, None where slides or hospitals are not known."""
+        """Return one row per hospital, or None where slides or hospitals are not known."""
         if self.groups is None or self.hospital is None:
             return None
         return metrics.hospital_table(
@@ -119,15 +119,15 @@ def evaluate(
     pos_label: Any = None,
     **settings: Any,
 ) -> Evaluation:
-    """Predict patches and measure how well.
+    """Predict patches and measure how good the predictions are.
 
     Parameters
     ----------
     estimator : classifier or sklearn.pipeline.Pipeline
-        Fitted, with `predict_proba`.
+        The fitted estimator; it must have `predict_proba`.
     X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
-        Patches, or paths of their files, of slides that took no part in training. They are
-        hashed, by :func:`hash_patches`.
+        Patches, or paths of their files, from slides that took no part in training. The
+        evaluation holds their hash, from :func:`hash_patches`.
     y : array-like of shape (n_samples,)
         Labels of two classes.
     groups : array-like of shape (n_samples,) or None, default=None
@@ -140,19 +140,20 @@ def evaluate(
     Returns
     -------
     Evaluation
-        The predictions, and what was measured on them.
+        The predictions, and the metrics measured on them.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ValueError
-        As :func:`evaluate_predictions`.
+        If `pos_label` is not a class of the estimator, or for any reason that
+        :func:`evaluate_predictions` gives.
 
     Warns
     -----
     pcam_sklearn.model_selection.SlideLeakageWarning
-        If the classifier was told the slides it was fitted on, and some of `groups` are among them.
+        If the classifier knows the slides that it was fitted on, and `groups` holds any of them.
 
     Examples
     --------
@@ -164,6 +165,7 @@ def evaluate(
     >>> evaluate(dummy, data.images, data.target, data.groups, n_rounds=100).auc.estimate
     0.5
     """
+    # Warn first: predicting and measuring may take minutes.
     warn_of_shared_slides(slides_trained_on(estimator), groups)
     prob, pos_label = score_patches(estimator, X, pos_label)
     settings = {"data_sha256": hash_patches(X), **settings}
@@ -184,7 +186,7 @@ def evaluate_predictions(
     pos_label: Any = None,
     data_sha256: str | None = None,
 ) -> Evaluation:
-    """Measure how good probabilities are.
+    """Measure how good predicted probabilities are.
 
     Parameters
     ----------
@@ -193,13 +195,14 @@ def evaluate_predictions(
     y_prob : array-like of shape (n_samples,)
         Probability of the positive class, in [0, 1].
     groups : array-like of shape (n_samples,) or None, default=None
-        The slide of each patch; at least two slides hold positives and two negatives.
+        The slide of each patch. At least two slides must hold positive patches, and at least two
+        must hold negative ones.
     hospital : array-like of shape (n_samples,) or None, default=None
         The hospital of each patch.
     operating_point : OperatingPoint or None, default=None
-        A threshold chosen on other slides.
+        A threshold that was chosen on other slides.
     name : str, default="held-out patches"
-        What the patches are called.
+        The name of the set of patches.
     n_rounds : int, default=1000
         Number of bootstrap rounds, at least 100.
     confidence : float, default=0.95
@@ -209,18 +212,18 @@ def evaluate_predictions(
     pos_label : object, default=None
         The positive label; None takes the larger of the two.
     data_sha256 : str or None, default=None
-        Hash of the patches.
+        Hash of the patches, for the record.
 
     Returns
     -------
     Evaluation
-        The predictions, and what was measured on them.
+        The predictions, and the metrics measured on them.
 
     Raises
     ------
     ValueError
-        With one class, too few slides, probabilities outside [0, 1], missing values or unequal
-        lengths.
+        If all patches are of one class, there are too few slides, a probability lies outside
+        [0, 1], a value is missing, or the lengths differ.
 
     Examples
     --------
@@ -233,48 +236,46 @@ def evaluate_predictions(
     0.829 (95 % CI 0.805 to 0.851)
     """
     positive, prob = check_probabilities(y_true, y_prob, pos_label)
-    for values, argument in ((groups, "groups"), (hospital, "hospital")):
-        if values is not None:
-            check_groups(values, len(positive), argument)
-    settings: dict[str, Any] = {
-        "confidence": confidence,
-        "random_state": random_state,
-        "n_rounds": n_rounds,
-    }
+    groups = _check_if_known(groups, len(positive), "groups")
+    hospital = _check_if_known(hospital, len(positive), "hospital")
+    settings: dict[str, Any] = {"confidence": confidence, "n_rounds": n_rounds}
+    settings["random_state"] = random_state
     result = None
     if operating_point is not None:
         result = operating_point.evaluate(positive, prob, groups, pos_label=True, **settings)
     return Evaluation(
-        name=name,
-        positive=positive,
-        y_prob=prob,
-        groups=None if groups is None else np.asarray(groups),
-        hospital=None if hospital is None else np.asarray(hospital),
-        ece=metrics.expected_calibration_error(positive, prob, pos_label=True),
-        operating_point=operating_point,
-        operating_result=result,
-        n_rounds=n_rounds,
-        random_state=random_state,
-        data_sha256=data_sha256,
+        name=name, positive=positive, y_prob=prob, groups=groups, hospital=hospital,
         **_measure(positive, prob, groups, settings),
-    )
+        ece=metrics.expected_calibration_error(positive, prob, pos_label=True),
+        operating_point=operating_point, operating_result=result,
+        n_rounds=n_rounds, random_state=random_state, data_sha256=data_sha256,
+    )  # fmt: skip
+
+
+def _check_if_known(values: ArrayLike | None, n_samples: int, name: str) -> np.ndarray | None:
+    if values is None:
+        return None
+    check_groups(values, n_samples, name)
+    return np.asarray(values)
 
 
 def _measure(
-    positive: np.ndarray, prob: np.ndarray, groups: ArrayLike | None, settings: dict[str, Any]
+    positive: np.ndarray, prob: np.ndarray, groups: np.ndarray | None, settings: dict[str, Any]
 ) -> dict[str, Interval]:
-    """Return area, Brier score and negative log-likelihood, with intervals where they can be."""
+    """Return area, Brier score and negative log-likelihood, with intervals that resample slides."""
     # Both scores are means over patches: averaging losses is quicker than scoring every round.
     brier = (prob - positive) ** 2
+    # scikit-learn's log_loss clips by the same epsilon, so a certain mistake costs the same.
     nll = -np.log(np.clip(np.where(positive, prob, 1 - prob), np.finfo(np.float64).eps, 1))
     if groups is None:
         confidence = settings["confidence"]
         return {
             "auc": metrics.auc_delong(positive, prob, confidence=confidence, pos_label=True),
-            "brier": _alone(float(brier.mean()), confidence),
-            "nll": _alone(float(nll.mean()), confidence),
+            "brier": _without_ends(float(brier.mean()), confidence),
+            "nll": _without_ends(float(nll.mean()), confidence),
         }
     boot = metrics.cluster_bootstrap
+    # The default scale, logit, keeps intervals in [0, 1]; the log-likelihood may exceed 1.
     return {
         "auc": metrics.auc_cluster_bootstrap(positive, prob, groups, **settings),
         "brier": boot(_mean, positive, brier, groups, **settings),
@@ -286,5 +287,5 @@ def _mean(positive: np.ndarray, loss: np.ndarray, *, sample_weight: np.ndarray) 
     return float(np.average(loss, weights=sample_weight))
 
 
-def _alone(estimate: float, confidence: float) -> Interval:
+def _without_ends(estimate: float, confidence: float) -> Interval:
     return Interval(estimate, np.nan, np.nan, confidence)

@@ -1,4 +1,4 @@
-"""The hash by which the patches of an evaluation can be told from others."""
+"""The hash that identifies the patches of an evaluation."""
 
 import hashlib
 from typing import Any
@@ -9,11 +9,12 @@ from pcam_sklearn.preprocessing import PatchReader, check_patches
 
 __all__ = ["hash_patches"]
 
+# So many patches of 96 x 96 pixels take 28 MB of memory.
 _CHUNK = 1024
 
 
 def hash_patches(X: Any) -> str:
-    """Compute the SHA-256 of patches, the same for files and for the arrays they hold.
+    """Compute the SHA-256 of patches, which is the same for files and for their pixels.
 
     Parameters
     ----------
@@ -23,7 +24,7 @@ def hash_patches(X: Any) -> str:
     Returns
     -------
     str
-        64 hexadecimal digits, over shape, dtype and pixels in the order of X.
+        64 hexadecimal digits. They cover the shape, the dtype and the pixels, in the order of X.
 
     Raises
     ------
@@ -38,10 +39,12 @@ def hash_patches(X: Any) -> str:
     'eaac4468'
     """
     patches = check_patches(PatchReader(in_memory=False).transform(X), channels=None)
+    # Patches are read chunk by chunk: an evaluation may hold more of them than memory does.
     chunks = (patches[start : start + _CHUNK] for start in range(0, len(patches), _CHUNK))
     digest = hashlib.sha256()
     for number, chunk in enumerate(chunks):
         if number == 0:
+            # Without the shape, a set of small patches could share its bytes with a set of large.
             shape = (len(patches), *chunk.shape[1:])
             digest.update(f"{shape} {np.asarray(chunk).dtype.name} ".encode())
         digest.update(np.ascontiguousarray(chunk).tobytes())

@@ -45,7 +45,7 @@ def _no_window():
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page."""
+    """The tags and the texts of a page, as a browser reads them."""
 
     def __init__(self, text):
         super().__init__()

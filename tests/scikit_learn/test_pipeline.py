@@ -1,4 +1,4 @@
-"""The ready pipeline and its search spaces."""
+"""The ready-made pipeline and its search spaces."""
 
 import pytest
 from sklearn.model_selection import ParameterGrid, ParameterSampler

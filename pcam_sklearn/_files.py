@@ -1,8 +1,9 @@
-"""Files that are whole or not there: what the writers of this package share."""
+"""Files and folders that are written as a whole or not at all, and their checksums."""
 
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,45 +11,15 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path to write to, which takes the final name once the block ends without an error.
+    """Yield a temporary path to write to, and give the file its final name after the block.
 
-    The temporary file lies in the folder of the final one, keeps the ending of its name (so that
-    writers which choose a format by it go on working), and is removed on any error. The bytes are
-    on the disk before the name changes, so that a power cut leaves the old file or the new one.
-
-    Parameters
-    ----------
-    path : path-like
-        The final name. Its folder must exist. A link is followed; a file there is replaced.
-
-    Yields
-    ------
-    pathlib.Path
-        The name to write to. A block that writes nothing is an error.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist, or the block wrote no file.
-    IsADirectoryError
-        If `path` is a folder.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     final = Path(folder, "answer.txt")
-    ...     with atomic_path(final) as temporary:
-    ...         _ = temporary.write_text("42")
-    ...     final.read_text()
-    '42'
+    An error in the block leaves the old file as it was. A link is followed.
     """
     final = Path(os.path.realpath(path))
     if final.is_dir():
         raise IsADirectoryError(f"{final} is a folder; give the name of a file in it")
-    if not final.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {final.parent}; create it first")
-    temporary = final.with_name(f".{secrets.token_hex(4)}-{final.name}")
+    _check_parent(final)
+    temporary = _temporary_name(final)
     try:
         yield temporary
         if not temporary.is_file():
@@ -59,8 +30,66 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder to fill, and give it the final name after the block.
+
+    An error in the block leaves the old folder as it was. A link is followed.
+    """
+    final = Path(os.path.realpath(path))
+    _check_parent(final)
+    # Checked before the block as well, because the block may take hours.
+    _check_replaceable(final, overwrite)
+    temporary = _temporary_name(final)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            flush_to_disk(file)
+        _check_replaceable(final, overwrite)
+        _replace_folder(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_name(final: Path) -> Path:
+    # In the same folder, because a rename across file systems would copy. With the same ending,
+    # because some writers choose the format by it.
+    return final.with_name(f".{secrets.token_hex(4)}-{final.name}")
+
+
+def _check_parent(final: Path) -> None:
+    if not final.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {final.parent}; create it first")
+
+
+def _check_replaceable(final: Path, overwrite: bool) -> None:
+    if final.exists() and not final.is_dir():
+        raise NotADirectoryError(f"{final} is a file; give the name of a folder")
+    if final.exists() and not overwrite:
+        raise FileExistsError(f"{final} exists; choose another name, or pass overwrite=True")
+
+
+def _replace_folder(temporary: Path, final: Path) -> None:
+    if not final.exists():
+        temporary.rename(final)
+        return
+    # A full folder cannot be replaced in one step, so the old one is kept until the new one is in.
+    old = temporary.with_name(f"{temporary.name}-old")
+    final.rename(old)
+    try:
+        temporary.rename(final)
+    except BaseException:
+        old.rename(final)
+        raise
+    shutil.rmtree(old)
+
+
 def flush_to_disk(path: str | os.PathLike[str]) -> None:
-    """Wait until the bytes of a file are on the disk, and not in the memory alone."""
+    """Wait until the bytes of a file are on the disk.
+
+    Without this, a power cut after a rename can leave an empty file under the final name.
+    """
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
@@ -72,4 +101,5 @@ def md5_of(path: str | os.PathLike[str]) -> str:
 
 
 def _md5() -> "hashlib._Hash":
+    # Python refuses MD5 in FIPS mode unless the caller says that it protects nothing.
     return hashlib.md5(usedforsecurity=False)

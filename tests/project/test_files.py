@@ -1,4 +1,4 @@
-"""A file is whole or not there."""
+"""Files and folders are written as a whole or not at all."""
 
 import contextlib
 import hashlib
@@ -7,10 +7,10 @@ import stat
 
 import pytest
 
-from pcam_sklearn._files import atomic_path, md5_of
+from pcam_sklearn._files import atomic_folder, atomic_path, md5_of
 
 
-def test_what_was_written_takes_the_final_name(tmp_path):
+def test_the_written_file_takes_the_final_name(tmp_path):
     with atomic_path(tmp_path / "a.txt") as temporary:
         temporary.write_text("new")
         assert not (tmp_path / "a.txt").exists()
@@ -34,7 +34,7 @@ def test_the_temporary_file_has_the_ending_of_the_final_one_and_lies_beside_it(t
         temporary.touch()
 
 
-def test_the_file_may_be_read_by_whom_other_new_files_may(tmp_path):
+def test_the_file_has_the_permissions_of_other_new_files(tmp_path):
     (tmp_path / "usual").touch()
     with atomic_path(tmp_path / "new") as temporary:
         temporary.touch()
@@ -72,6 +72,92 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
         pass
 
 
+def test_the_filled_folder_takes_the_final_name(tmp_path):
+    with atomic_folder(tmp_path / "run") as temporary:
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "a.txt").write_text("new")
+        assert os.listdir(tmp_path) == [temporary.name]
+    assert (tmp_path / "run" / "inner" / "a.txt").read_text() == "new"
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_an_existing_folder_is_replaced_only_on_request(tmp_path):
+    _fill(tmp_path / "run", "old.txt")
+    with (
+        pytest.raises(FileExistsError, match=r"run exists; .*overwrite=True"),
+        atomic_folder(tmp_path / "run"),
+    ):
+        pytest.fail("the block must not be entered")
+    with atomic_folder(tmp_path / "run", overwrite=True) as temporary:
+        (temporary / "new.txt").touch()
+    assert os.listdir(tmp_path / "run") == ["new.txt"]
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path):
+    _fill(tmp_path / "run", "old.txt")
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        atomic_folder(tmp_path / "run", overwrite=True) as temporary,
+    ):
+        (temporary / "half.txt").touch()
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path / "run") == ["old.txt"]
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_folder_that_appears_during_the_block_is_kept(tmp_path):
+    with (
+        pytest.raises(FileExistsError, match="run exists"),
+        atomic_folder(tmp_path / "run"),
+    ):
+        _fill(tmp_path / "run", "theirs.txt")
+    assert os.listdir(tmp_path / "run") == ["theirs.txt"]
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path):
+    _fill(tmp_path / "run", "old.txt")
+    with (
+        pytest.raises(FileNotFoundError),
+        atomic_folder(tmp_path / "run", overwrite=True) as temporary,
+    ):
+        temporary.rmdir()
+    assert os.listdir(tmp_path / "run") == ["old.txt"]
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_link_to_a_folder_is_followed(tmp_path):
+    _fill(tmp_path / "real", "old.txt")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with atomic_folder(tmp_path / "link", overwrite=True) as temporary:
+        (temporary / "new.txt").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert os.listdir(tmp_path / "real") == ["new.txt"]
+
+
+def test_a_file_is_never_replaced_by_a_folder(tmp_path):
+    (tmp_path / "a.txt").touch()
+    with (
+        pytest.raises(NotADirectoryError, match=r"a\.txt is a file; give the name of a folder"),
+        atomic_folder(tmp_path / "a.txt", overwrite=True),
+    ):
+        pytest.fail("the block must not be entered")
+
+
+def test_a_missing_parent_of_the_folder_is_an_error_that_names_it(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"),
+        atomic_folder(tmp_path / "nowhere" / "run"),
+    ):
+        pytest.fail("the block must not be entered")
+
+
 def test_the_md5_of_a_file_is_that_of_its_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc" * 1_000_000)
     assert md5_of(tmp_path / "a") == hashlib.md5(b"abc" * 1_000_000).hexdigest()
+
+
+def _fill(folder, name):
+    folder.mkdir()
+    (folder / name).touch()

@@ -1,4 +1,4 @@
-"""Is a Kaggle-layout folder whole, and is every file what its name says? One pass over it."""
+"""The audit of a Kaggle-layout folder: every row of its tables, every file, every pixel."""
 
 import os
 from collections.abc import Iterator
@@ -7,35 +7,35 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from pcam_sklearn._messages import first_few
 from pcam_sklearn.datasets._audit_pixels import check_pixels
 from pcam_sklearn.datasets._audit_report import AuditReport, Finding
 from pcam_sklearn.datasets._ids import is_id, name_of
 from pcam_sklearn.datasets._tables import read_table
 
-_EXAMPLES = 5
 _MISSING = {"", "nan", "na", "n/a", "null", "none"}
 
 
 def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> AuditReport:
     r"""Check every row and every file of a folder in Kaggle's layout.
 
-    Each file is read once. Since a Kaggle id is the SHA-1 of the patch's raw RGB bytes, a single
+    Each file is read once. A Kaggle id is the SHA-1 of the patch's raw RGB bytes, so a single
     changed pixel is found, and so are reversed channels. No path is ever made from an id: the
     folders are listed, and names are compared with ids as text.
 
     Parameters
     ----------
     folder : path-like
-        The folder that holds ``train/`` and ``train_labels.csv``; ``test/``,
-        ``sample_submission.csv`` and ``slides.csv`` are checked where they are present. A sample
-        submission may list more ids than ``test/`` has files: a part of the data is no damage.
+        The folder that holds ``train/`` and ``train_labels.csv``. ``test/``,
+        ``sample_submission.csv`` and ``slides.csv`` are checked if they are there. A sample
+        submission may list more ids than ``test/`` has files: part of the data is no damage.
     progress : bool, default=True
         Whether to show a progress bar on the standard error stream.
 
     Returns
     -------
     AuditReport
-        What was counted and found: `AuditReport.summary` as text, `AuditReport.to_frame` with one
+        The counts and findings: `AuditReport.summary` as text, `AuditReport.to_frame` with one
         row per finding, `AuditReport.ok`.
 
     Raises
@@ -51,9 +51,9 @@ def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> A
 
     Notes
     -----
-    The kinds of finding, and what they mean, are listed in `AuditReport`. Two of them are notes
-    and leave `AuditReport.ok` true: a blank patch is what the scanner delivered (Kaggle's own data
-    hold some), and a file of another kind is read by nobody.
+    `AuditReport` lists the kinds of finding and their meaning. Two of them are notes and leave
+    `AuditReport.ok` true: a blank patch comes from the scanner (Kaggle's own data hold some), and
+    a file of another kind is never read.
 
     Examples
     --------
@@ -89,8 +89,8 @@ def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> A
 
 
 def _read_labels(root: Path) -> pd.DataFrame:
-    for name, there in (("train_labels.csv", Path.is_file), ("train", Path.is_dir)):
-        if not there(root / name):
+    for name, exists in (("train_labels.csv", Path.is_file), ("train", Path.is_dir)):
+        if not exists(root / name):
             raise FileNotFoundError(
                 f"{root} has no {name}; an audit needs Kaggle's layout: train/<id>.tif and"
                 " train_labels.csv (and test/<id>.tif, sample_submission.csv, slides.csv, if any)"
@@ -117,13 +117,12 @@ def _check_ids(ids: pd.Series, table: str) -> Iterator[Finding]:
         yield Finding("malformed id", identifier, table, f"row {row + 1}: {identifier!r}")
     repeated = ids[formed & ids.duplicated(keep=False)]
     for identifier, rows in repeated.groupby(repeated).groups.items():
-        named = ", ".join(str(row + 1) for row in rows[:_EXAMPLES])
-        more = ", ..." if len(rows) > _EXAMPLES else ""
-        yield Finding("duplicate id", str(identifier), table, f"rows {named}{more}")
+        numbers = first_few(row + 1 for row in rows)
+        yield Finding("duplicate id", str(identifier), table, f"rows {numbers}")
 
 
 def _list_patches(folder: Path) -> tuple[list[str], list[Finding]]:
-    """Return the patches of a folder, as ``train/<name>.tif``, and what else lies there."""
+    """Return the patches of a folder, as ``train/<name>.tif``, and findings on other files."""
     patches, strangers = [], []
     if folder.is_dir():
         for name in sorted(os.listdir(folder)):

@@ -1,4 +1,4 @@
-"""The part of an audit that reads the files: decode, hash, compare."""
+"""The part of an audit that reads files: decode, hash, compare."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,27 +15,16 @@ from pcam_sklearn.datasets._ids import is_id, name_of, patch_digest
 
 _SHAPE = (96, 96, 3)
 _BLACK, _WHITE = 10, 245
-_BLOCK = 64  # files per task: handing over single files costs as much as reading them
-_THREADS = 4  # files in memory gain nothing, files on a disk are read twice as fast
+_BLOCK = 64  # Files per task: to hand over single files costs as much as to read them.
+_THREADS = 4  # Files on a disk are read twice as fast; files in the cache gain nothing.
 
 
 def check_pixels(
     root: Path, paths: list[str], advance: Callable[[int], object]
 ) -> Iterator[Finding]:
-    """Read every file once and give what is wrong with its pixels, in the order of the paths.
+    """Read every file once and yield what is wrong with its pixels, in the order of the paths.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        The folder that the paths start from.
-    paths : list of str
-        ``train/<name>.tif`` or ``test/<name>.tif``.
-    advance : callable
-        Called with a number of files whenever so many are done.
-
-    Yields
-    ------
-    Finding
+    Paths start from `root`. `advance` is called with the number of files that were done since.
     """
     seen: dict[bytes, str] = {}
     blocks = [paths[i : i + _BLOCK] for i in range(0, len(paths), _BLOCK)]
@@ -49,11 +38,11 @@ def check_pixels(
                         yield _finding("duplicate pixels", path, f"the same as {seen[digest]}")
                 advance(len(block))
     finally:
-        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for all the files
+        pool.shutdown(cancel_futures=True)  # An interrupt does not wait for all files.
 
 
 def _inspect(root: Path, path: str) -> tuple[str, tuple[bytes, list[Finding]]]:
-    """Return the path, the digest of the pixels (empty if there are none), and what was found."""
+    """Return the path, the digest of the pixels (empty if unreadable), and the findings."""
     full = f"{root}{os.sep}{path}"
     try:
         pixels = read_image(full)
@@ -83,7 +72,7 @@ def _check_size(path: str, pixels: np.ndarray) -> list[Finding]:
 
 
 def _check_blank(path: str, pixels: np.ndarray) -> list[Finding]:
-    # One pixel clears nearly every patch; looking at all of them costs as much as reading does.
+    # One pixel rules out nearly every patch; to look at all costs as much as to read them.
     if _BLACK <= pixels[0, 0, 0] <= _WHITE:
         return []
     low, high = int(pixels.min()), int(pixels.max())
@@ -105,7 +94,7 @@ def _finding(kind: str, path: str, detail: str) -> Finding:
 
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV from printing five lines for each file that the report speaks of anyway."""
+    """Keep OpenCV from printing five lines per damaged file: the report names it anyway."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

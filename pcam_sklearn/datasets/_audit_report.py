@@ -1,4 +1,4 @@
-"""What an audit found: findings, counts, and three ways to look at them."""
+"""The report of an audit: counts, findings, and three ways to look at them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ _EXAMPLES = 3
 
 
 class Finding(NamedTuple):
-    """One thing found: its kind, the id and the file or table it concerns, and what was seen."""
+    """A finding: its kind, the id and the file or table it concerns, and details."""
 
     kind: str
     id: str
@@ -77,7 +77,7 @@ class AuditReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing but notes was found."""
+        """True if all findings are notes."""
         return not any(finding.kind in DAMAGE for finding in self.findings)
 
     def to_frame(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""One file over HTTP, in as many pieces as it takes."""
+"""The download of one file over HTTP, continued as often as it breaks off."""
 
 import email.utils
 import http.client
@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 _BLOCK = 1 << 20
-_WORTHWHILE = 1 << 20  # so many new bytes, and the failures are counted afresh
+_WORTHWHILE = 1 << 20  # After this many new bytes, failures are counted from 0 again.
 _LONGEST_WAIT = 60.0
 _LONGEST_ORDERED_WAIT = 600.0
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -28,7 +28,7 @@ class TransferError(OSError):
 
 
 class _TryAgain(Exception):
-    """A transfer failed in a way that may pass; `wait` is how long the server wants us to wait."""
+    """A failure that may pass; `wait` is the time in seconds for which the server asks."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -39,20 +39,8 @@ class _TryAgain(Exception):
 class Download:
     """The transfer of one file to `part`, which keeps what has come whatever happens.
 
-    Parameters
-    ----------
-    url : str
-        The address, http or https.
-    part : pathlib.Path
-        The file to write; if it exists, the transfer goes on from its end.
-    retries : int
-        How many failures in a row are allowed.
-    backoff : float
-        Seconds to wait after the first failure.
-    timeout : float
-        Seconds without a byte after which a connection counts as failed.
-    progress : bool
-        Whether to show a progress bar.
+    A `part` that exists is continued. `retries` failures in a row are allowed. `backoff` is the
+    wait after the first one, and `timeout` the longest silence of a connection, both in seconds.
     """
 
     url: str
@@ -63,13 +51,7 @@ class Download:
     progress: bool
 
     def run(self) -> None:
-        """Transfer until the server says that this was all of it.
-
-        Raises
-        ------
-        TransferError
-            If the server refuses the file or the transfer fails too many times in a row.
-        """
+        """Transfer until the server says that this was all, or raise TransferError."""
         failures, reached = 0, self._here()
         while True:
             try:
@@ -82,7 +64,7 @@ class Download:
                 if failures > self.retries:
                     raise TransferError(
                         f"{self.url}: {error}, {failures} times in a row; {self._here():,} bytes"
-                        f" are kept in {self.part}: call again later to go on from there"
+                        f" are kept in {self.part}; call again later to continue from there"
                     ) from error
                 self._pause(failures, error)
 
@@ -102,7 +84,7 @@ class Download:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _transfer(self, start: int) -> None:
-        """Ask for what is missing, and append what comes."""
+        """Ask for the missing bytes, and append those that come."""
         headers = {"User-Agent": "pcam-sklearn", "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
@@ -119,7 +101,7 @@ class Download:
             raise _TryAgain(f"the connection broke ({error or type(error).__name__})") from error
 
     def _judge(self, error: urllib.error.HTTPError, start: int) -> None:
-        """Return if an error of the server means that nothing is missing; raise otherwise."""
+        """Return if the server's error means that the file is complete; raise otherwise."""
         if error.code == _RANGE_BEYOND_END and start:
             return
         reason = f"the server answers {error.code} {error.reason}"
@@ -129,7 +111,7 @@ class Download:
 
     def _receive(self, response: http.client.HTTPResponse, start: int) -> None:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
-            start = 0  # the server does not know ranges: everything comes again
+            start = 0  # The server does not know ranges, so everything comes again.
         elif _first_byte(response) != start:
             self.part.unlink()
             raise _TryAgain("the server sent another range than it was asked for")

@@ -1,4 +1,4 @@
-"""Download the official PatchCamelyon files: whole, verified, continued where they broke off."""
+"""Download of the official PatchCamelyon files: verified, and continued where it broke off."""
 
 import os
 import warnings
@@ -26,28 +26,28 @@ def fetch_pcam(
 ) -> list[Path]:
     """Download the official PatchCamelyon files.
 
-    Call it again after whatever went wrong: files that are there and have the right MD5 are left
-    alone, and a download that broke off goes on from where it stopped.
+    If anything goes wrong, call it again: it leaves files with the right MD5 alone, and continues
+    a download where it broke off.
 
     Parameters
     ----------
     folder : path-like
-        Where to put the files; it is created if it does not exist. The training split needs
-        about 6.4 GB, the others 0.8 GB each; `load_pcam` then writes 7.2 GB and 0.9 GB, and
-        needs the same again while it unpacks them.
+        Folder for the files, created if it does not exist. The training split needs about 6.4 GB,
+        the others 0.8 GB each. `load_pcam` then writes 7.2 GB and 0.9 GB, and needs the same again
+        while it unpacks them.
     splits : iterable of {"train", "valid", "test"}, default=("train", "valid", "test")
         The splits. Each has three files: patches, labels, meta data.
     base_url : str, default="https://zenodo.org/records/2546921/files/{name}?download=1"
-        Where the files are: ``{name}`` stands for the name of the file, and is appended if it
+        Address of the files. ``{name}`` stands for the name of the file, and is appended if it
         does not occur.
     md5 : mapping of str to str, default=None
         The MD5 of each file by name. None takes those of the official files.
     retries : int, default=5
-        How many times in a row a transfer may fail before it is given up; whenever it has brought
-        another 1 MiB, they are counted afresh.
+        Number of failures in a row after which a transfer is given up. After each new MiB the
+        count starts again.
     backoff : float, default=1.0
-        Seconds to wait after the first failure; twice as long after each further one, up to a
-        minute, unless the server says how long.
+        Seconds to wait after the first failure. The wait doubles with each further failure, up to
+        a minute, unless the server asks for another one.
     timeout : float, default=60.0
         Seconds without a byte after which a connection counts as failed.
     progress : bool, default=True
@@ -63,13 +63,13 @@ def fetch_pcam(
     ValueError
         If a split, `base_url`, `retries`, `backoff` or `timeout` is not allowed.
     OSError
-        If a file cannot be had: the server refuses it, the transfer fails `retries` times in a
-        row, its MD5 is wrong twice, or the disk is full. What has come stays as ``<name>.part``.
+        If the server refuses a file, the transfer fails more than `retries` times in a row, the
+        MD5 is wrong twice, or the disk is full. The bytes that came stay in ``<name>.part``.
 
     Warns
     -----
     UserWarning
-        If a file is there already with a wrong MD5; it is replaced once the right one has come.
+        If a file is there already with a wrong MD5. It is replaced once the right one has come.
 
     See Also
     --------
@@ -137,9 +137,9 @@ def _fetch(final: Path, md5: str, download: Download) -> Path:
         if md5_of(final) == md5:
             return final
         warnings.warn(
-            f"{final} has a wrong MD5, so it is damaged: it is downloaded again", stacklevel=4
+            f"{final} has a wrong MD5, so it is damaged; it is downloaded again", stacklevel=4
         )
-    for _ in range(2):  # what was there of an earlier download may be what is wrong
+    for _ in range(2):  # The fault may lie in the part that an earlier download left.
         download.run()
         got = md5_of(download.part)
         if got == md5:
@@ -148,6 +148,6 @@ def _fetch(final: Path, md5: str, download: Download) -> Path:
             return final
         download.part.unlink()
     raise TransferError(
-        f"{download.url} gave twice a file with the MD5 {got} instead of {md5}: the server has"
+        f"{download.url} twice gave a file with the MD5 {got} instead of {md5}: the server has"
         " another file by that name, or something on the way changes it; try another base_url"
     )

@@ -1,4 +1,4 @@
-"""HDF5 files of PatchCamelyon, packed or not: opened, checked, read from front to back."""
+"""HDF5 files of PatchCamelyon, packed or not: open, check, read from front to back."""
 
 import gzip
 import hashlib
@@ -22,29 +22,10 @@ _IN_MEMORY = 64 << 20
 
 @contextmanager
 def open_h5(path: Path, key: str) -> Iterator[tuple[h5py.Dataset, str]]:
-    """Open a dataset of an ``.h5`` or ``.h5.gz`` file.
+    """Open a dataset of an ``.h5`` or ``.h5.gz`` file; yield it with the MD5 of the plain file.
 
-    HDF5 jumps about in its files, which a packed file cannot: it is unpacked first, into memory if
-    it is small and into a nameless temporary file beside it if not, which vanishes with the block.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    key : str
-        The name of the dataset in it.
-
-    Yields
-    ------
-    dataset : h5py.Dataset
-        The dataset.
-    md5 : str
-        The MD5 of the (unpacked) file.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, is no HDF5 file or has no such dataset.
+    HDF5 jumps about in its files, which a packed file does not allow. So that is unpacked first:
+    into memory if it is small, and else into a temporary file beside it.
     """
     with ExitStack() as stack:
         source: Any = path
@@ -65,19 +46,8 @@ def open_h5(path: Path, key: str) -> Iterator[tuple[h5py.Dataset, str]]:
 
 
 def read_blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
-    """Read a dataset from front to back, a few hundred rows at a time.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset of shape (n, ...)
-        The dataset.
-
-    Yields
-    ------
-    ndarray of shape (rows, ...)
-        The next rows, in a buffer that the next step overwrites.
-    """
-    # Whole chunks, or HDF5 would read and unpack each of them several times.
+    """Yield a dataset from front to back, in a buffer that the next step overwrites."""
+    # Whole chunks, because HDF5 would read and unpack a divided chunk several times.
     chunk = dataset.chunks[0] if dataset.chunks else 1
     rows = -(-_ROWS // chunk) * chunk
     buffer = np.empty((min(rows, len(dataset)), *dataset.shape[1:]), dataset.dtype)

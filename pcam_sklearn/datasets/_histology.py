@@ -1,4 +1,4 @@
-"""Drawing H&E-stained lymph node: nuclei first, then stain, then light."""
+"""Drawings of H&E-stained lymph node: nuclei first, then stain, then light."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 CENTER = 32
-_HISTIOCYTES = 0.07  # share of the negative patches
-_BORDER_TUMOUR = 0.3  # share of the negative patches
-_INK = 160  # the grey level of hematoxylin 1.0, which leaves room above for darker nuclei
+_HISTIOCYTES = 0.07  # Share of the negative patches.
+_BORDER_TUMOUR = 0.3  # Share of the negative patches.
+_INK = 160  # The grey level of hematoxylin 1.0: darker nuclei have room above it.
 _SUBPIXEL_BITS = 4
 _ANGLES = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 _HARMONICS = np.exp(1j * np.outer([2, 3, 4], _ANGLES))
@@ -22,7 +22,7 @@ _PURPLE = np.array([[1.35, 1.50, 0.50], [0.20, 0.50, 0.16]])
 
 @dataclass(frozen=True)
 class Slide:
-    """What all patches of a slide share: stains as optical densities, lengths in pixels."""
+    """The look that all patches of a slide share: stains in optical density, lengths in pixels."""
 
     stains: NDArray[np.float32]  # (3, 2): R, G, B of hematoxylin, of eosin
     glass: NDArray[np.float32]  # (3,): colour where there is no tissue
@@ -43,6 +43,7 @@ class _Nuclei:
 
 
 def make_slide(rng: Generator, variation: float) -> Slide:
+    """Draw the look of a slide."""
     purple = 0.5 + 0.7 * variation * (rng.beta(0.5, 0.5) - 0.5)
     stains = _PINK ** (1 - purple) * _PURPLE**purple
     stains = stains * np.exp(variation * rng.normal(0, 0.05, (2, 3)))
@@ -59,7 +60,7 @@ def make_slide(rng: Generator, variation: float) -> Slide:
 def draw_patch(
     rng: Generator, slide: Slide, positive: bool, size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """(size, size, 3) the patch and (size, size) where its tumour nuclei are."""
+    """Return the patch, and a mask of its tumour nuclei."""
     canvas, mask = np.zeros((2, size, size), np.uint8)
     tissue = _noise(rng, size, 28)
     nest, is_tumour = _large_cells(rng, slide, positive, size)
@@ -71,7 +72,7 @@ def draw_patch(
 
 
 def _large_cells(rng: Generator, slide: Slide, positive: bool, size: int) -> tuple[_Nuclei, bool]:
-    """Nest of large cells and whether they are tumour; in most negative patches there is none."""
+    """Return a nest of large cells, empty in most negatives, and whether they are tumour."""
     chance = rng.random()
     is_tumour = positive or chance >= _HISTIOCYTES
     nest = _nest(rng, slide, positive or not is_tumour, size)
@@ -81,7 +82,7 @@ def _large_cells(rng: Generator, slide: Slide, positive: bool, size: int) -> tup
 
 
 def _nest(rng: Generator, slide: Slide, central: bool, size: int) -> _Nuclei:
-    """Large nuclei around one that lies in the center, or else none that touches it."""
+    """Return large nuclei: around one in the center, or else none that touches the center."""
     seed = _seed(rng, central, size)
     first = _Nuclei(seed[None], np.array([slide.tumour_radius]))
     others = _scatter(rng, size, 2.4 * slide.tumour_radius, slide.tumour_radius)
@@ -92,7 +93,7 @@ def _nest(rng: Generator, slide: Slide, central: bool, size: int) -> _Nuclei:
 
 
 def _seed(rng: Generator, central: bool, size: int) -> NDArray[np.float64]:
-    """(2,) a point well in the center square, or else in the border."""
+    """Return a point well inside the center square, or else in the border."""
     border = (size - CENTER) / 2
     if central:
         return rng.uniform(border + 6, size - border - 6, 2)
@@ -102,14 +103,14 @@ def _seed(rng: Generator, central: bool, size: int) -> NDArray[np.float64]:
 
 
 def _reaches_center(nuclei: _Nuclei, size: int) -> NDArray[np.bool_]:
-    """(m,) whether any part of a nucleus may lie in the center square."""
+    """Return for each nucleus whether part of it may lie in the center square."""
     middle = (size - CENTER) // 2 + (CENTER - 1) / 2
     away = np.abs(nuclei.centers - middle).max(axis=1)
-    return away <= CENTER / 2 + nuclei.radii + 2  # 2 pixels of smooth edge
+    return away <= CENTER / 2 + nuclei.radii + 2  # Its smooth edge takes 2 pixels.
 
 
 def _scatter(rng: Generator, size: int, spacing: float, radius: float) -> _Nuclei:
-    """Nuclei on a jittered triangular lattice that reaches over the edges of the patch."""
+    """Return nuclei on a jittered triangular lattice that reaches over the patch's edges."""
     steps = np.arange(-1, size / spacing / 0.87 + 2)
     lattice = np.empty((len(steps), len(steps), 2))
     lattice[..., 0] = steps + (steps[:, None] % 2) / 2
@@ -121,7 +122,7 @@ def _scatter(rng: Generator, size: int, spacing: float, radius: float) -> _Nucle
 
 
 def _apart(nuclei: _Nuclei, others: _Nuclei) -> NDArray[np.bool_]:
-    """(m,) whether a nucleus is free of all the others."""
+    """Return for each nucleus whether it touches none of the others."""
     (x, y), (other_x, other_y) = nuclei.centers.T[..., None], others.centers.T
     reach = 0.85 * (nuclei.radii[:, None] + others.radii)
     return ((x - other_x) ** 2 + (y - other_y) ** 2 > reach**2).all(axis=1)
@@ -149,7 +150,7 @@ def _paint_small_cells(
 
 
 def _at(field: NDArray[np.float32], nuclei: _Nuclei) -> NDArray[np.float32]:
-    """(m,) the value of the field under each nucleus."""
+    """Return the value of the field under each nucleus."""
     columns, rows = np.clip(nuclei.centers, 0, len(field) - 1).astype(int).T
     return field[rows, columns]
 
@@ -173,7 +174,7 @@ def _paint_large_cells(
 def _outlines(
     rng: Generator, nuclei: _Nuclei, roundness: float, roughness: float
 ) -> NDArray[np.int32]:
-    """(m, points, 2) fixed-point outlines: turned ellipses with a rough edge."""
+    """Return fixed-point outlines, (m, points, 2): turned ellipses with a rough edge."""
     m = len(nuclei.radii)
     wobble = rng.normal(0, roughness, (m, 3)) + 1j * rng.normal(0, roughness, (m, 3))
     edge = np.minimum(1, 1 - 2 * roughness + (wobble @ _HARMONICS).real)
@@ -194,7 +195,7 @@ def _fill(
 def _expose(
     rng: Generator, slide: Slide, tissue: NDArray[np.float32], nuclei: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """(size, size, 3) the light that the stained tissue lets through."""
+    """Return the light that the stained tissue lets through, (size, size, 3)."""
     size = len(nuclei)
     chromatin = _noise(rng, size, 2.2)
     hematoxylin = nuclei * np.float32(1 / _INK)
@@ -203,6 +204,7 @@ def _expose(
     hematoxylin = hematoxylin * (1 + 0.15 * chromatin) + 0.08
     gaps = (_noise(rng, size, 22) > rng.uniform(1.0, 3.0)) & (nuclei == 0)
     hematoxylin[gaps] = eosin[gaps] = 0
+    # The microscope blurs, tissue absorbs by Beer and Lambert, and the camera adds noise.
     stain = cv2.GaussianBlur(cv2.merge([hematoxylin, eosin]), (0, 0), 0.7)
     light = slide.glass * np.exp(-cv2.transform(stain, slide.stains))
     light += 3 * rng.standard_normal((size, size, 1), dtype=np.float32)
@@ -210,14 +212,14 @@ def _expose(
 
 
 def _noise(rng: Generator, size: int, cell: float) -> NDArray[np.float32]:
-    """(size, size) noise that varies over `cell` pixels."""
+    """Return noise that varies over `cell` pixels."""
     knots = max(2, round(size / cell) + 1)
     coarse = rng.standard_normal((knots, knots), dtype=np.float32)
     return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC))
 
 
 def _fibres(rng: Generator, size: int) -> NDArray[np.float32]:
-    """(size, size) noise of streaks, 20 pixels long and 4 wide, in one random direction."""
+    """Return streaks of noise, 20 pixels long and 4 wide, in one random direction."""
     coarse = rng.standard_normal((size // 2, size // 10), dtype=np.float32)
     angle = rng.uniform(0, np.pi)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

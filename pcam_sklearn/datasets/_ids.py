@@ -1,4 +1,4 @@
-"""What a Kaggle id is: the SHA-1 of a patch's raw RGB bytes, in 40 lowercase digits."""
+"""Kaggle's ids: the SHA-1 of a patch's raw RGB bytes, in 40 lowercase digits."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ _ID = re.compile(r"[0-9a-f]{40}\Z")
 
 
 def is_id(text: object) -> bool:
-    """Say whether this is a well-formed id, which is then safe in a file name."""
+    """Return whether this is a well-formed id, which is then safe in a file name."""
     return isinstance(text, str) and _ID.match(text) is not None
 
 

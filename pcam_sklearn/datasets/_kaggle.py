@@ -3,8 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Collection, Iterable
-from itertools import islice
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from pcam_sklearn._messages import first_few
 from pcam_sklearn.datasets._tables import read_table, select_columns
 
 # Kaggle's own ids are 40 hexadecimal digits; these letters are safe in the name of any file.
 _SAFE_ID = re.compile(r"[0-9A-Za-z_-]+")
 _EXTENSIONS = (".tif", ".png")
-_NAMED = 5
 
 _DESCR = """\
 Patches in the layout of Kaggle's "Histopathologic Cancer Detection", subset {subset!r}:
@@ -46,15 +45,14 @@ def load_kaggle(
     Parameters
     ----------
     folder : path-like
-        The folder of ``train/<id>.tif``, ``train_labels.csv`` (columns ``id,label``) and
-        ``test/<id>.tif``, or what of it the subset needs; with ``slides.csv`` (columns
-        ``id,slide``) where the slides are known. A folder of patches may hold ``.png`` files
-        instead of ``.tif``, but not both.
+        The folder that holds ``train/<id>.tif`` and ``train_labels.csv`` (columns ``id,label``), or
+        ``test/<id>.tif``, whichever the subset needs. It may hold ``slides.csv`` (columns
+        ``id,slide``). The patches may be ``.png`` files instead of ``.tif``, but not both.
     subset : {"train", "test"}, default="train"
-        Which patches to list.
+        The patches to list.
     slides : pandas.DataFrame or path-like, default=None
-        The slide of each training patch, columns ``id,slide``, as `slides_from_official` gives
-        it; or the CSV file that holds it. None looks for ``slides.csv`` in the folder.
+        The slide of each training patch, columns ``id,slide``, such as `slides_from_official`
+        returns, or a CSV file of it. None looks for ``slides.csv`` in the folder.
     return_X_y : bool, default=False
         Whether to return ``(paths, target)`` instead of a Bunch.
 
@@ -68,8 +66,8 @@ def load_kaggle(
         target : ndarray of shape (n_samples,), int64, or None
             0 or 1. None for "test".
         ids : ndarray of shape (n_samples,), str
-            For "train" in the order of ``train_labels.csv``. For "test" sorted: the files that
-            are there, since a ``sample_submission.csv`` may list more than were downloaded.
+            For "train" in the order of ``train_labels.csv``. For "test" the names of the files,
+            sorted: a ``sample_submission.csv`` may list more than were downloaded.
         groups : ndarray of shape (n_samples,), str, or None
             The slide of each patch. None for "test", and where slides are unknown.
         DESCR : str
@@ -83,9 +81,9 @@ def load_kaggle(
         If a folder or ``train_labels.csv`` is missing, a folder holds no patches, or a labelled
         patch has no file.
     ValueError
-        If `subset` is unknown, or "test" and `slides` are given; if a table is no CSV file or
-        lacks a column, an id occurs twice or has other characters than letters, digits, ``_`` and
-        ``-``, a label is not 0 or 1, or the slides lack a labelled id.
+        If `subset` is unknown, or `slides` are given with "test". If a table is no CSV file or
+        lacks a column, an id occurs twice or has characters other than letters, digits, ``_`` and
+        ``-``, a label is not 0 or 1, or a labelled id has no slide.
 
     Warns
     -----
@@ -116,7 +114,7 @@ def load_kaggle(
     if subset not in ("train", "test"):
         raise ValueError(f"subset={subset!r} is unknown; pass 'train' or 'test'")
     if subset == "test" and slides is not None:
-        raise ValueError("slides are those of the training patches; pass none with subset='test'")
+        raise ValueError("only training patches have slides; pass none with subset='test'")
     files, extension = _list_patches(root / subset)
     target = groups = None
     if subset == "train":
@@ -150,7 +148,7 @@ def _list_patches(folder: Path) -> tuple[set[str], str]:
     kinds = [extension for extension in _EXTENSIONS if files[extension]]
     if not kinds:
         raise FileNotFoundError(
-            f"{folder} holds no patches: of its {len(names):,} files none ends in .tif or .png"
+            f"{folder} holds no patches: none of its {len(names):,} files ends in .tif or .png"
         )
     if len(kinds) > 1:
         counts = " and ".join(f"{len(files[kind]):,} {kind}" for kind in kinds)
@@ -168,7 +166,7 @@ def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     labels = pd.to_numeric(table["label"], errors="coerce")
     wrong = table[~labels.isin([0, 1])]
     if len(wrong):
-        listed = _name_some(f"{label!r} of {id_}" for id_, label in wrong.itertuples(index=False))
+        listed = first_few(f"{label!r} of {id_}" for id_, label in wrong.itertuples(index=False))
         raise ValueError(f"{path}: {len(wrong):,} labels are not 0 or 1: {listed}")
     return ids, labels.to_numpy(dtype=np.int64)
 
@@ -202,7 +200,7 @@ def _read_slides(source: pd.DataFrame | str | os.PathLike[str], ids: np.ndarray)
     if len(unknown):
         raise ValueError(
             f"{name} has no slide for {len(unknown):,} of the {len(ids):,} labelled patches:"
-            f" {_name_some(unknown)}; add them, or go without slides"
+            f" {first_few(unknown)}; add them, or go without slides"
         )
     return slides.to_numpy(dtype=str)
 
@@ -213,12 +211,12 @@ def _check_not_empty(table: pd.DataFrame, name: str | Path) -> None:
 
 
 def _check_ids(ids: np.ndarray, source: Path) -> None:
-    """Refuse what could lead out of the folder, and what occurs twice."""
+    """Raise ValueError for ids that could lead out of the folder, or occur twice."""
     unsafe = [identifier for identifier in ids if not _SAFE_ID.fullmatch(identifier)]
     if unsafe:
         raise ValueError(
             f"{source} has {len(unsafe):,} ids that cannot be names of patches:"
-            f" {_name_some(map(repr, map(str, unsafe)))}; an id has letters, digits, _ and - only"
+            f" {first_few(map(repr, map(str, unsafe)))}; an id has letters, digits, _ and - only"
         )
     _check_unique(pd.Series(ids), source)
 
@@ -227,7 +225,7 @@ def _check_unique(ids: pd.Series, source: str | Path) -> None:
     repeated = ids[ids.duplicated()].unique()
     if len(repeated):
         raise ValueError(
-            f"{source} lists {len(repeated):,} ids more than once: {_name_some(repeated)};"
+            f"{source} lists {len(repeated):,} ids more than once: {first_few(repeated)};"
             " keep one row of each"
         )
 
@@ -237,14 +235,8 @@ def _check_present(ids: np.ndarray, files: Collection[str], folder: Path, extens
     if missing:
         raise FileNotFoundError(
             f"{len(missing):,} of the {len(ids):,} labelled patches are not in {folder}:"
-            f" {_name_some(f'{identifier}{extension}' for identifier in missing)}"
+            f" {first_few(f'{identifier}{extension}' for identifier in missing)}"
         )
-
-
-def _name_some(values: Iterable[object]) -> str:
-    """Name the first few, and let dots stand for the rest."""
-    first = [str(value) for value in islice(values, _NAMED + 1)]
-    return ", ".join(first[:_NAMED] + ["..."] * (len(first) > _NAMED))
 
 
 def _describe(

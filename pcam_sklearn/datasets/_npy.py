@@ -1,8 +1,8 @@
-"""From an official HDF5 file to a ``.npy`` file that can be mapped into memory, and back trusted.
+"""From an official HDF5 file to a ``.npy`` file that is mapped into memory, and checked.
 
-Beside ``<stem>.npy`` lies ``<stem>.npy.json``, its record: what it was made from (name, size, time
-and MD5) and a checksum of every 256 patches. The record is written last, so that a ``.npy`` file
-without one is not believed.
+Beside ``<stem>.npy`` lies its record, ``<stem>.npy.json``: name, size, time and MD5 of its source,
+and a checksum of every 256 patches. The record is written last, so a ``.npy`` file without one was
+not finished.
 """
 
 import json
@@ -27,40 +27,19 @@ _DIGEST = 20
 def map_images(
     folder: Path, stem: str, source: Path | None, *, digests: bool, verify: bool, progress: bool
 ) -> np.memmap:
-    """Return the patches of ``<stem>.npy``, written from `source` first if need be.
+    """Map the patches of ``<stem>.npy``, which is written from the HDF5 file `source` if need be.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where the files are.
-    stem : str
-        The name of the files without endings.
-    source : pathlib.Path or None
-        The HDF5 file; None if there is only a ``.npy`` file.
-    digests : bool
-        Whether to keep the SHA-1 of every patch too, for `stored_digests`.
-    verify : bool
-        Whether to check every patch of an existing file, or the first and last 256 only.
-    progress : bool
-        Whether to show progress bars.
-
-    Returns
-    -------
-    numpy.memmap of shape (n_samples, 96, 96, 3), uint8, read-only
-
-    Raises
-    ------
-    ValueError
-        If the source is damaged or holds something else, or the ``.npy`` file is damaged and
-        there is no source to write it anew from.
+    `digests` keeps the SHA-1 of every patch too, for `stored_digests`. `verify` checks every patch
+    of an existing file, not only the first and last 256. A damaged file, or one that holds
+    something else, raises ValueError if no source is there to write it from.
     """
     npy = folder / f"{stem}.npy"
-    doubt = _doubt(npy, source, digests=digests, verify=verify, progress=progress)
-    if doubt and source is None:
-        raise ValueError(f"{npy}: {doubt}, and there is no {stem}.h5 or .h5.gz to write it from")
-    if doubt and source is not None:
+    fault = _find_fault(npy, source, digests=digests, verify=verify, progress=progress)
+    if fault and source is None:
+        raise ValueError(f"{npy}: {fault}, and there is no {stem}.h5 or .h5.gz to write it from")
+    if fault and source is not None:
         if npy.exists():
-            warnings.warn(f"{npy}: {doubt}; it is written anew from {source.name}", stacklevel=3)
+            warnings.warn(f"{npy}: {fault}; it is written again from {source.name}", stacklevel=3)
         _convert(source, npy, digests=digests, progress=progress)
     return np.load(npy, mmap_mode="r")
 
@@ -73,10 +52,10 @@ def stored_digests(npy: Path) -> np.ndarray:
     return digests
 
 
-def _doubt(
+def _find_fault(
     npy: Path, source: Path | None, *, digests: bool, verify: bool, progress: bool
 ) -> str | None:
-    """Return why the file cannot be believed; None if it can."""
+    """Return a reason not to trust the file, or None."""
     needed = [npy, _record_path(npy), *([_digest_path(npy)] if digests else [])]
     missing = [path.name for path in needed if not path.is_file()]
     if missing:
@@ -84,7 +63,7 @@ def _doubt(
     record = json.loads(_record_path(npy).read_text())
     made_from = record["source"]
     if source and source.name == made_from["name"] and _fingerprint(source) != made_from:
-        return f"{source.name} is not the file any more that it was made from"
+        return f"{source.name} is no longer the file that it was made from"
     if npy.stat().st_size != record["n_bytes"]:
         return f"it has {npy.stat().st_size:,} bytes instead of {record['n_bytes']:,}"
     sums = record["blocks"]
@@ -97,7 +76,8 @@ def _doubt(
 
 
 def _convert(source: Path, npy: Path, *, digests: bool, progress: bool) -> None:
-    """Write the patches, their digests and the record of both; each whole or not at all."""
+    """Write the patches, their digests and the record of both, each whole or not at all."""
+    # Without its record nobody trusts the old file while the new one is written.
     _record_path(npy).unlink(missing_ok=True)
     fingerprint = _fingerprint(source)
     with open_h5(source, "x") as (dataset, md5):
@@ -145,7 +125,7 @@ def _check_dataset(source: Path, dataset: Any, md5: str) -> None:
 
 
 def check_content(source: Path, n: int, md5: str) -> None:
-    """Raise if a file as long as the official one has not the official content."""
+    """Raise ValueError if a file has the official length and other content."""
     name = source.name.removesuffix(".gz")
     split = name.split("_")[-2]
     if n == SIZES.get(split) and md5 != H5_MD5.get(name, md5):

@@ -35,21 +35,21 @@ def load_pcam(
 ) -> Any:
     """Load a split of the official PatchCamelyon files, without reading it into memory.
 
-    The first call reads the HDF5 file once, from front to back, and writes its patches as a
-    ``.npy`` file beside it; every further call maps that file into memory.
+    The first call reads the HDF5 file once, from front to back, and writes its patches into a
+    ``.npy`` file beside it. Every further call maps that file into memory.
 
     Parameters
     ----------
     folder : path-like
         The folder of ``camelyonpatch_level_2_split_<split>_x.h5`` and ``..._y.h5`` (each as it is
-        or as ``.h5.gz``) and ``..._meta.csv``; the last one may be missing, with a warning.
+        or as ``.h5.gz``) and ``..._meta.csv``. If the last one is missing, that is a warning.
     split : {"train", "valid", "test"}, default="train"
         The split: 262,144, 32,768 or 32,768 patches.
     return_X_y : bool, default=False
         Whether to return ``(images, target)`` instead of a Bunch.
     verify : bool, default=False
-        Whether to check all patches against the checksums taken when the ``.npy`` file was
-        written, or the first and last 256 only.
+        Whether to check all patches against the checksums from when the ``.npy`` file was written,
+        not only the first and last 256.
     progress : bool, default=True
         Whether to show progress bars on the standard error stream.
 
@@ -64,13 +64,13 @@ def load_pcam(
             0 or 1.
         ids : ndarray of shape (n_samples,), str
             In the training split the SHA-1 of the pixels: Kaggle's ids. In the others the number
-            of the patch, as ``"valid_00000"``: those are Kaggle's test set, and its ids beside
+            of the patch, as ``"valid_00000"``. Those are Kaggle's test set: its ids together with
             its target would give away the answers of the competition.
         groups : ndarray of shape (n_samples,), str, or None
             The slide (``wsi``) of each patch. None without a meta file.
         coordinates : ndarray of shape (n_samples, 2), int64, or None
-            Where the patch lies on its slide: ``coord_y, coord_x``, the row before the column as
-            in the meta file. None without a meta file.
+            Place of the patch on its slide: ``coord_y, coord_x``, the row before the column as in
+            the meta file. None without a meta file.
         hospital : ndarray of shape (n_samples,), str, or None
             "RUMC", "UMCU", or "unknown" for test slides. None without a meta file.
         DESCR : str
@@ -81,14 +81,14 @@ def load_pcam(
     Raises
     ------
     FileNotFoundError
-        If a file is missing; the error names all that are.
+        If files are missing; the error names all of them.
     ValueError
         If `split` is unknown, or a file is damaged or does not belong to the others.
 
     Warns
     -----
     UserWarning
-        If there is no meta file, or a ``.npy`` file is damaged or out of date and written anew.
+        If there is no meta file, or a ``.npy`` file is damaged or out of date and written again.
 
     See Also
     --------
@@ -97,12 +97,12 @@ def load_pcam(
 
     Notes
     -----
-    What is verified: an HDF5 file with the official number of patches must have the official MD5
-    before it is read; the ``.npy`` file is read back after it is written, every patch compared by
-    SHA-1. It takes its name only then, and its record (``.npy.json``) is written last. A later
-    call believes it if its size is the recorded one, the HDF5 file (if it is still there) has the
-    recorded size and time, and the first and last patches have their checksums; with
-    ``verify=True`` all of them must. The HDF5 file of the patches may be deleted then.
+    These checks are made. An HDF5 file with the official number of patches must have the official
+    MD5 before it is read. The ``.npy`` file is read back after it is written, and every patch
+    compared by SHA-1. Only then it takes its name, and its record (``.npy.json``) is written last.
+    A later call compares the file's size with the recorded one, the size and time of the HDF5 file
+    if that is still there, and the checksums of the first and last patches, or of all with
+    ``verify=True``. After the first call you may delete the HDF5 file of the patches.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def _check_present(root: Path, split: str) -> None:
 
 def _read_target(root: Path, split: str) -> np.ndarray:
     path = find_h5(root, file_name(split, "y"))
-    assert path is not None  # _check_present has seen to it
+    assert path is not None  # `_check_present` made sure.
     with open_h5(path, "y") as (dataset, md5):
         check_content(path, len(dataset), md5)
         target = np.asarray(dataset[...]).reshape(-1).astype(np.int64)
@@ -187,7 +187,7 @@ def _read_places(root: Path, split: str, target: np.ndarray) -> dict[str, np.nda
     if not agree.all() and md5_of(path) != ARCHIVE_MD5[path.name]:
         raise ValueError(
             f"{path}: center_tumor_patch differs from the label of {int((~agree).sum()):,}"
-            " patches, so its rows are those of other patches; download it again with fetch_pcam"
+            " patches, so its rows belong to other patches; download it again with fetch_pcam"
         )
     groups = meta["wsi"].to_numpy(dtype=str)
     return {

@@ -5,7 +5,7 @@ SPLITS = ("train", "valid", "test")
 # Patches per split.
 SIZES = {"train": 262_144, "valid": 32_768, "test": 32_768}
 
-# MD5 of what the archive serves; the upstream README has those of valid and test swapped.
+# MD5 of the archive's files. The README of the data set has those of valid and test swapped.
 ARCHIVE_MD5 = {
     "camelyonpatch_level_2_split_train_x.h5.gz": "1571f514728f59376b705fc836ff4b63",
     "camelyonpatch_level_2_split_train_y.h5.gz": "35c2d7259d906cfc8143347bb8e05be7",
@@ -30,7 +30,7 @@ H5_MD5 = {
 
 
 def check_split(split: str) -> str:
-    """Return the split, or raise a ValueError that names the three there are."""
+    """Return the split, or raise ValueError that names the three splits."""
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(map(repr, SPLITS))}; got {split!r}")
     return split

@@ -1,4 +1,4 @@
-"""From patch to slide to hospital: what PatchCamelyon's meta data say and Kaggle's files do not."""
+"""From patch to slide to hospital, which PatchCamelyon's meta data tell and Kaggle's do not."""
 
 import os
 import warnings
@@ -16,23 +16,7 @@ _META_COLUMNS = ["coord_y", "coord_x", "center_tumor_patch", "wsi"]
 
 
 def read_meta(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read an official meta file.
-
-    Parameters
-    ----------
-    path : path-like
-        A ``camelyonpatch_level_2_split_<split>_meta.csv``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per patch, in the order of the patches.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or a patch has no slide.
-    """
+    """Read an official meta file: one row per patch, in the order of the patches."""
     try:
         meta = pd.read_csv(path, index_col=0)
     except ValueError as error:
@@ -49,10 +33,10 @@ def slides_from_official(
 ) -> pd.DataFrame:
     """Find the slide of Kaggle's training patches, from the official training files.
 
-    Kaggle's files come without slides, and a random split of them puts one slide on both sides.
-    Their ids are the SHA-1 of the pixels, so that hashing the official training patches tells
-    which slide each is from. Only the training split is taken: the patches of the others are
-    Kaggle's test set, of which nothing may be told.
+    Kaggle's files come without slides, so a random split of them has the same slides on both sides.
+    Their ids are the SHA-1 of the pixels, so the hashes of the official training patches tell the
+    slide of each. Only the training split is accepted: the patches of the others are Kaggle's test
+    set, and to tell their slides would be unfair.
 
     Parameters
     ----------
@@ -66,7 +50,7 @@ def slides_from_official(
     -------
     pandas.DataFrame of shape (n_ids, 3)
         The columns ``id``, ``slide`` and ``hospital`` ("RUMC", "UMCU" or "unknown"), one row per
-        id. For ``load_kaggle(folder, slides=...)``, or to be kept as ``slides.csv``.
+        id. Pass it to ``load_kaggle(folder, slides=...)``, or save it as ``slides.csv``.
 
     Raises
     ------
@@ -76,7 +60,7 @@ def slides_from_official(
     Warns
     -----
     UserWarning
-        If the same pixels occur on several slides (blank patches do): the first one is taken.
+        If the same pixels occur on several slides, as blank patches do. The first slide counts.
 
     See Also
     --------
@@ -144,7 +128,7 @@ def _warn_of_ambiguous(table: pd.DataFrame) -> None:
     several = int(table["id"][table["id"].duplicated()].nunique())
     if several:
         warnings.warn(
-            f"{several} ids occur on more than one slide (blank patches do); each is put on the"
+            f"{several} ids occur on more than one slide, as blank patches do; each counts for the"
             " first of them",
             stacklevel=3,
         )

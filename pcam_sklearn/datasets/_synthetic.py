@@ -33,7 +33,7 @@ def make_patches(
     stain_variation: float = 1.0,
     return_X_y: bool = False,
 ) -> Any:
-    """Make synthetic H&E-like patches, of slides that each have their own stain.
+    """Make synthetic H&E-like patches from slides that each have their own stain.
 
     A patch is positive if, and only if, nuclei of tumour cells lie in its center of
     32 x 32 pixels, as in PatchCamelyon [1]_. The stains mix as light is absorbed
@@ -46,15 +46,15 @@ def make_patches(
     n_slides : int, default=20
         Number of slides, from 1 to `n_samples`. The patches are dealt evenly.
     random_state : int, RandomState instance or None, default=None
-        The same int makes the same patches; None makes new ones at every call.
+        An int always makes the same patches. None makes new ones at every call.
     patch_size : int, default=96
-        Height and width in pixels of about 1 um, at least 32. More pixels show more border;
+        Height and width in pixels of about 1 um, at least 32. More pixels show more border, and
         the cells keep their size.
     positive_fraction : float, default=0.4
         Share of positive patches, in (0, 1). It is rounded on every slide, and every slide of
         two or more patches has both classes.
     stain_variation : float, default=1.0
-        How far the stains of the slides differ, in [0, 2]; 0 stains all slides alike.
+        Variation of the stains between slides, in [0, 2]. 0 stains all slides alike.
     return_X_y : bool, default=False
         If True, return `(images, target)` instead of a Bunch.
 
@@ -70,7 +70,7 @@ def make_patches(
         groups : ndarray of shape (n_samples,), str
             The slide of each patch.
         DESCR : str
-            What these patches are.
+            A description of the patches.
 
     (images, target) : tuple of ndarray
         Only if `return_X_y` is True.
@@ -129,7 +129,7 @@ def _check_parameters(
 
 
 def _generator(random_state: int | RandomState | None) -> Generator:
-    if random_state is None:  # check_random_state would draw from the global state
+    if random_state is None:  # `check_random_state` would draw from the global state.
         return np.random.default_rng()
     return np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
 
@@ -137,7 +137,7 @@ def _generator(random_state: int | RandomState | None) -> Generator:
 def _deal(
     rng: Generator, n_samples: int, n_slides: int, fraction: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Slide and label of every patch, in random order."""
+    """Return slide and label of every patch, in random order."""
     rank, slide = np.divmod(rng.permutation(n_samples), n_slides)
     size = np.bincount(slide)[slide]
     positives = np.clip(np.rint(fraction * size), 1, size - 1)

@@ -1,9 +1,6 @@
 """A run folder: what it holds, and the model that is read from it."""
 
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pcam_sklearn._estimators import slides_trained_on
-from pcam_sklearn._files import flush_to_disk
+from pcam_sklearn._files import atomic_folder
 from pcam_sklearn.cli._output import to_json
 from pcam_sklearn.cli._patches import Patches
 from pcam_sklearn.metrics import OperatingPoint
@@ -31,35 +28,13 @@ _REQUIRED = (MODEL_FILE, CONFIG_FILE, EVALUATION_FILE, SPLIT_FILE)
 
 @contextmanager
 def new_run_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary folder, and give it the final name if the block ends without an error."""
+    """Yield a folder for a run, which takes the final name if the block ends without an error."""
     # Checked before the block as well, because the block may train for hours.
     check_replaceable(folder, overwrite=overwrite)
-    final = Path(os.path.realpath(folder))
-    temporary = final.with_name(f".{secrets.token_hex(4)}-{final.name}")
-    temporary.mkdir()
-    try:
+    with atomic_folder(folder, overwrite=overwrite) as temporary:
         yield temporary
-        for path in temporary.iterdir():
-            flush_to_disk(path)
         # Somebody may have put other files there during the block.
         check_replaceable(folder, overwrite=overwrite)
-        _replace(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _replace(temporary: Path, final: Path) -> None:
-    if not final.exists():
-        temporary.rename(final)
-        return
-    old = temporary.with_name(f"{temporary.name}-old")
-    final.rename(old)
-    try:
-        temporary.rename(final)
-    except BaseException:
-        old.rename(final)
-        raise
-    shutil.rmtree(old)
 
 
 def check_replaceable(folder: Path, *, overwrite: bool) -> None:

@@ -253,14 +253,14 @@ def _make_title(label: Any, positive: bool, prob: float | None, threshold: float
     return f"label {label}, predicted {prob:.2f}: {verdict}"
 
 
-def _center_corner(patch: np.ndarray, crop_size: int) -> tuple[int, int]:
+def _find_center(patch: np.ndarray, crop_size: int) -> tuple[int, int]:
     """Return the top row and the left column of the center."""
     height, width = patch.shape[:2]
     return (height - crop_size) // 2, (width - crop_size) // 2
 
 
 def _draw_patch(ax: Axes, patch: np.ndarray, crop_size: int) -> None:
-    top, left = _center_corner(patch, crop_size)
+    top, left = _find_center(patch, crop_size)
     # imshow puts the middle of a pixel on its number, so that its edge lies half a pixel before.
     corner = (left - 0.5, top - 0.5)
     ax.imshow(patch, interpolation="nearest")
@@ -272,7 +272,7 @@ def _draw_patch(ax: Axes, patch: np.ndarray, crop_size: int) -> None:
 
 
 def _draw_center(ax: Axes, patch: np.ndarray, crop_size: int) -> None:
-    top, left = _center_corner(patch, crop_size)
+    top, left = _find_center(patch, crop_size)
     center = patch[top : top + crop_size, left : left + crop_size]
     ax.imshow(center, interpolation="nearest")
     ax.set(xticks=[], yticks=[])

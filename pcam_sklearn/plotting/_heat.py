@@ -107,7 +107,7 @@ def _split_network(model: Any, name: str | None) -> tuple[Any, Any]:
     """Return the network up to the layer, and the network from there to the score."""
     if name is None:
         return _split_at_last_maps(model)
-    known = [layer.name for layer in model.layers if _map_size(layer)]
+    known = [layer.name for layer in model.layers if _get_map_size(layer)]
     if name not in known:
         raise ValueError(f"layer={name!r} is not a layer with feature maps; type one of {known}.")
     return _split_at(model, name)
@@ -115,7 +115,7 @@ def _split_network(model: Any, name: str | None) -> tuple[Any, Any]:
 
 def _split_at_last_maps(model: Any) -> tuple[Any, Any]:
     for layer in reversed(model.layers):
-        size = _map_size(layer)
+        size = _get_map_size(layer)
         if size and min(size) >= _SMALLEST_SIDE:
             # Keras cannot split a network inside a branch, because the rest bypasses the layer.
             with contextlib.suppress(ValueError):
@@ -127,7 +127,7 @@ def _split_at_last_maps(model: Any) -> tuple[Any, Any]:
     )
 
 
-def _map_size(layer: Any) -> tuple[int, int] | None:
+def _get_map_size(layer: Any) -> tuple[int, int] | None:
     """Return height and width of the layer's feature maps, or None if it has no maps."""
     try:
         shape = tuple(layer.output.shape)

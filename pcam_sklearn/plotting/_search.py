@@ -179,7 +179,8 @@ def _name_candidates(results: Mapping[str, Any]) -> list[str]:
     varying = [key for key in keys if len({repr(c.get(key)) for c in candidates}) > 1]
     short = _shorten(varying or keys)
     return [
-        ", ".join(f"{short[key]}={_show(c[key])}" for key in short if key in c) for c in candidates
+        ", ".join(f"{short[key]}={_format_value(c[key])}" for key in short if key in c)
+        for c in candidates
     ]
 
 
@@ -189,7 +190,7 @@ def _shorten(keys: list[str]) -> dict[str, str]:
     return {key: key if ends.count(end) > 1 else end for key, end in zip(keys, ends, strict=True)}
 
 
-def _show(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.3g}"
     # The repr of a function or a class, such as a network, is too long for a label.

@@ -118,18 +118,18 @@ def model_card(
         title,
         [
             Section("Intended use", list(_INTENDED_USE)),
-            _data_section(evaluation, data, split),
-            Section("Metrics", [*_metrics(evaluation), *_curves(evaluation)]),
-            Section("Operating point", _operating_point(evaluation)),
-            Section("By slide and hospital", _by_slide(evaluation)),
-            Section("Known failure modes", [*_FAILURES, *_gallery(evaluation, X)]),
-            Section("Recipe", [_recipe(estimator), *_training(classifier)]),
-            Section("Versions", [_versions()]),
+            _make_data_section(evaluation, data, split),
+            Section("Metrics", [*_describe_metrics(evaluation), *_draw_curves(evaluation)]),
+            Section("Operating point", _describe_operating_point(evaluation)),
+            Section("By slide and hospital", _list_slides(evaluation)),
+            Section("Known failure modes", [*_FAILURES, *_draw_worst_patches(evaluation, X)]),
+            Section("Recipe", [_list_parameters(estimator), *_describe_training(classifier)]),
+            Section("Versions", [_list_versions()]),
         ],
     )
 
 
-def _data_section(
+def _make_data_section(
     evaluation: Evaluation, data: Mapping[str, Any] | None, split: str | None
 ) -> Section:
     groups = evaluation.groups
@@ -141,15 +141,15 @@ def _data_section(
     }
     blocks: list[Any] = [
         "Training data:" if data else f"Training data: {_NOT_STATED}",
-        *([_facts(data)] if data else []),
+        *([_make_table(data)] if data else []),
         f"Split: {split or _NOT_STATED}",
         f"Evaluated on {evaluation.name}:",
-        _facts(measured),
+        _make_table(measured),
     ]
     return Section("Data", blocks)
 
 
-def _metrics(evaluation: Evaluation) -> list[Any]:
+def _describe_metrics(evaluation: Evaluation) -> list[Any]:
     table = evaluation.metrics_table()
     table.index.name = "metric"
     level = f"{100 * evaluation.auc.confidence:g} % intervals"
@@ -161,19 +161,19 @@ def _metrics(evaluation: Evaluation) -> list[Any]:
     return [table, f"{note} A dash means that no interval is given."]
 
 
-def _curves(evaluation: Evaluation) -> list[Picture]:
+def _draw_curves(evaluation: Evaluation) -> list[Picture]:
     # 15 bins, as for the calibration error among the metrics: the two figures must agree.
     reliability = ReliabilityDisplay.from_predictions(
         evaluation.positive, evaluation.y_prob, n_bins=15, pos_label=True
     )
     caption = "Reliability curve, and the number of patches by probability"
-    return [_roc(evaluation), _picture("reliability", reliability.figure_, caption)]
+    return [_draw_roc(evaluation), _save_picture("reliability", reliability.figure_, caption)]
 
 
-def _roc(evaluation: Evaluation) -> Picture:
+def _draw_roc(evaluation: Evaluation) -> Picture:
     # The band resamples slides, so scikit-learn's curve stands in where they are not known.
     if evaluation.groups is None:
-        return _roc_without_band(evaluation)
+        return _draw_roc_without_band(evaluation)
     banded = RocBandDisplay.from_predictions(
         evaluation.positive,
         evaluation.y_prob,
@@ -184,10 +184,10 @@ def _roc(evaluation: Evaluation) -> Picture:
         random_state=evaluation.random_state,
         pos_label=True,
     )
-    return _picture("roc", banded.figure_, "ROC curve with a band by resampled slides")
+    return _save_picture("roc", banded.figure_, "ROC curve with a band by resampled slides")
 
 
-def _roc_without_band(evaluation: Evaluation) -> Picture:
+def _draw_roc_without_band(evaluation: Evaluation) -> Picture:
     _, ax = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
     plain = RocCurveDisplay.from_predictions(
         evaluation.positive, evaluation.y_prob,
@@ -195,10 +195,10 @@ def _roc_without_band(evaluation: Evaluation) -> Picture:
     )  # fmt: skip
     ax.set(xlabel="1 - specificity", ylabel="Sensitivity", title="ROC curve")
     caption = "ROC curve, without a band because the slides are not known"
-    return _picture("roc", plain.figure_, caption)
+    return _save_picture("roc", plain.figure_, caption)
 
 
-def _operating_point(evaluation: Evaluation) -> list[Any]:
+def _describe_operating_point(evaluation: Evaluation) -> list[Any]:
     point, result = evaluation.operating_point, evaluation.operating_result
     if point is None or result is None:
         return [
@@ -219,10 +219,10 @@ def _operating_point(evaluation: Evaluation) -> list[Any]:
     for prevalence in (0.01, 0.1):
         ppv, npv = result.predictive_values(prevalence)
         facts[f"At a prevalence of {prevalence:g}"] = f"PPV {ppv:.3f}, NPV {npv:.3f}"
-    return [_facts(facts)]
+    return [_make_table(facts)]
 
 
-def _by_slide(evaluation: Evaluation) -> list[Any]:
+def _list_slides(evaluation: Evaluation) -> list[Any]:
     slides, hospitals = evaluation.slide_table(), evaluation.hospital_table()
     if slides is None:
         return ["The slides are not known."]
@@ -230,7 +230,7 @@ def _by_slide(evaluation: Evaluation) -> list[Any]:
     return [*([] if hospitals is None else [hospitals]), slides, note]
 
 
-def _gallery(evaluation: Evaluation, X: Any) -> list[Picture]:
+def _draw_worst_patches(evaluation: Evaluation, X: Any) -> list[Picture]:
     if X is None:
         return []
     gallery = PatchGalleryDisplay.from_predictions(
@@ -241,10 +241,10 @@ def _gallery(evaluation: Evaluation, X: Any) -> list[Picture]:
         threshold=0.5 if evaluation.threshold is None else evaluation.threshold,
         pos_label=1,
     )
-    return [_picture("most-wrong", gallery.figure_, "The patches with the worst predictions")]
+    return [_save_picture("most-wrong", gallery.figure_, "The patches with the worst predictions")]
 
 
-def _training(classifier: Any) -> list[Any]:
+def _describe_training(classifier: Any) -> list[Any]:
     # Other classifiers than CNNClassifier have none of these attributes, and get no such rows.
     facts = {}
     if hasattr(classifier, "model_"):
@@ -252,14 +252,14 @@ def _training(classifier: Any) -> list[Any]:
     for name, attribute in (("Epochs trained", "n_iter_"), ("Best epoch", "best_epoch_")):
         if hasattr(classifier, attribute):
             facts[name] = str(getattr(classifier, attribute))
-    blocks: list[Any] = [_facts(facts)] if facts else []
+    blocks: list[Any] = [_make_table(facts)] if facts else []
     if getattr(classifier, "history_", None):
         history = TrainingHistoryDisplay.from_estimator(classifier)
-        blocks.append(_picture("history", history.figure_, "Training and validation by epoch"))
+        blocks.append(_save_picture("history", history.figure_, "Training and validation by epoch"))
     return blocks
 
 
-def _recipe(estimator: Any) -> pd.DataFrame:
+def _list_parameters(estimator: Any) -> pd.DataFrame:
     """Return all parameters, with the seed, but without the estimators that hold them."""
     values = {
         # The repr of a function holds its address, which differs from run to run.
@@ -267,25 +267,25 @@ def _recipe(estimator: Any) -> pd.DataFrame:
         for name, value in sorted(estimator.get_params().items())
         if not hasattr(value, "get_params") and name != "steps"
     }
-    return _facts(values, "parameter")
+    return _make_table(values, "parameter")
 
 
-def _versions() -> pd.DataFrame:
+def _list_versions() -> pd.DataFrame:
     found = {"Python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
-    return _facts(found, "package")
+    return _make_table(found, "package")
 
 
-def _facts(facts: Mapping[str, Any], index: str = "fact") -> pd.DataFrame:
+def _make_table(facts: Mapping[str, Any], index: str = "fact") -> pd.DataFrame:
     text = {str(name): str(value) for name, value in facts.items()}
     return pd.DataFrame({"value": list(text.values())}, index=pd.Index(list(text), name=index))
 
 
-def _picture(name: str, figure: Figure, caption: str) -> Picture:
+def _save_picture(name: str, figure: Figure, caption: str) -> Picture:
     buffer = io.BytesIO()
     # The default metadata names the version of matplotlib, and the bytes would differ with it.
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})

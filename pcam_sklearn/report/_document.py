@@ -168,7 +168,7 @@ def _block_to_html(block: str | pd.DataFrame | Picture) -> str:
 
 
 def _table_to_html(table: pd.DataFrame) -> str:
-    header, *rows = _cells(table)
+    header, *rows = _read_cells(table)
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header)
     body = []
     for first, *rest in rows:
@@ -187,19 +187,19 @@ def _block_to_markdown(block: str | pd.DataFrame | Picture, prefix: str) -> str:
     if isinstance(block, Picture):
         # The angle brackets let a file's name hold spaces.
         return f"![{_escape(block.caption)}](<{prefix}{block.name}.png>)"
-    header, *rows = [[_escape(cell) for cell in row] for row in _cells(block)]
+    header, *rows = [[_escape(cell) for cell in row] for row in _read_cells(block)]
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _cells(table: pd.DataFrame) -> list[list[str]]:
+def _read_cells(table: pd.DataFrame) -> list[list[str]]:
     """Return header and rows as text, with the index as the first column."""
     header = [str(table.index.name or ""), *map(str, table.columns)]
-    rows = [[_show(row[0]), *map(_show, row[1:])] for row in table.itertuples(name=None)]
+    rows = [list(map(_format_value, row)) for row in table.itertuples(name=None)]
     return [header, *rows]
 
 
-def _show(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, float):
         # The card explains the dash; "nan" would look like a mistake.
         return "-" if pd.isna(value) else f"{value:.3f}"

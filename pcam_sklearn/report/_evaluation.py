@@ -262,7 +262,7 @@ def _check_if_known(values: ArrayLike | None, n_samples: int, name: str) -> np.n
 def _measure(
     positive: np.ndarray, prob: np.ndarray, groups: np.ndarray | None, settings: dict[str, Any]
 ) -> dict[str, Interval]:
-    """Return area, Brier score and negative log-likelihood, with intervals that resample slides."""
+    """Return area, Brier score and log-likelihood; without groups only the area has an interval."""
     # Both scores are means over patches: averaging losses is quicker than scoring every round.
     brier = (prob - positive) ** 2
     # scikit-learn's log_loss clips by the same epsilon, so a certain mistake costs the same.
@@ -278,12 +278,12 @@ def _measure(
     # The default scale, logit, keeps intervals in [0, 1]; the log-likelihood may exceed 1.
     return {
         "auc": metrics.auc_cluster_bootstrap(positive, prob, groups, **settings),
-        "brier": boot(_mean, positive, brier, groups, **settings),
-        "nll": boot(_mean, positive, nll, groups, scale="identity", **settings),
+        "brier": boot(_average_loss, positive, brier, groups, **settings),
+        "nll": boot(_average_loss, positive, nll, groups, scale="identity", **settings),
     }
 
 
-def _mean(positive: np.ndarray, loss: np.ndarray, *, sample_weight: np.ndarray) -> float:
+def _average_loss(positive: np.ndarray, loss: np.ndarray, *, sample_weight: np.ndarray) -> float:
     return float(np.average(loss, weights=sample_weight))
 
 

@@ -165,7 +165,7 @@ def repeat_in_test(root: Path, name: str) -> Found:
 
 
 def repeat_under_another_id(root: Path, name: str) -> Found:
-    other = sha1(patch(0))  # no damage is planted in the first patch itself
+    other = sha1(patch(0))  # No damage is planted in the first patch itself.
     shutil.copy(root / f"train/{other}.tif", root / f"train/{name}.tif")
     return {("wrong pixels", name), ("duplicate pixels", max(name, other))}
 
@@ -301,7 +301,7 @@ def test_every_kind_of_damage_in_a_copy_of_real_patches_is_found(sample_folder, 
     slides = pd.read_csv(sample_folder / "slides.csv", dtype=str)
     slides[slides["id"].isin(labels["id"])].to_csv(root / "slides.csv", index=False)
     assert found(root) == set()
-    for seed in (0, N_TRAIN):  # what two of the damages take for given
+    for seed in (0, N_TRAIN):  # Two of the damages need these patches.
         identifier = sha1(patch(seed))
         write_plain(root / f"{'test' if seed else 'train'}/{identifier}.tif", patch(seed))
     append(root / "train_labels.csv", f"{sha1(patch(0))},0")
@@ -352,7 +352,7 @@ def test_a_label_written_as_a_decimal_is_valid(folder):
 
 def test_patches_in_another_format_of_tif_are_audited_too(folder):
     path = folder / f"train/{victims(folder)[0]}.tif"
-    cv2.imwrite(str(path), cv2.imread(str(path)))  # OpenCV compresses
+    cv2.imwrite(str(path), cv2.imread(str(path)))  # OpenCV compresses the file.
     assert audit_patches(folder, progress=False).ok
 
 

@@ -1,4 +1,4 @@
-"""load_kaggle lists what Kaggle's folder holds, and refuses what does not fit together."""
+"""load_kaggle lists the patches of Kaggle's folder, and refuses tables that do not fit."""
 
 import csv
 import re
@@ -43,7 +43,7 @@ def label(folder, rows):
     write_table(folder / "train_labels.csv", ["id", "label"], rows)
 
 
-# what is listed
+# The list of patches.
 
 
 def test_the_patches_come_in_the_order_of_the_labels(folder):
@@ -127,7 +127,7 @@ def test_a_table_that_lacks_a_patch_is_refused(folder):
 
 
 def test_slides_of_test_patches_are_refused(folder):
-    with pytest.raises(ValueError, match="those of the training patches"):
+    with pytest.raises(ValueError, match="only training patches have slides"):
         load_kaggle(folder, subset="test", slides=folder / "slides.csv")
 
 
@@ -170,7 +170,7 @@ def test_any_folder_is_listed_as_a_plain_reading_of_its_tables_says(rows):
     assert list(found) == [(int(positive), slide) for positive, slide in rows.values()]
 
 
-# slides that are not known
+# Unknown slides.
 
 
 def test_without_slides_a_warning_says_what_a_random_split_does_and_what_helps(folder):
@@ -203,7 +203,7 @@ def test_a_patch_on_two_slides_is_an_error(folder):
         load_kaggle(folder)
 
 
-# what does not fit together
+# Tables and files that do not fit together.
 
 
 def test_an_unknown_subset_is_refused(folder):
@@ -242,7 +242,7 @@ def test_missing_labels_are_an_error(folder):
 def test_a_folder_without_patches_is_an_error(folder, subset):
     for path in (folder / subset).iterdir():
         path.rename(path.with_suffix(".jpeg"))
-    with pytest.raises(FileNotFoundError, match=r"holds no patches: of its \d files none ends in"):
+    with pytest.raises(FileNotFoundError, match=r"holds no patches: none of its \d files ends in"):
         load_kaggle(folder, subset)
 
 
@@ -323,7 +323,7 @@ def test_a_test_file_with_a_strange_name_is_named(folder):
         load_kaggle(folder, "test")
 
 
-# the real patches
+# The real patches.
 
 
 def test_the_real_sample_is_listed_as_its_tables_say(sample_folder):

@@ -27,13 +27,13 @@ def drawn(positive, size=96, n=60, seed=0):
 
 
 def spread_of_colour(data):
-    """Return how far the mean colours of the slides differ, in grey levels."""
+    """Return the spread of the mean colours of the slides, in grey levels."""
     colours = data.images.mean(axis=(1, 2))
     means = [colours[data.groups == slide].mean(axis=0) for slide in np.unique(data.groups)]
     return float(np.std(means, axis=0).mean())
 
 
-# what is returned
+# The returned arrays.
 
 
 def test_images_target_and_groups_are_arrays_of_the_documented_kind():
@@ -81,7 +81,7 @@ def test_slides_of_a_single_patch_still_give_both_classes():
     assert make_patches(6, 6, 0, patch_size=32).target.sum() == 3
 
 
-# randomness
+# Randomness.
 
 
 def test_the_same_seed_makes_the_same_patches():
@@ -112,7 +112,7 @@ def test_the_global_random_state_is_not_touched(seed):
     assert (before[0][1:], before[1]) == (after[0][1:], after[1])
 
 
-# the label
+# The label.
 
 
 @pytest.mark.parametrize("size", [32, 33, 64, 96, 131])
@@ -135,7 +135,7 @@ def test_tumour_nuclei_are_paler_than_the_nuclei_of_lymphocytes():
     assert np.mean(inside) > np.mean(darkest) + 20
 
 
-# the stain
+# The stain.
 
 
 def test_slides_differ_in_their_stain():
@@ -150,11 +150,11 @@ def test_more_variation_spreads_the_stains_further():
 
 def test_the_colours_are_those_of_h_and_e():
     red, green, blue = make_patches(60, 10, 0).images.reshape(-1, 3).mean(axis=0)
-    assert green < min(red, blue)  # both stains absorb green most
+    assert green < min(red, blue)  # Both stains absorb green most.
     assert 90 < (red + green + blue) / 3 < 200
 
 
-# the parameters
+# The parameters.
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_number_of_the_wrong_type_is_an_error_that_names_the_parameter(name):
         make_patches(**{name: 40.0})
 
 
-# what they are for
+# Use.
 
 
 def test_hundred_patches_take_less_than_half_a_second():

@@ -56,7 +56,7 @@ def test_ids_of_training_patches_are_the_sha1_of_their_pixels(tmp_path):
     patches, _ = make_official(tmp_path)
     expected = [hashlib.sha1(patch.tobytes()).hexdigest() for patch in patches]
     assert load(tmp_path).ids.tolist() == expected
-    assert load(tmp_path).ids.tolist() == expected  # from the stored digests
+    assert load(tmp_path).ids.tolist() == expected  # Now from the stored digests.
 
 
 @pytest.mark.parametrize("split", ["valid", "test"])
@@ -129,11 +129,11 @@ def test_a_read_only_folder_is_enough_once_the_map_is_there(tmp_path):
     assert sorted(os.listdir(tmp_path)) == before
 
 
-def test_another_h5_file_by_that_name_is_read_anew_with_a_warning(tmp_path):
+def test_another_h5_file_by_that_name_is_read_with_a_warning(tmp_path):
     make_official(tmp_path, n=12)
     load(tmp_path)
     patches, _ = make_official(tmp_path, n=13)
-    with pytest.warns(UserWarning, match="not the file any more"):
+    with pytest.warns(UserWarning, match="no longer the file that"):
         pcam = load(tmp_path)
     assert np.array_equal(pcam.images, patches)
 
@@ -146,18 +146,18 @@ def damage(path: Path, at: int) -> None:
         file.write(bytes([byte[0] ^ 1]))
 
 
-@pytest.mark.parametrize("how", ["first", "last", "short", "no record"])
-def test_a_damaged_map_is_written_anew_with_a_warning(tmp_path, how):
+@pytest.mark.parametrize("fault", ["first", "last", "short", "no record"])
+def test_a_damaged_map_is_written_again_with_a_warning(tmp_path, fault):
     patches, _ = make_official(tmp_path)
     load(tmp_path)
     npy = tmp_path / name("train", "x.npy")
-    if how == "no record":
+    if fault == "no record":
         npy.with_name(npy.name + ".json").unlink()
-    elif how == "short":
+    elif fault == "short":
         os.truncate(npy, npy.stat().st_size - 1)
     else:
-        damage(npy, 200 if how == "first" else npy.stat().st_size - 1)
-    with pytest.warns(UserWarning, match="written anew from"):
+        damage(npy, 200 if fault == "first" else npy.stat().st_size - 1)
+    with pytest.warns(UserWarning, match="written again from"):
         pcam = load(tmp_path)
     assert np.array_equal(pcam.images, patches)
 
@@ -278,7 +278,7 @@ def test_labels_other_than_0_and_1_are_an_error(tmp_path):
 def test_a_meta_file_of_another_order_is_an_error(tmp_path):
     _, labels = make_official(tmp_path)
     make_meta(12, 1 - labels, "train").to_csv(tmp_path / name("train", "meta.csv"))
-    with pytest.raises(ValueError, match="rows are those of other patches"):
+    with pytest.raises(ValueError, match="rows belong to other patches"):
         load(tmp_path)
 
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.official_files import SLIDES, make_meta, make_official, name, pack, write_h5
 
-from pcam_sklearn.datasets import _slides
-from pcam_sklearn.datasets._slides import hospital_of_slide, slides_from_official
+from pcam_sklearn.datasets import _slides, hospital_of_slide, slides_from_official
 
 
 def sha1(pixels: np.ndarray) -> str:
@@ -52,7 +51,7 @@ def test_the_meta_data_may_be_a_frame(tmp_path):
 
 def test_a_patch_that_occurs_twice_on_a_slide_gets_one_row(tmp_path):
     patches, _ = make_official(tmp_path, n=8)
-    patches[4] = patches[0]  # both on the first slide
+    patches[4] = patches[0]  # Both are on the first slide.
     h5, meta = files(tmp_path)
     write_h5(h5, "x", patches)
     frame = slides_from_official(h5, meta)

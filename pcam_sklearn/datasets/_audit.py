@@ -13,6 +13,7 @@ from pcam_sklearn.datasets._audit_report import AuditReport, Finding
 from pcam_sklearn.datasets._ids import is_id, name_of
 from pcam_sklearn.datasets._tables import read_table
 
+# `read_table` keeps every field as text, so empty labels have to be known by their spelling.
 _MISSING = {"", "nan", "na", "n/a", "null", "none"}
 
 
@@ -73,14 +74,14 @@ def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> A
     labels = _read_labels(root)
     counts: dict[str, int] = {"rows": len(labels)}
     for value in (0, 1):
-        counts[f"label {value}"] = int((_as_number(labels["label"]) == value).sum())
+        counts[f"label {value}"] = int((_to_numbers(labels["label"]) == value).sum())
     findings = [*_check_labels(labels), *_check_ids(labels["id"], "train_labels.csv")]
 
-    train, strangers = _list_patches(root / "train")
-    test, more_strangers = _list_patches(root / "test")
+    train, others_in_train = _list_patches(root / "train")
+    test, others_in_test = _list_patches(root / "test")
     counts |= {"train files": len(train), "test files": len(test)}
-    findings += [*strangers, *more_strangers, *_check_names([*train, *test])]
-    findings += _match(labels["id"], train)
+    findings += [*others_in_train, *others_in_test, *_check_names([*train, *test])]
+    findings += _compare(labels["id"], train)
     findings += _check_submission(root, test, counts)
     findings += _check_slides(root, labels["id"], counts)
     with tqdm(total=len(train) + len(test), unit="patch", disable=not progress) as bar:
@@ -98,24 +99,26 @@ def _read_labels(root: Path) -> pd.DataFrame:
     return read_table(root / "train_labels.csv", ["id", "label"])
 
 
-def _as_number(labels: pd.Series) -> pd.Series:
+def _to_numbers(labels: pd.Series) -> pd.Series:
+    # As numbers, 0 and 0.0 are the same label, which a table from pandas may mix.
     return pd.to_numeric(labels, errors="coerce")
 
 
 def _check_labels(table: pd.DataFrame) -> Iterator[Finding]:
     missing = table["label"].str.strip().str.lower().isin(_MISSING)
-    invalid = ~missing & ~_as_number(table["label"]).isin([0, 1])
+    invalid = ~missing & ~_to_numbers(table["label"]).isin([0, 1])
     for bad, kind in ((missing, "missing label"), (invalid, "invalid label")):
         for row in bad.to_numpy().nonzero()[0]:
             identifier, label = table.iloc[row]
+            # People count rows from 1, without the header.
             yield Finding(kind, identifier, "train_labels.csv", f"row {row + 1}: {label!r}")
 
 
 def _check_ids(ids: pd.Series, table: str) -> Iterator[Finding]:
-    formed = ids.map(is_id).astype(bool)
-    for row, identifier in zip((~formed).to_numpy().nonzero()[0], ids[~formed], strict=True):
+    valid = ids.map(is_id).astype(bool)
+    for row, identifier in zip((~valid).to_numpy().nonzero()[0], ids[~valid], strict=True):
         yield Finding("malformed id", identifier, table, f"row {row + 1}: {identifier!r}")
-    repeated = ids[formed & ids.duplicated(keep=False)]
+    repeated = ids[valid & ids.duplicated(keep=False)]
     for identifier, rows in repeated.groupby(repeated).groups.items():
         numbers = first_few(row + 1 for row in rows)
         yield Finding("duplicate id", str(identifier), table, f"rows {numbers}")
@@ -123,15 +126,15 @@ def _check_ids(ids: pd.Series, table: str) -> Iterator[Finding]:
 
 def _list_patches(folder: Path) -> tuple[list[str], list[Finding]]:
     """Return the patches of a folder, as ``train/<name>.tif``, and findings on other files."""
-    patches, strangers = [], []
-    if folder.is_dir():
+    patches, others = [], []
+    if folder.is_dir():  # The folder test/ may be absent.
         for name in sorted(os.listdir(folder)):
             path = f"{folder.name}/{name}"
             if name.endswith(".tif"):
                 patches.append(path)
             else:
-                strangers.append(Finding("other file", "", path, "not named <id>.tif"))
-    return patches, strangers
+                others.append(Finding("other file", "", path, "not named <id>.tif"))
+    return patches, others
 
 
 def _check_names(paths: list[str]) -> Iterator[Finding]:
@@ -140,12 +143,13 @@ def _check_names(paths: list[str]) -> Iterator[Finding]:
             yield Finding("malformed id", name_of(path), path, "the file's name is no id")
 
 
-def _match(ids: pd.Series, train: list[str]) -> Iterator[Finding]:
-    listed = set(filter(is_id, ids))
-    there = set(filter(is_id, map(name_of, train)))
-    for identifier in sorted(listed - there):
+def _compare(ids: pd.Series, train: list[str]) -> Iterator[Finding]:
+    # A malformed id has a finding of its own already.
+    labelled = set(filter(is_id, ids))
+    present = set(filter(is_id, map(name_of, train)))
+    for identifier in sorted(labelled - present):
         yield Finding("no file", identifier, "train_labels.csv", "labelled, but not in train/")
-    for identifier in sorted(there - listed):
+    for identifier in sorted(present - labelled):
         yield Finding("no label", identifier, f"train/{identifier}.tif", "not in train_labels.csv")
 
 
@@ -154,14 +158,15 @@ def _check_submission(root: Path, test: list[str], counts: dict[str, int]) -> li
     if not (root / name).is_file():
         return []
     ids = read_table(root / name, ["id"])["id"]
-    listed, there = set(ids), set(filter(is_id, map(name_of, test)))
+    listed, present = set(ids), set(filter(is_id, map(name_of, test)))
     counts["listed for submission"] = len(ids)
-    counts["listed without a file"] = len(listed - there)
+    # Part of the test set is no damage, so these ids are counted and are no findings.
+    counts["listed without a file"] = len(listed - present)
     return [
         *_check_ids(ids, name),
         *(
             Finding("not listed", identifier, f"test/{identifier}.tif", f"not in {name}")
-            for identifier in sorted(there - listed)
+            for identifier in sorted(present - listed)
         ),
     ]
 

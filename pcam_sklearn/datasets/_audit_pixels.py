@@ -1,4 +1,4 @@
-"""The part of an audit that reads files: decode, hash, compare."""
+"""The pixels of an audit: read every file, hash it, compare the hash with its name."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ from pcam_sklearn.datasets._ids import is_id, name_of, patch_digest
 
 _SHAPE = (96, 96, 3)
 _BLACK, _WHITE = 10, 245
-_BLOCK = 64  # Files per task: to hand over single files costs as much as to read them.
-_THREADS = 4  # Files on a disk are read twice as fast; files in the cache gain nothing.
+_BLOCK = 64  # Files per task. To hand over single files costs as much as to read them.
+_THREADS = 4  # Files on a disk are read twice as fast. Files in the cache gain nothing.
 
 
 def check_pixels(
@@ -24,7 +24,7 @@ def check_pixels(
 ) -> Iterator[Finding]:
     """Read every file once and yield what is wrong with its pixels, in the order of the paths.
 
-    Paths start from `root`. `advance` is called with the number of files that were done since.
+    Paths start from `root`. After each block, `advance` is called with its number of files.
     """
     seen: dict[bytes, str] = {}
     blocks = [paths[i : i + _BLOCK] for i in range(0, len(paths), _BLOCK)]
@@ -32,63 +32,65 @@ def check_pixels(
     try:
         with _quiet_opencv():
             for block in pool.map(lambda block: [_inspect(root, path) for path in block], blocks):
-                for path, (digest, findings) in block:
+                for path, digest, findings in block:
                     yield from findings
                     if digest and seen.setdefault(digest, path) != path:
-                        yield _finding("duplicate pixels", path, f"the same as {seen[digest]}")
+                        yield _found("duplicate pixels", path, f"the same as {seen[digest]}")
                 advance(len(block))
     finally:
-        pool.shutdown(cancel_futures=True)  # An interrupt does not wait for all files.
+        # After an interrupt, nobody waits for the files that are left.
+        pool.shutdown(cancel_futures=True)
 
 
-def _inspect(root: Path, path: str) -> tuple[str, tuple[bytes, list[Finding]]]:
+def _inspect(root: Path, path: str) -> tuple[str, bytes, list[Finding]]:
     """Return the path, the digest of the pixels (empty if unreadable), and the findings."""
     full = f"{root}{os.sep}{path}"
     try:
         pixels = read_image(full)
     except OSError as error:
-        return path, (b"", [_finding("unreadable", path, str(error.strerror))])
+        return path, b"", [_found("unreadable", path, str(error.strerror))]
     if pixels is None:
-        return path, (b"", [_unreadable(full, path)])
+        return path, b"", [_explain_unreadable(full, path)]
     digest = patch_digest(pixels)
     findings = [*_check_size(path, pixels), *_check_blank(path, pixels)]
     if pixels.shape == _SHAPE and digest.hex() != name_of(path) and is_id(name_of(path)):
-        findings.append(_wrong_pixels(path, pixels, digest))
-    return path, (digest, findings)
+        findings.append(_explain_wrong_pixels(path, pixels, digest))
+    return path, digest, findings
 
 
-def _unreadable(full: str, path: str) -> Finding:
+def _explain_unreadable(full: str, path: str) -> Finding:
     missing = missing_bytes(full)
     if missing:
-        return _finding("truncated", path, f"{missing} bytes are missing at its end")
-    return _finding("unreadable", path, f"{os.path.getsize(full)} bytes that are no image")
+        return _found("truncated", path, f"{missing} bytes are missing at its end")
+    return _found("unreadable", path, f"{os.path.getsize(full)} bytes that are no image")
 
 
 def _check_size(path: str, pixels: np.ndarray) -> list[Finding]:
-    height, width = pixels.shape[:2]
     if pixels.shape == _SHAPE:
         return []
-    return [_finding("wrong size", path, f"{width} x {height} pixels (width x height)")]
+    height, width = pixels.shape[:2]
+    return [_found("wrong size", path, f"{width} x {height} pixels (width x height)")]
 
 
 def _check_blank(path: str, pixels: np.ndarray) -> list[Finding]:
-    # One pixel rules out nearly every patch; to look at all costs as much as to read them.
+    # One pixel clears nearly every patch. To look at all pixels costs as much as to read them.
     if _BLACK <= pixels[0, 0, 0] <= _WHITE:
         return []
     low, high = int(pixels.min()), int(pixels.max())
     if high >= _BLACK and low <= _WHITE:
         return []
-    return [_finding("blank", path, f"values from {low} to {high}")]
+    return [_found("blank", path, f"values from {low} to {high}")]
 
 
-def _wrong_pixels(path: str, pixels: np.ndarray, digest: bytes) -> Finding:
-    reversed_ = patch_digest(np.ascontiguousarray(pixels[:, :, ::-1]))
-    if reversed_.hex() == name_of(path):
-        return _finding("wrong pixels", path, "channels reversed: blue, green, red")
-    return _finding("wrong pixels", path, f"their SHA-1 is {digest.hex()}")
+def _explain_wrong_pixels(path: str, pixels: np.ndarray, digest: bytes) -> Finding:
+    # OpenCV reads and writes BGR, so reversed channels are the most likely mistake.
+    digest_as_bgr = patch_digest(np.ascontiguousarray(pixels[:, :, ::-1]))
+    if digest_as_bgr.hex() == name_of(path):
+        return _found("wrong pixels", path, "channels reversed: blue, green, red")
+    return _found("wrong pixels", path, f"their SHA-1 is {digest.hex()}")
 
 
-def _finding(kind: str, path: str, detail: str) -> Finding:
+def _found(kind: str, path: str, detail: str) -> Finding:
     return Finding(kind, name_of(path), path, detail)
 
 

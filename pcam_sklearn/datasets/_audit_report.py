@@ -10,7 +10,7 @@ import pandas as pd
 DAMAGE = {
     "missing label": "the row's label is empty",
     "invalid label": "the row's label is neither 0 nor 1",
-    "malformed id": "not 40 lowercase hexadecimal digits; never used as a path",
+    "malformed id": "not 40 lowercase hexadecimal digits; it is never used as a path",
     "duplicate id": "the table lists the id more than once",
     "no file": "labelled, but there is no such file in train/",
     "no label": "a file of train/ that train_labels.csv does not list",
@@ -23,14 +23,14 @@ DAMAGE = {
     "duplicate pixels": "the same pixels as another file",
 }
 NOTES = {
-    "blank": "black (maximum < 10) or white (minimum > 245): true data, but nothing to learn from",
+    "blank": "black (maximum < 10) or white (minimum > 245): true data, but useless to learn from",
     "other file": "a file in train/ or test/ that is not named <id>.tif: not read",
 }
-_EXAMPLES = 3
+_EXAMPLES = 3  # One line each, so that fifteen kinds of finding still fit on a screen or two.
 
 
 class Finding(NamedTuple):
-    """A finding: its kind, the id and the file or table it concerns, and details."""
+    """One finding; `path` is the file or table, relative to the folder."""
 
     kind: str
     id: str
@@ -105,14 +105,14 @@ class AuditReport:
                 if kinds[kind]:
                     lines.append(f"  {kind:24s}{kinds[kind]:>9,}  {meaning}")
                     lines += self._examples(kind)
-        return "\n".join([*lines, "Found damage." if not self.ok else "Found nothing wrong."])
+        return "\n".join([*lines, "Found nothing wrong." if self.ok else "Found damage."])
 
     def __str__(self) -> str:
         return self.summary()
 
     def _examples(self, kind: str) -> list[str]:
-        those = [finding for finding in self.findings if finding.kind == kind]
-        lines = [f"    {finding.path}: {finding.detail}" for finding in those[:_EXAMPLES]]
-        if len(those) > _EXAMPLES:
-            lines.append(f"    and {len(those) - _EXAMPLES:,} more")
+        found = [finding for finding in self.findings if finding.kind == kind]
+        lines = [f"    {finding.path}: {finding.detail}" for finding in found[:_EXAMPLES]]
+        if len(found) > _EXAMPLES:
+            lines.append(f"    and {len(found) - _EXAMPLES:,} more")
         return lines

@@ -15,8 +15,6 @@ from pcam_sklearn._estimators import score_patches
 from pcam_sklearn.metrics._inputs import check_labels, check_length, check_probabilities
 from pcam_sklearn.plotting._style import BLUE, VERMILION, take_patches
 
-__all__ = ["PatchGalleryDisplay"]
-
 # Every channel has a dash too, so that readers who confuse red and green can tell them apart.
 _CHANNELS = (("red", VERMILION, "-"), ("green", "#009E73", "--"), ("blue", BLUE, ":"))
 # A report shrinks a wider row until its panels are too small to read.

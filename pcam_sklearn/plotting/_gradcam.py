@@ -9,8 +9,6 @@ from matplotlib.image import AxesImage
 
 from pcam_sklearn.plotting._heat import compute_network_input, grad_cam
 
-__all__ = ["GradCamDisplay"]
-
 
 class GradCamDisplay:
     """Patches as the network sees them, and the same patches under their Grad-CAM maps.

@@ -10,8 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 from pcam_sklearn._estimators import last_step
 from pcam_sklearn.preprocessing import check_patches
 
-__all__ = ["grad_cam"]
-
 # Coarser maps than this say no more than "somewhere".
 _SMALLEST_SIDE = 4
 # All features of a batch are in memory at once.

@@ -12,8 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 from pcam_sklearn._estimators import last_step
 from pcam_sklearn.plotting._style import BLUE, VERMILION, check_axes
 
-__all__ = ["TrainingHistoryDisplay"]
-
 _STYLES = {"training": (BLUE, "-"), "validation": (VERMILION, "--")}
 _TITLES = {"auc": "Area under the ROC curve", "accuracy": "Accuracy", "loss": "Loss"}
 

@@ -15,8 +15,6 @@ from pcam_sklearn.metrics import expected_calibration_error
 from pcam_sklearn.metrics._inputs import check_probabilities
 from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION, check_axes
 
-__all__ = ["ReliabilityDisplay"]
-
 # Times the highest bar: the legend fits above it, wherever that bar is.
 _HISTOGRAM_HEIGHT = 1.4
 

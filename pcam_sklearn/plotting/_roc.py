@@ -19,8 +19,6 @@ from pcam_sklearn.metrics import (
 )
 from pcam_sklearn.plotting._style import BLUE, GRAY, VERMILION
 
-__all__ = ["RocBandDisplay"]
-
 
 class RocBandDisplay:
     """ROC curve with its area, an operating point, and a band that resamples slides.

@@ -11,8 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn.plotting._style import BLUE, VERMILION
 
-__all__ = ["SearchResultsDisplay"]
-
 
 class SearchResultsDisplay:
     """Candidates of a search, best first, with their mean score and the score of each fold.

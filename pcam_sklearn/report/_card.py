@@ -22,8 +22,6 @@ from pcam_sklearn.plotting import (
 from pcam_sklearn.report._document import ModelCard, Picture, Section
 from pcam_sklearn.report._evaluation import Evaluation
 
-__all__ = ["model_card"]
-
 _INTENDED_USE = (
     "Research and teaching only. This is not a medical device: it has not been approved for "
     "diagnosis, and no decision about a patient may rest on it.",
@@ -51,6 +49,10 @@ _PACKAGES = (
     "pandas",
 )  # fmt: skip
 _NOT_STATED = "Not stated."
+_NO_THRESHOLD = (
+    "None was chosen: the model gives probabilities only. Do not assume that 0.5 is a good "
+    "threshold."
+)
 
 
 def model_card(
@@ -201,10 +203,7 @@ def _draw_roc_without_band(evaluation: Evaluation) -> Picture:
 def _describe_operating_point(evaluation: Evaluation) -> list[Any]:
     point, result = evaluation.operating_point, evaluation.operating_result
     if point is None or result is None:
-        return [
-            "None was chosen: the model gives probabilities only. Do not assume that 0.5 is a good "
-            "threshold."
-        ]
+        return [_NO_THRESHOLD]
     facts = {
         "Threshold": f"{point.threshold:.4g}",
         "Chosen for": f"{point.criterion}, on other patches, and frozen",

@@ -11,8 +11,6 @@ import pandas as pd
 
 from pcam_sklearn._files import atomic_path
 
-__all__ = ["ModelCard", "Picture", "Section"]
-
 # Characters that Markdown reads as markup; "-", "+" and "1." only matter where a line begins.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&]|^[-+]|(?<=^\d)[.)])")
 _STYLE = """

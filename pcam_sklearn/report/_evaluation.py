@@ -14,8 +14,6 @@ from pcam_sklearn.metrics._inputs import check_groups, check_probabilities
 from pcam_sklearn.model_selection import warn_of_shared_slides
 from pcam_sklearn.report._hash import hash_patches
 
-__all__ = ["Evaluation", "evaluate", "evaluate_predictions"]
-
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -238,8 +236,9 @@ def evaluate_predictions(
     positive, prob = check_probabilities(y_true, y_prob, pos_label)
     groups = _check_if_known(groups, len(positive), "groups")
     hospital = _check_if_known(hospital, len(positive), "hospital")
-    settings: dict[str, Any] = {"confidence": confidence, "n_rounds": n_rounds}
-    settings["random_state"] = random_state
+    # One dictionary, so that all intervals share rounds, seed and confidence.
+    settings: dict[str, Any] = {"n_rounds": n_rounds, "random_state": random_state}
+    settings["confidence"] = confidence
     result = None
     if operating_point is not None:
         result = operating_point.evaluate(positive, prob, groups, pos_label=True, **settings)

@@ -7,8 +7,6 @@ import numpy as np
 
 from pcam_sklearn.preprocessing import PatchReader, check_patches
 
-__all__ = ["hash_patches"]
-
 # So many patches of 96 x 96 pixels take 28 MB of memory.
 _CHUNK = 1024
 

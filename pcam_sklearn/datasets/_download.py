@@ -15,19 +15,21 @@ from pathlib import Path
 from tqdm import tqdm
 
 _BLOCK = 1 << 20
-_WORTHWHILE = 1 << 20  # After this many new bytes, failures are counted from 0 again.
+# After this many new bytes, failures are counted from 0 again: a line that drops every few minutes
+# still brings a file of 6 GB home, while a server that never gets anywhere is given up.
+_ENOUGH_NEW_BYTES = 1 << 20
 _LONGEST_WAIT = 60.0
-_LONGEST_ORDERED_WAIT = 600.0
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
+_LONGEST_SERVER_WAIT = 600.0
+_TEMPORARY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _RANGE_BEYOND_END = 416
-_CUT = (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException)
+_BROKEN_CONNECTION = (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException)
 
 
 class TransferError(OSError):
     """A file cannot be downloaded; the message says why, and what to do."""
 
 
-class _TryAgain(Exception):
+class _TemporaryFailure(Exception):
     """A failure that may pass; `wait` is the time in seconds for which the server asks."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
@@ -52,39 +54,41 @@ class Download:
 
     def run(self) -> None:
         """Transfer until the server says that this was all, or raise TransferError."""
-        failures, reached = 0, self._here()
+        failures, reached = 0, self._size()
         while True:
             try:
-                return self._transfer(self._here())
-            except _TryAgain as error:
-                if self._here() - reached >= _WORTHWHILE:
-                    failures, reached = 0, self._here()
+                return self._transfer(self._size())
+            except _TemporaryFailure as failure:
+                if self._size() - reached >= _ENOUGH_NEW_BYTES:
+                    failures, reached = 0, self._size()
                 else:
                     failures += 1
                 if failures > self.retries:
                     raise TransferError(
-                        f"{self.url}: {error}, {failures} times in a row; {self._here():,} bytes"
+                        f"{self.url}: {failure}, {failures} times in a row; {self._size():,} bytes"
                         f" are kept in {self.part}; call again later to continue from there"
-                    ) from error
-                self._pause(failures, error)
+                    ) from failure
+                self._wait(failures, failure)
 
-    def _pause(self, failures: int, error: _TryAgain) -> None:
-        wait = min(_LONGEST_WAIT, self.backoff * 2 ** max(0, failures - 1))
-        if error.wait is not None:
-            wait = error.wait
-        if wait > _LONGEST_ORDERED_WAIT:
+    def _wait(self, failures: int, failure: _TemporaryFailure) -> None:
+        seconds = min(_LONGEST_WAIT, self.backoff * 2 ** max(0, failures - 1))
+        if failure.wait is not None:
+            seconds = failure.wait
+        if seconds > _LONGEST_SERVER_WAIT:
             raise TransferError(
-                f"{self.url}: {error} and asks to wait {wait:,.0f} s: call again then"
+                f"{self.url}: {failure} and asks to wait {seconds:,.0f} s; call again after that"
             )
         if self.progress:
-            tqdm.write(f"{self.part.stem}: {error}; next try in {wait:g} s", file=sys.stderr)
-        time.sleep(wait)
+            # By tqdm, because a plain print would tear the progress bar.
+            tqdm.write(f"{self.part.stem}: {failure}; next try in {seconds:g} s", file=sys.stderr)
+        time.sleep(seconds)
 
-    def _here(self) -> int:
+    def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _transfer(self, start: int) -> None:
-        """Ask for the missing bytes, and append those that come."""
+        """Ask for the bytes from `start` on, and append those that come."""
+        # A server that packs its answers would count ranges in packed bytes.
         headers = {"User-Agent": "pcam-sklearn", "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
@@ -94,45 +98,51 @@ class Download:
                 self._receive(response, start)
         except urllib.error.HTTPError as error:
             with error:
-                self._judge(error, start)
+                self._raise_unless_complete(error, start)
         except urllib.error.URLError as error:
-            raise _TryAgain(f"no connection ({error.reason})") from error
-        except _CUT as error:
-            raise _TryAgain(f"the connection broke ({error or type(error).__name__})") from error
+            raise _TemporaryFailure(f"no connection ({error.reason})") from error
+        except _BROKEN_CONNECTION as error:
+            reason = f"the connection broke ({error or type(error).__name__})"
+            raise _TemporaryFailure(reason) from error
 
-    def _judge(self, error: urllib.error.HTTPError, start: int) -> None:
-        """Return if the server's error means that the file is complete; raise otherwise."""
+    def _raise_unless_complete(self, error: urllib.error.HTTPError, start: int) -> None:
+        # The part is whole already. Or it is too long, which its MD5 will show.
         if error.code == _RANGE_BEYOND_END and start:
             return
         reason = f"the server answers {error.code} {error.reason}"
-        if error.code in _PASSING:
-            raise _TryAgain(reason, _seconds(error.headers.get("Retry-After"))) from error
+        if error.code in _TEMPORARY_STATUS:
+            wait = _parse_retry_after(error.headers.get("Retry-After"))
+            raise _TemporaryFailure(reason, wait) from error
         raise TransferError(f"{self.url}: {reason}; check the address (base_url)") from error
 
     def _receive(self, response: http.client.HTTPResponse, start: int) -> None:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             start = 0  # The server does not know ranges, so everything comes again.
-        elif _first_byte(response) != start:
+        elif _parse_first_byte(response) != start:
             self.part.unlink()
-            raise _TryAgain("the server sent another range than it was asked for")
-        length = None if response.length is None else start + response.length
+            raise _TemporaryFailure("the server sent another range than it was asked for")
         self._check_space(response.length or 0)
-        with (
-            open(self.part, "ab" if start else "wb") as file,
-            tqdm(
-                desc=self.part.stem,
-                initial=start,
-                total=length,
-                unit="B",
-                unit_scale=True,
-                disable=not self.progress,
-            ) as bar,
-        ):
+        # Read now: `response.length` counts down to 0 while the bytes come.
+        total = None if response.length is None else start + response.length
+        self._append(response, start, total)
+        if total is not None and self._size() < total:
+            reason = f"the connection broke after {self._size():,} of {total:,} bytes"
+            raise _TemporaryFailure(reason)
+
+    def _append(self, response: http.client.HTTPResponse, start: int, total: int | None) -> None:
+        bar = tqdm(
+            desc=self.part.stem,
+            initial=start,
+            total=total,
+            unit="B",
+            unit_scale=True,
+            disable=not self.progress,
+        )
+        with bar, open(self.part, "ab" if start else "wb") as file:
+            # `read` would wait for a whole block, and a timeout may lose its bytes.
             while block := response.read1(_BLOCK):
                 file.write(block)
                 bar.update(len(block))
-        if length is not None and self._here() < length:
-            raise _TryAgain(f"the connection broke after {self._here():,} of {length:,} bytes")
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.part.parent).free
@@ -143,19 +153,19 @@ class Download:
             )
 
 
-def _first_byte(response: http.client.HTTPResponse) -> int | None:
+def _parse_first_byte(response: http.client.HTTPResponse) -> int | None:
     match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     return int(match[1]) if match else None
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Read a Retry-After field: a number of seconds, or a date (RFC 9110, section 10.2.3)."""
-    if retry_after is None:
+def _parse_retry_after(value: str | None) -> float | None:
+    """Return the seconds of a Retry-After field: a number or a date (RFC 9110, 10.2.3)."""
+    if value is None:
         return None
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
+    if value.strip().isdecimal():
+        return float(value)
     try:
-        date = email.utils.parsedate_to_datetime(retry_after)
+        date = email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
     return max(0.0, date.timestamp() - time.time())

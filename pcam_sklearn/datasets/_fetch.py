@@ -88,24 +88,14 @@ def fetch_pcam(
     """
     _check_options(base_url, retries, backoff, timeout)
     sums = ARCHIVE_MD5 if md5 is None else md5
-    names = _names(splits, sums)
+    names = _list_names(splits, sums)
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
-    return [
-        _fetch(
-            root / name,
-            sums[name],
-            Download(
-                url=_url(base_url, name),
-                part=root / f"{name}.part",
-                retries=retries,
-                backoff=backoff,
-                timeout=timeout,
-                progress=progress,
-            ),
-        )
-        for name in names
-    ]
+    for name in names:
+        url, part = _make_url(base_url, name), root / f"{name}.part"
+        download = Download(url, part, retries, backoff, timeout, progress)
+        _fetch(root / name, sums[name], download)
+    return [root / name for name in names]
 
 
 def _check_options(base_url: str, retries: int, backoff: float, timeout: float) -> None:
@@ -118,34 +108,36 @@ def _check_options(base_url: str, retries: int, backoff: float, timeout: float) 
         )
 
 
-def _names(splits: Iterable[str], sums: Mapping[str, str]) -> list[str]:
+def _list_names(splits: Iterable[str], sums: Mapping[str, str]) -> list[str]:
+    # A text is a sequence as well, and its first letter would be an unknown split.
     if isinstance(splits, str):
         raise ValueError(f"splits must be a sequence; got {splits!r}, type ({splits!r},)")
     names = [file_name(check_split(split), part) for split in splits for part in _PARTS]
     unknown = [name for name in names if name not in sums]
     if unknown:
-        raise ValueError(f"md5 has no entry for {', '.join(unknown)}")
+        raise ValueError(f"md5 has no entry for {', '.join(unknown)}; add one for each file")
     return names
 
 
-def _url(base_url: str, name: str) -> str:
+def _make_url(base_url: str, name: str) -> str:
     return base_url.replace("{name}", name) if "{name}" in base_url else f"{base_url}/{name}"
 
 
-def _fetch(final: Path, md5: str, download: Download) -> Path:
+def _fetch(final: Path, md5: str, download: Download) -> None:
     if final.is_file():
         if md5_of(final) == md5:
-            return final
+            return
         warnings.warn(
-            f"{final} has a wrong MD5, so it is damaged; it is downloaded again", stacklevel=4
+            f"{final} has a wrong MD5, so it is damaged; it is downloaded again", stacklevel=3
         )
-    for _ in range(2):  # The fault may lie in the part that an earlier download left.
+    # Twice, because the fault may lie in the part that an earlier download left.
+    for _ in range(2):
         download.run()
         got = md5_of(download.part)
         if got == md5:
             flush_to_disk(download.part)
             os.replace(download.part, final)
-            return final
+            return
         download.part.unlink()
     raise TransferError(
         f"{download.url} twice gave a file with the MD5 {got} instead of {md5}: the server has"

@@ -314,14 +314,14 @@ def test_a_server_that_stays_busy_is_given_up_after_the_retries(server, fetch, t
 
 
 def test_a_transfer_that_brought_much_before_it_broke_is_no_failure(server, fetch, monkeypatch):
-    monkeypatch.setattr(_download, "_WORTHWHILE", 50_000)
+    monkeypatch.setattr(_download, "_ENOUGH_NEW_BYTES", 50_000)
     server.orders[BIG] = [cut_after(60_000)] * 4
     fetch(retries=0)
     assert len(server.ranges()) == 5
 
 
 def test_a_server_that_only_ever_sends_the_beginning_is_given_up(server, fetch, monkeypatch):
-    monkeypatch.setattr(_download, "_WORTHWHILE", 50_000)
+    monkeypatch.setattr(_download, "_ENOUGH_NEW_BYTES", 50_000)
     server.orders[BIG] = [cut_after(60_000), wrong_range] * 50
     with pytest.raises(OSError, match="4 times in a row"):
         fetch(retries=3)

@@ -76,13 +76,13 @@ def test_a_folder_that_is_not_there_is_refused_by_name():
 
 
 @pytest.mark.slow
-def test_four_commands_lead_from_real_patches_to_a_submission_and_a_card(small_sample, tmp_path):
+def test_four_commands_lead_from_real_patches_to_a_submission_and_a_card(sample_folder, tmp_path):
     run, submission, card = (tmp_path / name for name in ("run", "p.csv", "card.html"))
-    cli("check", small_sample)
-    cli("train", small_sample, "--output", run, *TINY)
-    cli("predict", run, small_sample, "--output", submission)
+    cli("check", sample_folder)
+    cli("train", sample_folder, "--output", run, *TINY)
+    cli("predict", run, sample_folder, "--output", submission)
     cli("card", run, "--output", card)
-    patches = {path.stem for path in (small_sample / "test").iterdir()}
+    patches = {path.stem for path in (sample_folder / "test").iterdir()}
     assert set(pd.read_csv(submission)["id"]) == patches
     assert card.read_text().count("<img src=") == 4
 

@@ -256,8 +256,8 @@ def test_a_whole_folder_is_ok(whole):
     assert report.ok
 
 
-def test_the_real_patches_raise_no_false_alarm(sample_folder):
-    report = audit_patches(sample_folder, progress=False)
+def test_the_real_patches_raise_no_false_alarm(whole_sample):
+    report = audit_patches(whole_sample, progress=False)
     assert report.findings == ()
     assert report.counts == {
         "rows": 4000,

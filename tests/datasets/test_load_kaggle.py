@@ -338,6 +338,6 @@ def test_the_real_sample_is_listed_as_its_tables_say(sample_folder):
 
 def test_the_listed_real_files_are_patches(sample_folder):
     train, test = load_kaggle(sample_folder), load_kaggle(sample_folder, "test")
-    assert len(test.paths) == 44
-    for path in (*train.paths[:20], *test.paths[:20]):
+    assert (len(train.paths), len(test.paths)) == (36, 4)
+    for path in (*train.paths, *test.paths):
         assert cv2.imread(path).shape == (96, 96, 3)

@@ -32,7 +32,7 @@ def test_predict_saved_prints_a_probability_for_each_patch(tmp_path):
     assert all(0 <= float(line.split()[1]) <= 1 for line in lines)
 
 
-def test_grid_search_and_predict_saved_go_from_real_paths_to_predictions(small_sample, tmp_path):
-    run("grid_search.py", small_sample, "model.joblib", cwd=tmp_path)
-    lines = run("predict_saved.py", "model.joblib", small_sample, cwd=tmp_path).splitlines()
-    assert len(lines) == len(list((small_sample / "test").iterdir()))
+def test_grid_search_and_predict_saved_go_from_real_paths_to_predictions(sample_folder, tmp_path):
+    run("grid_search.py", sample_folder, "model.joblib", cwd=tmp_path)
+    lines = run("predict_saved.py", "model.joblib", sample_folder, cwd=tmp_path).splitlines()
+    assert len(lines) == len(list((sample_folder / "test").iterdir()))

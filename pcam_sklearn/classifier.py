@@ -39,9 +39,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     A SciKeras ``KerasClassifier`` that keeps scikit-learn's conventions. It takes the parameters
     below and SciKeras' routed names: ``optimizer__learning_rate``, ``model__<parameter of the
     network's function>``, ``compile__jit_compile``, ``fit__validation_freq``,
-    ``predict__batch_size``, ``predict__verbose`` (a progress bar), ``callbacks__<parameter of the
-    callbacks>`` and so on. `set_callbacks` takes scikit-learn's own callbacks; each epoch is a
-    task of the fit to them.
+    ``predict__batch_size``, ``predict__verbose`` (a progress bar), ``callbacks__<name>`` and so on.
+    `set_callbacks` takes scikit-learn's own callbacks, which see each epoch as a task of the fit.
 
     Parameters
     ----------
@@ -92,8 +91,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     epochs : int, default=40
         Largest number of passes over the training patches, at least 1.
     batch_size : int, default=32
-        Patches per gradient step, at least 1. Predictions use batches of 256, or
-        ``predict__batch_size``.
+        Patches per gradient step, at least 1. Predictions take 256, or ``predict__batch_size``.
     validation_fraction : float, default=0.0
         Share of the patches held out of training, stratified by class, in [0, 1). On these the
         metrics are followed and early stopping decides. 0 trains on all patches.
@@ -108,8 +106,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Weights of the classes, ``{label: weight}``. "balanced" weighs a class by the inverse of its
         frequency, where `sample_weight` counts the patches. They multiply `sample_weight`.
     callbacks : list, dict, class or instance of keras.callbacks.Callback, default=None
-        Keras callbacks for training. Instances are copied, and so are those of optimizers and
-        metrics.
+        Keras callbacks. Instances are copied, and so are those of optimizers and metrics.
     warm_start : bool, default=False
         Whether `fit` resumes the last fit: it keeps the network and the optimizer, even if their
         parameters have been set to other values since.
@@ -118,9 +115,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         number gives the same bits. None differs each time. Global random states never change.
     verbose : {0, 1, 2}, default=0
         0 is silent. 1 shows one line per fit on stderr: epoch, loss, AUC of the held-out patches
-        (or of the training patches if none are held out) and time left. The line is rewritten on a
-        screen; elsewhere, and in parallel fits, it is written once at the end. 2 is Keras' own
-        output, one line per epoch.
+        (of the training patches if none are held out), time left. A screen shows it all the time,
+        a file or a parallel fit only at the end. 2 is Keras' own output, one line per epoch.
 
     Attributes
     ----------

@@ -76,10 +76,8 @@ class SlideKFold(StratifiedGroupKFold):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            The patches, or anything else of that length.
-        y : array-like of shape (n_samples,)
-            The labels.
+        X, y : array-like of shape (n_samples, ...)
+            Patches, or anything else of that length, and their labels.
         groups : array-like of shape (n_samples,)
             The slide of each patch.
 
@@ -130,10 +128,8 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            The patches, or anything else of that length.
-        y : object
-            Ignored, present by scikit-learn's convention.
+        X, y : array-like of shape (n_samples, ...)
+            Patches, or anything else of that length. Labels are ignored.
         groups : array-like of shape (n_samples,)
             The slide of each patch.
 
@@ -149,9 +145,7 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
         """
         hospitals = _hospitals(groups)
         if len(np.unique(hospitals)) < 2:
-            raise ValueError(
-                f"All slides come from {hospitals[0]}; pass patches of both hospitals."
-            )
+            raise ValueError(f"All slides are from {hospitals[0]}; pass patches of both hospitals.")
         yield from super().split(X, y, hospitals)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: ArrayLike | None = None) -> int:
@@ -183,10 +177,8 @@ def slide_train_test_split(
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,)
-        The labels.
-    groups : array-like of shape (n_samples,)
-        The slide of each patch.
+    y, groups : array-like of shape (n_samples,)
+        The label and the slide of each patch.
     test_size : float, default=0.25
         Share of the patches to test on, in (0, 1). Slides stay whole, so it is met roughly.
     random_state : int, RandomState instance or None, default=None
@@ -312,7 +304,7 @@ def _split_slides(
 
 
 def _fewest_slides(y: np.ndarray, slides: np.ndarray, rows: np.ndarray) -> int:
-    """Return from how many slides the class comes that comes from fewer, among these rows."""
+    """Return the number of slides among these rows of the class that has fewer."""
     classes = np.unique(y)
     return min(len(np.unique(slides[rows][y[rows] == label])) for label in classes)
 

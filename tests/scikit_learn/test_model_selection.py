@@ -167,7 +167,7 @@ def test_a_slide_that_tells_no_hospital_is_an_error_that_names_it():
 
 
 def test_one_hospital_alone_cannot_be_left_out():
-    with pytest.raises(ValueError, match=r"All slides come from RUMC; pass patches of both hosp"):
+    with pytest.raises(ValueError, match=r"All slides are from RUMC; pass patches of both hosp"):
         next(LeaveOneHospitalOut().split(RUMC, groups=RUMC))
 
 

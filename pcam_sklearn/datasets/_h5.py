@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -17,19 +16,17 @@ from pcam_sklearn._files import md5_of
 
 _BLOCK = 1 << 20
 _ROWS = 256
+# Labels fit into memory, patches of 7.2 GB do not.
 _IN_MEMORY = 64 << 20
 
 
 @contextmanager
 def open_h5(path: Path, key: str) -> Iterator[tuple[h5py.Dataset, str]]:
-    """Open a dataset of an ``.h5`` or ``.h5.gz`` file; yield it with the MD5 of the plain file.
-
-    HDF5 jumps about in its files, which a packed file does not allow. So that is unpacked first:
-    into memory if it is small, and else into a temporary file beside it.
-    """
+    """Yield a dataset of an ``.h5`` or ``.h5.gz`` file, and the MD5 of the unpacked file."""
     with ExitStack() as stack:
         source: Any = path
         if path.suffix == ".gz":
+            # HDF5 jumps about in its files, and a packed file can only be read front to back.
             source = stack.enter_context(
                 tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(path.parent))
             )
@@ -37,16 +34,16 @@ def open_h5(path: Path, key: str) -> Iterator[tuple[h5py.Dataset, str]]:
         else:
             md5 = md5_of(path)
         try:
-            content = stack.enter_context(h5py.File(source, "r"))
+            file = stack.enter_context(h5py.File(source, "r"))
         except OSError as error:
             raise ValueError(f"{path} is no HDF5 file, or damaged: {error}") from error
-        if key not in content:
-            raise ValueError(f"{path} holds {list(content)}; it must hold {key!r}")
-        yield content[key], md5
+        if key not in file:
+            raise ValueError(f"{path} holds {list(file)}; it must hold {key!r}")
+        yield file[key], md5
 
 
 def read_blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
-    """Yield a dataset from front to back, in a buffer that the next step overwrites."""
+    """Yield the rows of a dataset in blocks; each block overwrites the one before."""
     # Whole chunks, because HDF5 would read and unpack a divided chunk several times.
     chunk = dataset.chunks[0] if dataset.chunks else 1
     rows = -(-_ROWS // chunk) * chunk
@@ -57,14 +54,15 @@ def read_blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
         yield block
 
 
-def _unpack(packed: Path, plain: IO[bytes]) -> str:
+def _unpack(packed: Path, unpacked: IO[bytes]) -> str:
     """Unpack a gzip file and return the MD5 of its content."""
+    # Hashed on the way, because a second pass over 7.2 GB takes as long as the unpacking.
     digest = hashlib.md5(usedforsecurity=False)
     try:
         with gzip.open(packed, "rb") as source:
             while block := source.read(_BLOCK):
                 digest.update(block)
-                plain.write(block)
+                unpacked.write(block)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
             f"{packed} is cut short or damaged ({error}); delete it and download it again"
@@ -73,10 +71,10 @@ def _unpack(packed: Path, plain: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-def find_h5(folder: str | os.PathLike[str], stem: str) -> Path | None:
-    """Return ``<stem>.h5``, or ``<stem>.h5.gz``, or None where neither is in the folder."""
+def find_h5(folder: Path, stem: str) -> Path | None:
+    """Return the path of ``<stem>.h5`` or ``<stem>.h5.gz``, or None if the folder has neither."""
     for ending in (".h5", ".h5.gz"):
-        path = Path(folder, stem + ending)
+        path = folder / f"{stem}{ending}"
         if path.is_file():
             return path
     return None

@@ -1,8 +1,7 @@
-"""From an official HDF5 file to a ``.npy`` file that is mapped into memory, and checked.
+"""The ``.npy`` file that holds the patches of an official HDF5 file, mapped into memory.
 
-Beside ``<stem>.npy`` lies its record, ``<stem>.npy.json``: name, size, time and MD5 of its source,
-and a checksum of every 256 patches. The record is written last, so a ``.npy`` file without one was
-not finished.
+Its record, ``<stem>.npy.json``, holds the name, size, time and MD5 of the source, and a checksum
+of every 256 patches. The record is written last, so a ``.npy`` file without one is not finished.
 """
 
 import json
@@ -27,11 +26,10 @@ _DIGEST = 20
 def map_images(
     folder: Path, stem: str, source: Path | None, *, digests: bool, verify: bool, progress: bool
 ) -> np.memmap:
-    """Map the patches of ``<stem>.npy``, which is written from the HDF5 file `source` if need be.
+    """Map the patches of ``<stem>.npy``, and write that file first if it is missing or damaged.
 
-    `digests` keeps the SHA-1 of every patch too, for `stored_digests`. `verify` checks every patch
-    of an existing file, not only the first and last 256. A damaged file, or one that holds
-    something else, raises ValueError if no source is there to write it from.
+    `digests` keeps the SHA-1 of every patch, for `read_digests`. `verify` checks every patch of an
+    existing file, not only the first and last 256.
     """
     npy = folder / f"{stem}.npy"
     fault = _find_fault(npy, source, digests=digests, verify=verify, progress=progress)
@@ -44,10 +42,10 @@ def map_images(
     return np.load(npy, mmap_mode="r")
 
 
-def stored_digests(npy: Path) -> np.ndarray:
-    """Return the SHA-1 of every patch, from when the file was written; shape (n, 20), uint8."""
+def read_digests(npy: Path) -> np.ndarray:
+    """Return the SHA-1 of every patch, as of when the file was written; shape (n, 20), uint8."""
     digests = np.load(_digest_path(npy))
-    if _block_sums(digests.tobytes()) != json.loads(_record_path(npy).read_text())["blocks"]:
+    if _hash_blocks(digests.tobytes()) != json.loads(_record_path(npy).read_text())["blocks"]:
         raise ValueError(f"{_digest_path(npy)} is damaged: delete {npy.name} and load again")
     return digests
 
@@ -59,57 +57,57 @@ def _find_fault(
     needed = [npy, _record_path(npy), *([_digest_path(npy)] if digests else [])]
     missing = [path.name for path in needed if not path.is_file()]
     if missing:
-        return f"{' and '.join(missing)} missing"
+        return f"there is no {' or '.join(missing)}"
     record = json.loads(_record_path(npy).read_text())
     made_from = record["source"]
-    if source and source.name == made_from["name"] and _fingerprint(source) != made_from:
+    # The user may delete the source, or keep it packed: another name tells nothing.
+    if source and source.name == made_from["name"] and _read_fingerprint(source) != made_from:
         return f"{source.name} is no longer the file that it was made from"
     if npy.stat().st_size != record["n_bytes"]:
         return f"it has {npy.stat().st_size:,} bytes instead of {record['n_bytes']:,}"
     sums = record["blocks"]
     images = np.load(npy, mmap_mode="r")
-    which = range(len(sums)) if verify else sorted({0, len(sums) - 1})
-    for i in tqdm(which, desc=f"verify {npy.name}", disable=not (verify and progress)):
-        if _block_sums(_digests_of(images[i * _BLOCK : (i + 1) * _BLOCK])) != [sums[i]]:
+    # A quick look at both ends finds files that were cut short or written over.
+    blocks = range(len(sums)) if verify else sorted({0, len(sums) - 1})
+    for i in tqdm(blocks, desc=f"verify {npy.name}", disable=not (verify and progress)):
+        if _hash_blocks(_hash_patches(images[i * _BLOCK : (i + 1) * _BLOCK])) != [sums[i]]:
             return f"its patches {i * _BLOCK} to {(i + 1) * _BLOCK - 1} have changed"
     return None
 
 
 def _convert(source: Path, npy: Path, *, digests: bool, progress: bool) -> None:
-    """Write the patches, their digests and the record of both, each whole or not at all."""
-    # Without its record nobody trusts the old file while the new one is written.
+    """Write the patches, their digests and the record of both, in this order."""
+    # The old record must not vouch for the new file.
     _record_path(npy).unlink(missing_ok=True)
-    fingerprint = _fingerprint(source)
+    # Taken before reading, so that a source that changes meanwhile counts as changed.
+    fingerprint = _read_fingerprint(source)
     with open_h5(source, "x") as (dataset, md5):
         _check_dataset(source, dataset, md5)
         with atomic_path(npy) as temporary:
             sha1 = _copy(dataset, temporary, desc=npy.name, progress=progress)
+            # Some disks lose bytes silently, and training would never notice.
             _check_written(temporary, sha1)
     if digests:
         with atomic_path(_digest_path(npy)) as temporary:
             np.save(temporary, np.frombuffer(sha1, np.uint8).reshape(-1, _DIGEST))
-    record = {
-        "source": fingerprint,
-        "source_md5": md5,
-        "n_bytes": npy.stat().st_size,
-        "blocks": _block_sums(sha1),
-    }
+    record = {"source": fingerprint, "source_md5": md5, "n_bytes": npy.stat().st_size}
     with atomic_path(_record_path(npy)) as temporary:
-        temporary.write_text(json.dumps(record, indent=1))
+        temporary.write_text(json.dumps({**record, "blocks": _hash_blocks(sha1)}, indent=1))
 
 
 def _copy(dataset: Any, path: Path, *, desc: str, progress: bool) -> bytes:
-    """Write a dataset as a ``.npy`` file, front to back, and return the digest of every patch."""
+    """Write a dataset as a ``.npy`` file, and return the digest of every patch."""
     header = {"descr": "|u1", "fortran_order": False, "shape": dataset.shape}
     digests = bytearray()
     with (
         open(path, "wb") as file,
         tqdm(total=len(dataset), unit="patch", desc=desc, disable=not progress) as bar,
     ):
+        # `np.save` needs the whole array in memory, so only its header comes from NumPy.
         np.lib.format.write_array_header_1_0(file, header)
         for block in read_blocks(dataset):
             file.write(block.data)
-            digests += _digests_of(block)
+            digests += _hash_patches(block)
             bar.update(len(block))
     return bytes(digests)
 
@@ -121,11 +119,11 @@ def _check_dataset(source: Path, dataset: Any, md5: str) -> None:
             f"{source}: x is {dataset.dtype} {dataset.shape}; it must be uint8 (n, 96, 96, 3)"
         )
     if not len(dataset):
-        raise ValueError(f"{source} holds no patch")
+        raise ValueError(f"{source} holds no patch; download it again with fetch_pcam")
 
 
 def check_content(source: Path, n: int, md5: str) -> None:
-    """Raise ValueError if a file has the official length and other content."""
+    """Raise ValueError if a file has the official length but not the official content."""
     name = source.name.removesuffix(".gz")
     split = name.split("_")[-2]
     if n == SIZES.get(split) and md5 != H5_MD5.get(name, md5):
@@ -138,23 +136,23 @@ def check_content(source: Path, n: int, md5: str) -> None:
 def _check_written(path: Path, digests: bytes) -> None:
     images = np.load(path, mmap_mode="r")
     if any(
-        _digests_of(images[i : i + _BLOCK]) != digests[i * _DIGEST : (i + _BLOCK) * _DIGEST]
+        _hash_patches(images[i : i + _BLOCK]) != digests[i * _DIGEST : (i + _BLOCK) * _DIGEST]
         for i in range(0, len(images), _BLOCK)
     ):
         raise OSError(f"{path} does not hold what was written to it: check the disk")
 
 
-def _digests_of(images: np.ndarray) -> bytes:
+def _hash_patches(images: np.ndarray) -> bytes:
     return b"".join(map(patch_digest, np.asarray(images)))
 
 
-def _block_sums(digests: bytes) -> list[str]:
+def _hash_blocks(digests: bytes) -> list[str]:
     step = _BLOCK * _DIGEST
     parts: Iterator[bytes] = (digests[i : i + step] for i in range(0, len(digests), step))
     return [patch_digest(part).hex() for part in parts]
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
+def _read_fingerprint(path: Path) -> dict[str, Any]:
     status = path.stat()
     return {"name": path.name, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 

@@ -11,7 +11,7 @@ from sklearn.utils import Bunch
 from pcam_sklearn._files import md5_of
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn.datasets._h5 import find_h5, open_h5
-from pcam_sklearn.datasets._npy import check_content, map_images, stored_digests
+from pcam_sklearn.datasets._npy import check_content, map_images, read_digests
 from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5, check_split, file_name
 from pcam_sklearn.datasets._slides import read_meta
 
@@ -165,7 +165,7 @@ def _read_target(root: Path, split: str) -> np.ndarray:
 def _ids(npy: Path, split: str, n: int) -> np.ndarray:
     if split != "train":
         return np.array([f"{split}_{i:05d}" for i in range(n)])
-    digits = stored_digests(npy).tobytes().hex().encode()
+    digits = read_digests(npy).tobytes().hex().encode()
     return np.frombuffer(digits, dtype="S40").astype(str)
 
 

@@ -199,7 +199,7 @@ def test_a_conversion_that_fails_half_way_leaves_nothing_behind(tmp_path, monkey
     def fail(images):
         raise OSError("disk full")
 
-    monkeypatch.setattr(_npy, "_digests_of", fail)
+    monkeypatch.setattr(_npy, "_hash_patches", fail)
     with pytest.raises(OSError, match="disk full"):
         load(tmp_path)
     assert leftovers(tmp_path) == []

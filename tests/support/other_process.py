@@ -27,12 +27,13 @@ def start_python(*arguments, cwd=None, **variables):
 
 
 def finish(process):
-    """Wait for a process that must succeed, and return what it wrote to its two streams."""
+    """Wait for a process that must succeed, and return its output and its errors."""
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     return output, errors
 
 
 def run_python(*arguments, **options):
-    """Run Python to its end, and return what it wrote to its two streams."""
-    return finish(start_python(*arguments, **options))
+    """Run Python to its end, and return its output and its errors."""
+    with start_python(*arguments, **options) as process:
+        return finish(process)

@@ -1,5 +1,6 @@
-"""Each repair of SciKeras: that CNNClassifier keeps what plain SciKeras provably breaks."""
+"""Each repair of SciKeras: CNNClassifier keeps what plain SciKeras provably breaks."""
 
+import contextlib
 import json
 import warnings
 
@@ -154,8 +155,14 @@ def global_state():
     TensorFlow remembers whether determinism is on once it has been asked, and SciKeras asks
     after it has set the variable that turns it on. Two fits in one process would see each other.
     """
-    processes = {name: start_python("-c", GLOBAL_STATE, name) for name in ("quick", "plain")}
-    return {name: json.loads(finish(process)[0]) for name, process in processes.items()}
+    # If one process fails, the other must end and close its pipes. Otherwise Python warns of
+    # them when it collects them, in the middle of a test that has nothing to do with it.
+    with contextlib.ExitStack() as both:
+        processes = {
+            name: both.enter_context(start_python("-c", GLOBAL_STATE, name))
+            for name in ("quick", "plain")
+        }
+        return {name: json.loads(finish(process)[0]) for name, process in processes.items()}
 
 
 def test_random_state_leaves_tensorflow_free_to_draw_unseeded_numbers(global_state):

@@ -1,4 +1,4 @@
-"""From patch to slide to hospital, which PatchCamelyon's meta data tell and Kaggle's do not."""
+"""The slides of Kaggle's training patches, found in the official files of PatchCamelyon."""
 
 import os
 import warnings
@@ -24,7 +24,10 @@ def read_meta(path: str | os.PathLike[str]) -> pd.DataFrame:
     if not set(_META_COLUMNS) <= set(meta):
         raise ValueError(f"{path} has the columns {list(meta)}; it must have {_META_COLUMNS}")
     if meta["wsi"].isna().any():
-        raise ValueError(f"{path}: {int(meta['wsi'].isna().sum())} rows name no slide (wsi)")
+        raise ValueError(
+            f"{path} has {int(meta['wsi'].isna().sum())} rows that name no slide (wsi);"
+            " download it again with fetch_pcam"
+        )
     return meta
 
 
@@ -35,8 +38,8 @@ def slides_from_official(
 
     Kaggle's files come without slides, so a random split of them has the same slides on both sides.
     Their ids are the SHA-1 of the pixels, so the hashes of the official training patches tell the
-    slide of each. Only the training split is accepted: the patches of the others are Kaggle's test
-    set, and to tell their slides would be unfair.
+    slide of each. Only the training split is accepted. The patches of the others are Kaggle's test
+    set, and nothing about them may be given away.
 
     Parameters
     ----------
@@ -74,11 +77,11 @@ def slides_from_official(
         ...
     ValueError: camelyonpatch_level_2_split_test_x.h5 is of the split 'test'; ...
     """
-    for given in (h5, meta):
-        if not isinstance(given, pd.DataFrame):
-            _refuse_name(Path(given))
-    frame = meta if isinstance(meta, pd.DataFrame) else read_meta(meta)
-    slides = _training_slides(frame)
+    _refuse_name(Path(h5))
+    if not isinstance(meta, pd.DataFrame):
+        _refuse_name(Path(meta))
+        meta = read_meta(meta)
+    slides = _read_training_slides(meta)
     with open_h5(Path(h5), "x") as (patches, md5):
         _refuse_content(Path(h5), len(patches), md5)
         if len(patches) != len(slides):
@@ -87,8 +90,9 @@ def slides_from_official(
                 " pass the two files of one download"
             )
         ids = [patch_digest(patch).hex() for block in read_blocks(patches) for patch in block]
+    # A patch may be on one slide several times. That is no reason to warn.
     table = pd.DataFrame({"id": ids, "slide": slides}).drop_duplicates(ignore_index=True)
-    _warn_of_ambiguous(table)
+    _warn_of_several_slides(table)
     table = table.drop_duplicates("id", ignore_index=True)
     return table.assign(hospital=hospitals_of_slides(table["slide"].to_numpy(dtype=str)))
 
@@ -98,20 +102,21 @@ def _refuse_name(path: Path) -> None:
         if f"split_{split}_" in path.name:
             raise ValueError(
                 f"{path.name} is of the split {split!r}; its patches are Kaggle's test set,"
-                " so only the files of the split 'train' are taken"
+                " so pass the files of the split 'train'"
             )
 
 
 def _refuse_content(path: Path, n: int, md5: str) -> None:
-    held_back = [md5_ for name, md5_ in H5_MD5.items() if "_train_" not in name]
-    if md5 in held_back or n in {SIZES["valid"], SIZES["test"]}:
+    refused = {sum_ for name, sum_ in H5_MD5.items() if "_train_" not in name}
+    # The number alone is enough, because a file that was saved again has another MD5.
+    if md5 in refused or n in {SIZES["valid"], SIZES["test"]}:
         raise ValueError(
-            f"{path} holds the patches of the split 'valid' or 'test', under another name:"
-            f" {n:,} of them; only those of the split 'train' are taken"
+            f"{path} holds the {n:,} patches of the split 'valid' or 'test', under another name;"
+            " pass the file of the split 'train'"
         )
 
 
-def _training_slides(meta: pd.DataFrame) -> np.ndarray:
+def _read_training_slides(meta: pd.DataFrame) -> np.ndarray:
     if "wsi" not in meta:
         raise ValueError(f"meta has the columns {list(meta)}; it must have 'wsi'")
     slides = meta["wsi"].to_numpy(dtype=str)
@@ -119,16 +124,16 @@ def _training_slides(meta: pd.DataFrame) -> np.ndarray:
     if foreign:
         raise ValueError(
             f"meta names {len(foreign)} slides that are not training slides, {foreign[0]!r} first;"
-            " only camelyon16_train_* are taken: the others are Kaggle's test set"
+            " pass only camelyon16_train_*, because the others are Kaggle's test set"
         )
     return slides
 
 
-def _warn_of_ambiguous(table: pd.DataFrame) -> None:
-    several = int(table["id"][table["id"].duplicated()].nunique())
-    if several:
+def _warn_of_several_slides(table: pd.DataFrame) -> None:
+    n = int(table["id"][table["id"].duplicated()].nunique())
+    if n:
         warnings.warn(
-            f"{several} ids occur on more than one slide, as blank patches do; each counts for the"
-            " first of them",
+            f"{n} ids occur on more than one slide, as blank patches do; each counts for its first"
+            " slide",
             stacklevel=3,
         )

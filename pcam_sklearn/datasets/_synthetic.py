@@ -18,8 +18,8 @@ _DESCR = """Synthetic H&E-like lymph-node patches
 The slides differ in their stains and in the size and shade of their nuclei. Tumour nuclei are
 larger, paler and rougher than lymphocytes and have nucleoli. Tumour in the border alone does
 not make a patch positive, nor do histiocytes, which look like tumour without nucleoli.
-The pixels are drawn, not photographed: for examples, tests and timings. What is measured on
-them says nothing about real tissue.
+The pixels are drawn, not photographed. They serve examples, tests and timings. Scores on them
+say nothing about real tissue.
 """
 
 
@@ -96,7 +96,7 @@ def make_patches(
     (4, ['slide_0', 'slide_1'])
     """
     _check_parameters(n_samples, n_slides, patch_size, positive_fraction, stain_variation)
-    rng = _generator(random_state)
+    rng = _make_generator(random_state)
     slides, target = _deal(rng, n_samples, n_slides, positive_fraction)
     looks = [make_slide(rng, stain_variation) for _ in range(n_slides)]
     images = np.empty((n_samples, patch_size, patch_size, 3), np.uint8)
@@ -104,6 +104,7 @@ def make_patches(
         image[...], _ = draw_patch(rng, looks[slide], bool(label), patch_size)
     if return_X_y:
         return images, target
+    # With leading zeros, names sort like their numbers.
     names = np.array([f"slide_{slide:0{len(str(n_slides - 1))}}" for slide in range(n_slides)])
     descr = _DESCR.format(
         n_samples=n_samples, n_slides=n_slides, patch_size=patch_size, n_positive=target.sum()
@@ -128,7 +129,7 @@ def _check_parameters(
     check_scalar(variation, "stain_variation", Real, min_val=0, max_val=2)
 
 
-def _generator(random_state: int | RandomState | None) -> Generator:
+def _make_generator(random_state: int | RandomState | None) -> Generator:
     if random_state is None:  # `check_random_state` would draw from the global state.
         return np.random.default_rng()
     return np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
@@ -137,7 +138,8 @@ def _generator(random_state: int | RandomState | None) -> Generator:
 def _deal(
     rng: Generator, n_samples: int, n_slides: int, fraction: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return slide and label of every patch, in random order."""
+    """Return the slide and label of every patch, in random order."""
+    # Patches with the same remainder are on one slide, where their quotients count from 0.
     rank, slide = np.divmod(rng.permutation(n_samples), n_slides)
     size = np.bincount(slide)[slide]
     positives = np.clip(np.rint(fraction * size), 1, size - 1)

@@ -37,7 +37,7 @@ def map_images(
         raise ValueError(f"{npy}: {fault}, and there is no {stem}.h5 or .h5.gz to write it from")
     if fault and source is not None:
         if npy.exists():
-            warnings.warn(f"{npy}: {fault}; it is written again from {source.name}", stacklevel=3)
+            warnings.warn(f"{npy}: {fault}; it is written again from {source.name}", stacklevel=4)
         _convert(source, npy, digests=digests, progress=progress)
     return np.load(npy, mmap_mode="r")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import Bunch
 
 from pcam_sklearn._files import md5_of
@@ -113,15 +114,13 @@ def load_pcam(
     """
     root = Path(folder)
     _check_present(root, check_split(split))
+    # Labels first: they are read in a moment, while the patches may take minutes.
     target = _read_target(root, split)
-    stem = file_name(split, "x")
-    source = find_h5(root, stem)
-    images = map_images(
-        root, stem, source, digests=split == "train", verify=verify, progress=progress
-    )
+    images = _map_split(root, split, verify=verify, progress=progress)
     if len(images) != len(target):
         raise ValueError(
-            f"{stem} in {root} has {len(images):,} patches and {file_name(split, 'y')}"
+            f"{file_name(split, 'x')} in {root} has {len(images):,} patches and"
+            f" {file_name(split, 'y')}"
             f" {len(target):,} labels; the two files must be of one download"
         )
     if return_X_y:
@@ -129,7 +128,7 @@ def load_pcam(
     return Bunch(
         images=images,
         target=target,
-        ids=_ids(root / f"{stem}.npy", split, len(images)),
+        ids=_make_ids(root, split, len(images)),
         DESCR=_DESCR.format(split=split, n=len(images)),
         **_read_places(root, split, target),
     )
@@ -137,10 +136,9 @@ def load_pcam(
 
 def _check_present(root: Path, split: str) -> None:
     missing = []
-    if (
-        not find_h5(root, file_name(split, "x"))
-        and not (root / file_name(split, "x.npy")).is_file()
-    ):
+    # After the first call, the ``.npy`` file alone is enough.
+    npy = root / file_name(split, "x.npy")
+    if not npy.is_file() and not find_h5(root, file_name(split, "x")):
         missing.append(file_name(split, "x.h5.gz"))
     if not find_h5(root, file_name(split, "y")):
         missing.append(file_name(split, "y.h5.gz"))
@@ -158,15 +156,26 @@ def _read_target(root: Path, split: str) -> np.ndarray:
         check_content(path, len(dataset), md5)
         target = np.asarray(dataset[...]).reshape(-1).astype(np.int64)
         if len(target) != len(dataset) or not np.isin(target, [0, 1]).all():
-            raise ValueError(f"{path}: y must hold one label, 0 or 1, for each patch")
+            raise ValueError(
+                f"{path}: y must hold one label, 0 or 1, for each patch; download it again with"
+                " fetch_pcam"
+            )
     return target
 
 
-def _ids(npy: Path, split: str, n: int) -> np.ndarray:
+def _map_split(root: Path, split: str, *, verify: bool, progress: bool) -> np.memmap:
+    stem = file_name(split, "x")
+    # Stored digests of the other splits would give away the ids of Kaggle's test set.
+    digests = split == "train"
+    source = find_h5(root, stem)
+    return map_images(root, stem, source, digests=digests, verify=verify, progress=progress)
+
+
+def _make_ids(root: Path, split: str, n: int) -> np.ndarray:
     if split != "train":
         return np.array([f"{split}_{i:05d}" for i in range(n)])
-    digits = read_digests(npy).tobytes().hex().encode()
-    return np.frombuffer(digits, dtype="S40").astype(str)
+    digests = read_digests(root / file_name(split, "x.npy"))
+    return np.array([digest.tobytes().hex() for digest in digests])
 
 
 def _read_places(root: Path, split: str, target: np.ndarray) -> dict[str, np.ndarray | None]:
@@ -181,17 +190,26 @@ def _read_places(root: Path, split: str, target: np.ndarray) -> dict[str, np.nda
         )
         return {"groups": None, "coordinates": None, "hospital": None}
     meta = read_meta(path)
-    if len(meta) != len(target):
-        raise ValueError(f"{path} has {len(meta):,} rows for {len(target):,} patches")
-    agree = meta["center_tumor_patch"].astype(int).to_numpy() == target
-    if not agree.all() and md5_of(path) != ARCHIVE_MD5[path.name]:
-        raise ValueError(
-            f"{path}: center_tumor_patch differs from the label of {int((~agree).sum()):,}"
-            " patches, so its rows belong to other patches; download it again with fetch_pcam"
-        )
+    _check_rows(path, meta, target)
     groups = meta["wsi"].to_numpy(dtype=str)
     return {
         "groups": groups,
         "coordinates": meta[["coord_y", "coord_x"]].to_numpy(dtype=np.int64),
         "hospital": hospitals_of_slides(groups),
     }
+
+
+def _check_rows(path: Path, meta: pd.DataFrame, target: np.ndarray) -> None:
+    """Raise ValueError unless the rows of a meta file belong to these labels."""
+    if len(meta) != len(target):
+        raise ValueError(
+            f"{path} has {len(meta):,} rows for {len(target):,} patches; the files must be of one"
+            " download"
+        )
+    differ = int((meta["center_tumor_patch"].astype(int).to_numpy() != target).sum())
+    # The official files themselves may disagree on a label.
+    if differ and md5_of(path) != ARCHIVE_MD5[path.name]:
+        raise ValueError(
+            f"{path}: center_tumor_patch differs from the label of {differ:,} patches, so its rows"
+            " belong to other patches; download it again with fetch_pcam"
+        )

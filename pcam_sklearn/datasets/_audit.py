@@ -100,7 +100,7 @@ def _read_labels(root: Path) -> pd.DataFrame:
 
 
 def _to_numbers(labels: pd.Series) -> pd.Series:
-    # As numbers, 0 and 0.0 are the same label, which a table from pandas may mix.
+    # pandas may have written the labels as 0.0 and 1.0.
     return pd.to_numeric(labels, errors="coerce")
 
 

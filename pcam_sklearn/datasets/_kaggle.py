@@ -114,7 +114,7 @@ def load_kaggle(
     if subset not in ("train", "test"):
         raise ValueError(f"subset={subset!r} is unknown; pass 'train' or 'test'")
     if subset == "test" and slides is not None:
-        raise ValueError("only training patches have slides; pass none with subset='test'")
+        raise ValueError("only training patches have slides; leave out slides= with subset='test'")
     files, extension = _list_patches(root / subset)
     target = groups = None
     if subset == "train":
@@ -124,6 +124,7 @@ def load_kaggle(
     else:
         ids = np.array(sorted(files), dtype=str)
         _check_ids(ids, root / subset)
+    # As text, because 220,000 Path objects take seconds.
     start = os.path.join(root, subset, "")
     paths = np.array([f"{start}{identifier}{extension}" for identifier in ids], dtype=str)
     if return_X_y:
@@ -134,13 +135,7 @@ def load_kaggle(
 
 def _list_patches(folder: Path) -> tuple[set[str], str]:
     """Return the names of a folder's patches, without their ending, and that ending."""
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {folder}; pass the one that holds train/<id>.tif,"
-            " train_labels.csv and test/<id>.tif, as Kaggle's archive unpacks"
-        )
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+    names = _list_files(folder)
     files = {
         extension: {name.removesuffix(extension) for name in names if name.endswith(extension)}
         for extension in _EXTENSIONS
@@ -156,18 +151,32 @@ def _list_patches(folder: Path) -> tuple[set[str], str]:
     return files[kinds[0]], kinds[0]
 
 
+def _list_files(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {folder}; pass the one that holds train/<id>.tif,"
+            " train_labels.csv and test/<id>.tif, as Kaggle's archive unpacks"
+        )
+    # `scandir` tells files from folders without a system call for each of 220,000 files.
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+
+
 def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}; it must list the labels, as id,label")
+        raise FileNotFoundError(
+            f"there is no {path}; write the labels to it, with the columns id,label"
+        )
     table = read_table(path, ["id", "label"])
     _check_not_empty(table, path)
     ids = table["id"].to_numpy(dtype=str)
     _check_ids(ids, path)
+    # As numbers, because pandas may have written the labels as 0.0 and 1.0.
     labels = pd.to_numeric(table["label"], errors="coerce")
     wrong = table[~labels.isin([0, 1])]
     if len(wrong):
         listed = first_few(f"{label!r} of {id_}" for id_, label in wrong.itertuples(index=False))
-        raise ValueError(f"{path}: {len(wrong):,} labels are not 0 or 1: {listed}")
+        raise ValueError(f"{path}: {len(wrong):,} labels are not 0 or 1: {listed}; correct them")
     return ids, labels.to_numpy(dtype=np.int64)
 
 
@@ -176,11 +185,11 @@ def _find_slides(
 ) -> np.ndarray | None:
     if slides is not None:
         return _read_slides(slides, ids)
-    beside = root / "slides.csv"
-    if beside.is_file():
-        return _read_slides(beside, ids)
+    path = root / "slides.csv"
+    if path.is_file():
+        return _read_slides(path, ids)
     warnings.warn(
-        f"there is no {beside}, so groups is None: a random split puts patches of one slide on"
+        f"there is no {path}, so groups is None: a random split puts patches of one slide on"
         " both sides, which flatters the AUC by .03 to .065. slides_from_official(h5, meta)"
         " finds the slides; pass what it returns as slides=",
         stacklevel=3,
@@ -195,12 +204,13 @@ def _read_slides(source: pd.DataFrame | str | os.PathLike[str], ids: np.ndarray)
         name, table = str(source), read_table(Path(source), ["id", "slide"])
     _check_not_empty(table, name)
     _check_unique(table["id"], name)
+    # The table may hold more patches than are labelled, and in another order.
     slides = table.set_index("id")["slide"].str.strip().reindex(ids, fill_value="")
     unknown = ids[slides.to_numpy() == ""]
     if len(unknown):
         raise ValueError(
             f"{name} has no slide for {len(unknown):,} of the {len(ids):,} labelled patches:"
-            f" {first_few(unknown)}; add them, or go without slides"
+            f" {first_few(unknown)}; add a row for each"
         )
     return slides.to_numpy(dtype=str)
 
@@ -235,7 +245,8 @@ def _check_present(ids: np.ndarray, files: Collection[str], folder: Path, extens
     if missing:
         raise FileNotFoundError(
             f"{len(missing):,} of the {len(ids):,} labelled patches are not in {folder}:"
-            f" {first_few(f'{identifier}{extension}' for identifier in missing)}"
+            f" {first_few(f'{identifier}{extension}' for identifier in missing)};"
+            " unpack Kaggle's archive again, or remove their rows from train_labels.csv"
         )
 
 

@@ -1,4 +1,4 @@
-"""Columns of a CSV file that its user may have written by hand."""
+"""Columns of a CSV file that somebody may have written by hand."""
 
 from pathlib import Path
 
@@ -10,17 +10,19 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
 
     An empty field is "". A file that is no CSV file, or lacks a column, raises ValueError.
     """
+    # Spreadsheets begin a CSV file with a byte order mark, which utf-8-sig skips.
     try:
         table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8-sig")
     except ValueError as error:
         raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus fields for an index.
-        raise ValueError(f"{path} has rows with more fields than its header names")
+    # pandas takes surplus fields for an index, and every value would be off by a column.
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(f"{path} has rows with more fields than its header names; correct it")
     return select_columns(table, str(path), columns).fillna("")
 
 
 def select_columns(table: pd.DataFrame, name: str, columns: list[str]) -> pd.DataFrame:
-    """Return these columns of a table, or raise ValueError that calls the table `name`."""
+    """Return these columns, or raise ValueError in which the table is called `name`."""
     if not set(columns) <= set(table):
         raise ValueError(f"{name} has the columns {list(table)}; it must have {columns}")
     return table[columns]

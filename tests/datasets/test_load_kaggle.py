@@ -234,7 +234,7 @@ def test_a_missing_folder_is_an_error_that_says_what_to_pass(tmp_path, subset):
 
 def test_missing_labels_are_an_error(folder):
     (folder / "train_labels.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no .*train_labels\.csv; .* id,label"):
+    with pytest.raises(FileNotFoundError, match=r"no .*train_labels\.csv; .*columns id,label"):
         load_kaggle(folder)
 
 

@@ -104,13 +104,13 @@ class AuditReport:
             for kind, meaning in meanings.items():
                 if kinds[kind]:
                     lines.append(f"  {kind:24s}{kinds[kind]:>9,}  {meaning}")
-                    lines += self._examples(kind)
+                    lines += self._list_examples(kind)
         return "\n".join([*lines, "Found nothing wrong." if self.ok else "Found damage."])
 
     def __str__(self) -> str:
         return self.summary()
 
-    def _examples(self, kind: str) -> list[str]:
+    def _list_examples(self, kind: str) -> list[str]:
         found = [finding for finding in self.findings if finding.kind == kind]
         lines = [f"    {finding.path}: {finding.detail}" for finding in found[:_EXAMPLES]]
         if len(found) > _EXAMPLES:

@@ -39,7 +39,7 @@ class _TemporaryFailure(Exception):
 
 @dataclass(frozen=True)
 class Download:
-    """The transfer of one file to `part`, which keeps what has come whatever happens.
+    """The transfer of one file to `part`, which keeps its bytes after a failure.
 
     A `part` that exists is continued. `retries` failures in a row are allowed. `backoff` is the
     wait after the first one, and `timeout` the longest silence of a connection, both in seconds.

@@ -43,8 +43,7 @@ def fetch_pcam(
     md5 : mapping of str to str, default=None
         The MD5 of each file by name. None takes those of the official files.
     retries : int, default=5
-        Number of failures in a row after which a transfer is given up. After each new MiB the
-        count starts again.
+        Number of failures in a row that are allowed. After each new MiB the count starts again.
     backoff : float, default=1.0
         Seconds to wait after the first failure. The wait doubles with each further failure, up to
         a minute, unless the server asks for another one.

@@ -1,4 +1,4 @@
-"""An audit finds every damage, and nothing else."""
+"""audit_patches finds every damage, and nothing else."""
 
 import csv
 import hashlib
@@ -31,7 +31,7 @@ def sha1(pixels: np.ndarray) -> str:
 
 
 def make_folder(root: Path) -> Path:
-    """Write a folder in Kaggle's layout, its ids computed here."""
+    """Write a folder in Kaggle's layout."""
     ids = []
     for seed in range(N_TRAIN + N_TEST):
         folder = root / ("train" if seed < N_TRAIN else "test")
@@ -246,7 +246,7 @@ def found(folder: Path) -> Found:
 
 
 def victims(folder: Path) -> list[str]:
-    """Return the ids to damage; the first patch is left alone."""
+    """Return the ids of the patches to damage: all but the first."""
     return [sha1(patch(seed)) for seed in range(1, N_TRAIN)]
 
 
@@ -371,7 +371,7 @@ def test_a_folder_of_another_layout_is_an_error_that_names_what_is_missing(folde
 
 
 @pytest.mark.parametrize("text", ["", "name,class\na,0\n", "id,label\na,0,1,2\n"])
-def test_a_table_that_is_none_is_an_error_that_names_the_file(folder, text):
+def test_a_damaged_table_is_an_error_that_names_the_file(folder, text):
     (folder / "train_labels.csv").write_text(text)
     with pytest.raises(ValueError, match=r"train_labels\.csv (has|cannot)"):
         audit_patches(folder, progress=False)

@@ -1,4 +1,4 @@
-"""A download is whole under its final name or not there, whatever the server does."""
+"""A download has its final name only when it is whole, whatever the server does."""
 
 import email.utils
 import hashlib
@@ -68,7 +68,7 @@ def whole(handler: Handler, content: bytes, start: int) -> None:
 
 
 def cut_after(n: int) -> Behaviour:
-    """Break the connection n bytes into what was asked for."""
+    """Break the connection n bytes after the start of the answer."""
 
     def behave(handler: Handler, content: bytes, start: int) -> None:
         rest = content[start:]
@@ -146,7 +146,7 @@ def server(monkeypatch) -> Iterator[Server]:
 
 @pytest.fixture
 def waits(monkeypatch) -> list[float]:
-    """Collect the seconds that are waited for, without waiting."""
+    """Collect the seconds of each wait, without waiting."""
     seconds: list[float] = []
     monkeypatch.setattr(_download.time, "sleep", seconds.append)
     return seconds
@@ -292,7 +292,7 @@ def test_the_server_may_give_a_date(server, fetch, waits):
     assert waits == [pytest.approx(100, abs=3)]
 
 
-def test_a_date_that_is_none_counts_as_no_date(server, fetch, waits):
+def test_an_unreadable_wait_is_ignored(server, fetch, waits):
     server.orders[BIG] = [status(429, Retry_After="soon")]
     fetch()
     assert waits == [1]
@@ -328,7 +328,7 @@ def test_a_server_that_only_ever_sends_the_beginning_is_given_up(server, fetch, 
     assert len(server.ranges()) == 5
 
 
-def test_what_is_waited_for_is_said_where_progress_is_shown(server, fetch, capsys):
+def test_a_progress_bar_tells_why_it_waits(server, fetch, capsys):
     server.orders[BIG] = [status(503, Retry_After="7")]
     fetch(progress=True)
     assert "the server answers 503 Service Unavailable; next try in 7 s" in capsys.readouterr().err
@@ -347,7 +347,7 @@ def test_a_server_that_is_not_there_is_an_error_that_names_the_address(fetch):
         fetch(base_url="http://127.0.0.1:9/", retries=1)
 
 
-def test_what_is_there_and_right_is_not_downloaded_again(server, fetch):
+def test_verified_files_are_not_downloaded_again(server, fetch):
     fetch()
     server.requests.clear()
     assert len(fetch()) == 3

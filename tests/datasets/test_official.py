@@ -1,4 +1,4 @@
-"""The official files become a memory map that can be trusted."""
+"""load_pcam turns the official files into a memory map, and finds any damage."""
 
 import hashlib
 import os
@@ -60,7 +60,7 @@ def test_ids_of_training_patches_are_the_sha1_of_their_pixels(tmp_path):
 
 
 @pytest.mark.parametrize("split", ["valid", "test"])
-def test_nothing_of_a_split_in_kaggles_test_set_tells_kaggles_ids(tmp_path, split):
+def test_no_file_of_a_split_in_kaggles_test_set_tells_kaggles_ids(tmp_path, split):
     patches, _ = make_official(tmp_path, split, 3)
     assert load(tmp_path, split).ids.tolist() == [f"{split}_0000{i}" for i in range(3)]
     digest = hashlib.sha1(patches[0].tobytes())
@@ -282,7 +282,7 @@ def test_a_meta_file_of_another_order_is_an_error(tmp_path):
         load(tmp_path)
 
 
-def test_the_official_meta_file_is_believed_whatever_its_labels(tmp_path, monkeypatch):
+def test_the_official_meta_file_is_accepted_whatever_its_labels(tmp_path, monkeypatch):
     _, labels = make_official(tmp_path)
     path = tmp_path / name("train", "meta.csv")
     make_meta(12, 1 - labels, "train").to_csv(path)

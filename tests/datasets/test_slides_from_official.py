@@ -1,4 +1,4 @@
-"""The slide of Kaggle's training patches, and nothing about its test patches."""
+"""slides_from_official tells the slides of Kaggle's training patches, none of its test patches."""
 
 import hashlib
 

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pcam_sklearn.metrics._inputs import FloatArray, check_probabilities, check_weights
+from pcam_sklearn.metrics._inputs import check_probabilities, check_weights
+from pcam_sklearn.metrics._types import FloatArray
 
 
 def expected_calibration_error(
@@ -20,9 +21,8 @@ def expected_calibration_error(
     """Measure the expected calibration error (ECE) of the positive class's probability.
 
     Patches are binned by their probability. The error is the mean over patches of the distance
-    between a bin's mean probability and its share of positives. It sums up the curve that
-    scikit-learn's ``CalibrationDisplay`` draws; for the Brier score and the negative
-    log-likelihood use scikit-learn's ``brier_score_loss`` and ``log_loss``.
+    between a bin's mean probability and its share of positives. It sums up the curve of
+    scikit-learn's ``CalibrationDisplay``; see also its ``brier_score_loss`` and ``log_loss``.
 
     Parameters
     ----------
@@ -48,8 +48,7 @@ def expected_calibration_error(
     Raises
     ------
     ValueError
-        If a probability is outside [0, 1], a value is missing, lengths differ, or the strategy is
-        unknown.
+        If a probability is outside [0, 1] or missing, lengths differ, or the strategy is unknown.
 
     References
     ----------
@@ -60,8 +59,7 @@ def expected_calibration_error(
     Examples
     --------
     >>> from pcam_sklearn.metrics import expected_calibration_error
-    >>> error = expected_calibration_error([0, 0, 1, 1], [0.1, 0.1, 0.6, 0.6])
-    >>> print(f"{error:.2f}")
+    >>> print(f"{expected_calibration_error([0, 0, 1, 1], [0.1, 0.1, 0.6, 0.6]):.2f}")
     0.25
     """
     positive, prob = check_probabilities(y_true, y_prob, pos_label)

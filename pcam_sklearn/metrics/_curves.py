@@ -7,14 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pcam_sklearn.metrics._bootstrap import count_slides, draw_slides
-from pcam_sklearn.metrics._inputs import (
-    BoolArray,
-    FloatArray,
-    RandomState,
-    check_fraction,
-    check_scores,
-)
+from pcam_sklearn.metrics._inputs import check_fraction, check_scores
 from pcam_sklearn.metrics._interval import fewest_effective_slides, resampling_interval
+from pcam_sklearn.metrics._types import BoolArray, FloatArray, RandomState
 
 
 @dataclass(frozen=True)
@@ -51,18 +46,13 @@ def roc_band(
 ) -> RocBand:
     """Compute the ROC curve, with a pointwise band from resampled slides.
 
-    The interval at ``fpr=[0.05]`` is that of the sensitivity at 95 % specificity, with a new
+    At ``fpr=[0.05]`` it is the interval of the sensitivity at 95 % specificity, with a new
     threshold in every round.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings.
-    y_score : array-like of shape (n_samples,)
-        Scores that grow with the positive class: probabilities or decision values.
-    groups : array-like of shape (n_samples,)
-        The slide of each patch. At least two slides must have positive patches and at least two
-        negative ones.
+    y_true, y_score, groups : array-like of shape (n_samples,)
+        As in :func:`auc_cluster_bootstrap`.
     fpr : array-like of shape (n_points,), default=None
         Increasing false positive rates, in [0, 1]; None takes 201 equally spaced ones.
     n_rounds : int, default=1000
@@ -70,31 +60,28 @@ def roc_band(
     confidence : float, default=0.95
         Confidence level of the interval at each false positive rate, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws. None gives new draws and leaves the global random state alone.
+        As in :func:`auc_cluster_bootstrap`.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
     Returns
     -------
     RocBand
-        The curve, linear between its steps as ``RocCurveDisplay`` draws it, and its band. The
-        band has the method of :func:`auc_cluster_bootstrap` at each rate, with one difference:
-        the lower end is at least the one at any smaller rate, and the upper end at most the one
-        at any larger rate. The true curve rises, so a bound at one rate holds there as well.
+        The curve, linear between its steps as ``RocCurveDisplay`` draws it, and its band, by the
+        method of :func:`auc_cluster_bootstrap` at each rate. The true curve rises, so a lower end
+        also bounds all larger rates, and an upper end all smaller ones.
 
     Raises
     ------
     ValueError
-        If there is one class only, slides are too few, a value is missing, lengths differ, or a
-        rate lies outside [0, 1].
+        As in :func:`auc_cluster_bootstrap`, and if a rate lies outside [0, 1].
 
     Examples
     --------
     >>> import numpy as np
     >>> from pcam_sklearn.metrics import roc_band
     >>> rng = np.random.default_rng(0)
-    >>> slide = np.repeat(np.arange(30), 40)
-    >>> y = rng.random(1200) < 0.4
+    >>> y, slide = rng.random(1200) < 0.4, np.repeat(np.arange(30), 40)
     >>> score = 2 * y + rng.normal(size=1200)
     >>> band = roc_band(y, score, slide, fpr=[0.05, 0.5], random_state=0)
     >>> print(band.tpr.round(2), band.low.round(2), band.high.round(2))

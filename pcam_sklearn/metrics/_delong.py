@@ -7,15 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from pcam_sklearn.metrics._inputs import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    check_fraction,
-    check_groups,
-    check_scores,
-)
+from pcam_sklearn.metrics._inputs import check_fraction, check_groups, check_scores
 from pcam_sklearn.metrics._interval import Interval, check_slides_per_class, count_by_slide
+from pcam_sklearn.metrics._types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -77,8 +71,7 @@ def auc_delong(
     References
     ----------
     DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44:837. Sun, Xu (2014), Fast implementation
-    of DeLong's algorithm, IEEE Signal Processing Letters 21:1389; like theirs, this
-    implementation works by ranks, in n log n.
+    of DeLong's algorithm, IEEE Signal Processing Letters 21:1389: by ranks, in n log n, as here.
 
     Examples
     --------
@@ -107,15 +100,13 @@ def delong_test(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings.
-    y_score_a, y_score_b : array-like of shape (n_samples,)
-        Scores of the two models for these patches, in this order.
+    y_true, y_score_a, y_score_b : array-like of shape (n_samples,)
+        Labels as in :func:`auc_delong`, and scores of the two models for the same patches.
     groups : array-like of shape (n_samples,), default=None
         The slide of each patch. With groups, the variance is Obuchowski's for clustered data, and
-        the statistic is Student's; its degrees of freedom are one less than the number of slides
-        of the class that has fewer. Without groups, the patches count as independent (DeLong): if
-        they share slides, two equal models come out "significantly" different every second time.
+        the statistic is Student's, with one degree of freedom less than the class with fewer
+        slides has. Without groups, patches count as independent (DeLong): if they share slides,
+        two equal models come out "significantly" different every second time.
     confidence : float, default=0.95
         Confidence level of the difference's interval, in (0, 1).
     pos_label : object, default=None
@@ -129,21 +120,17 @@ def delong_test(
     Raises
     ------
     ValueError
-        If a class has fewer than two patches (with groups: slides), a value is missing, or
-        lengths differ.
+        If a class has fewer than two patches or slides, a value is missing, or lengths differ.
 
     References
     ----------
-    DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44:837. Obuchowski (1997), Nonparametric
-    analysis of clustered ROC curve data, Biometrics 53:567.
+    DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44:837; Obuchowski (1997), Biometrics 53:567.
 
     Examples
     --------
     >>> from pcam_sklearn.metrics import delong_test
-    >>> y = [0, 0, 0, 0, 1, 1, 1, 1]
-    >>> a = [0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.8, 0.9]
-    >>> b = [0.3, 0.1, 0.6, 0.7, 0.2, 0.5, 0.8, 0.4]
-    >>> result = delong_test(y, a, b)
+    >>> a, b = [0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.8, 0.9], [0.3, 0.1, 0.6, 0.7, 0.2, 0.5, 0.8, 0.4]
+    >>> result = delong_test([0, 0, 0, 0, 1, 1, 1, 1], a, b)
     >>> print(f"{result.auc_a:.4f} - {result.auc_b:.4f}, p = {result.pvalue:.3f}")
     0.9375 - 0.5625, p = 0.066
     """
@@ -188,10 +175,7 @@ def _clusters(positive: BoolArray, groups: ArrayLike | None) -> tuple[IntArray, 
 def _covariance(
     positive: BoolArray, scores: FloatArray, codes: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return areas, (n_models,), and Obuchowski's covariance of them, (n_models, n_models).
-
-    With one cluster per patch it is DeLong's covariance.
-    """
+    """Return areas and Obuchowski's covariance; with one cluster per patch it is DeLong's."""
     n_clusters = int(codes.max()) + 1
     counts = count_by_slide(positive, codes, n_clusters)
     _check_two_per_class(*counts)
@@ -201,16 +185,13 @@ def _covariance(
     sums = []
     for side, mask, count in zip((0, 1), (positive, ~positive), counts, strict=True):
         excess = np.stack([values[side] for values in placed]) - areas[:, None]
-        by_cluster = _sum_by_cluster(excess / mask.sum(), codes[mask], n_clusters)
+        shares = excess / mask.sum()
+        by_cluster = np.stack([np.bincount(codes[mask], row, n_clusters) for row in shares])
         covariance += _unbiased(int((count > 0).sum())) * by_cluster @ by_cluster.T
         sums.append(by_cluster)
     # A slide's positives and negatives vary together; with one patch per cluster this is zero.
     cross = sums[0] @ sums[1].T
     return areas, covariance + _unbiased(n_clusters) * (cross + cross.T)
-
-
-def _sum_by_cluster(values: FloatArray, codes: IntArray, n_clusters: int) -> FloatArray:
-    return np.stack([np.bincount(codes, weights=row, minlength=n_clusters) for row in values])
 
 
 def _placements(positive: BoolArray, score: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -7,11 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from pcam_sklearn._messages import first_few
-
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.intp]
-RandomState = None | int | np.random.RandomState | np.random.Generator
+from pcam_sklearn.metrics._types import BoolArray, FloatArray, IntArray
 
 
 def check_scores(
@@ -109,15 +105,6 @@ def check_length(values: NDArray[Any], n_samples: int, name: str) -> None:
             f"{name} has {len(values)} entries and y_true has {n_samples}; pass one per patch, "
             "in the same order"
         )
-
-
-def check_random_state(
-    random_state: RandomState,
-) -> np.random.RandomState | np.random.Generator:
-    """Return a random generator; None means a new one, never the global random state."""
-    if isinstance(random_state, np.random.RandomState | np.random.Generator):
-        return random_state
-    return np.random.default_rng(random_state)
 
 
 def check_numbers(values: ArrayLike, name: str) -> FloatArray:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from pcam_sklearn.metrics._inputs import BoolArray, FloatArray, IntArray
+from pcam_sklearn.metrics._types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,8 @@ def check_slides_per_class(n_positive: FloatArray, n_negative: FloatArray) -> No
 
 def resampling_interval(
     estimate: ArrayLike, rounds: ArrayLike, n_effective: float, confidence: float, step: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ends of the intervals of values in [0, 1], from their bootstrap rounds.
-
-    The notes of :func:`auc_cluster_bootstrap` describe the interval.
-    """
+) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of the intervals that the notes of `auc_cluster_bootstrap` describe."""
     value = np.atleast_1d(np.asarray(estimate, dtype=np.float64))
     draws = np.asarray(rounds, dtype=np.float64).reshape(-1, len(value))
     # The logit of 0 or 1 is infinite, so both are moved inside by the finest step of the value.

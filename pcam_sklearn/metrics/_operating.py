@@ -8,14 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from pcam_sklearn.metrics._bootstrap import count_slides, draw_slides
-from pcam_sklearn.metrics._inputs import (
-    BoolArray,
-    FloatArray,
-    RandomState,
-    check_fraction,
-    check_numbers,
-    check_scores,
-)
+from pcam_sklearn.metrics._inputs import check_fraction, check_numbers, check_scores
 from pcam_sklearn.metrics._interval import (
     Interval,
     count_by_slide,
@@ -23,6 +16,7 @@ from pcam_sklearn.metrics._interval import (
     logit_interval,
 )
 from pcam_sklearn.metrics._thresholds import PredictiveValues, best_threshold, predictive_values
+from pcam_sklearn.metrics._types import BoolArray, FloatArray, RandomState
 
 
 @dataclass(frozen=True)
@@ -56,11 +50,9 @@ class OperatingPoint:
     Attributes
     ----------
     threshold : float
-        Patches whose score is at least the threshold are called positive. It is infinite if not
-        even the highest score met the criterion.
+        Lowest score that is called positive; infinite if even the highest one misses the criterion.
     sensitivity, specificity : float
-        Rates on the set where the threshold was chosen. They are optimistic; `evaluate` measures
-        the threshold on other slides.
+        Optimistic rates, of the patches that chose the threshold; `evaluate` measures others.
     criterion : str
         The criterion that the threshold meets, such as ``"specificity >= 0.95"``.
 
@@ -70,8 +62,7 @@ class OperatingPoint:
     >>> point = choose_operating_point([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], specificity=1.0)
     >>> point
     OperatingPoint(threshold=0.8, sensitivity=0.5, specificity=1.0, criterion='specificity >= 1')
-    >>> result = point.evaluate([0, 1, 1, 0, 1], [0.2, 0.9, 0.85, 0.3, 0.4])
-    >>> print(result.sensitivity)
+    >>> print(point.evaluate([0, 1, 1, 0, 1], [0.2, 0.9, 0.85, 0.3, 0.4]).sensitivity)
     0.667 (95 % CI 0.208 to 0.939)
     """
 
@@ -99,14 +90,11 @@ class OperatingPoint:
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples,)
-            Two classes, as numbers, booleans or strings.
-        y_score : array-like of shape (n_samples,)
-            Scores on the same scale as those that chose the threshold.
+        y_true, y_score : array-like of shape (n_samples,)
+            As in :func:`choose_operating_point`; scores on the scale of those chosen from.
         groups : array-like of shape (n_samples,), default=None
-            The slide of each patch. With groups, the intervals come from resampled slides.
-            Without groups they are Wilson's, which assume that patches are independent and are
-            too narrow if patches share slides.
+            The slide of each patch, for intervals from resampled slides. Without groups they are
+            Wilson's, for independent patches: too narrow if patches share slides.
         n_rounds : int, default=2000
             Number of rounds, at least 100. Only used with groups.
         confidence : float, default=0.95
@@ -119,8 +107,7 @@ class OperatingPoint:
         Returns
         -------
         OperatingResult
-            Sensitivity and specificity with intervals, and the four counts. The intervals do not
-            include the uncertainty of the threshold.
+            Rates with their intervals, which take the threshold as certain, and the four counts.
 
         Raises
         ------
@@ -133,7 +120,8 @@ class OperatingPoint:
         if groups is None:
             rates = [_wilson(correct[mask], confidence) for mask in (positive, ~positive)]
         else:
-            rates = _clustered_rates(positive, correct, groups, confidence, n_rounds, random_state)
+            draws = {"n_rounds": n_rounds, "random_state": random_state}
+            rates = _clustered_rates(positive, correct, groups, confidence, **draws)
         tp, tn = int((correct & positive).sum()), int((correct & ~positive).sum())
         fn, fp = int(positive.sum()) - tp, int((~positive).sum()) - tn
         return OperatingResult(rates[0], rates[1], tp, fn, tn, fp)
@@ -155,12 +143,9 @@ def choose_operating_point(
         Two classes, as numbers, booleans or strings.
     y_score : array-like of shape (n_samples,)
         Scores that grow with the positive class.
-    specificity : float, default=None
-        Lowest specificity allowed, in [0, 1]. The threshold with the highest sensitivity that
-        keeps it is chosen.
-    sensitivity : float, default=None
-        Lowest sensitivity allowed, in [0, 1]. The threshold with the highest specificity that
-        keeps it is chosen. Pass either `specificity` or `sensitivity`.
+    specificity, sensitivity : float, default=None
+        Lowest rate allowed, in [0, 1]; pass one of the two. The threshold that keeps it and has
+        the highest other rate is chosen.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -172,8 +157,7 @@ def choose_operating_point(
     Raises
     ------
     ValueError
-        If not exactly one criterion is given, there is one class only, a value is missing, or
-        lengths differ.
+        If not one criterion is given, there is one class, a value is missing, or lengths differ.
 
     Examples
     --------
@@ -202,27 +186,20 @@ def _wilson(correct: BoolArray, confidence: float) -> Interval:
 
 
 def _clustered_rates(
-    positive: BoolArray,
-    correct: BoolArray,
-    groups: ArrayLike,
-    confidence: float,
-    n_rounds: int,
-    random_state: RandomState,
+    positive: BoolArray, correct: BoolArray, groups: ArrayLike, confidence: float, **draws: Any
 ) -> list[Interval]:
     """Return sensitivity and specificity with intervals, both from the same drawn slides."""
     codes, n_positive, n_negative = count_slides(positive, groups)
     totals = n_positive, n_negative
     # Counts per slide are all that a rate needs, so no round has to touch the patches again.
     hits = count_by_slide(positive[correct], codes[correct], len(n_positive))
-    drawn = draw_slides(n_positive, n_negative, n_rounds, random_state)
+    drawn = draw_slides(n_positive, n_negative, **draws)
     return [_rate(hit, total, drawn, confidence) for hit, total in zip(hits, totals, strict=True)]
 
 
 def _rate(hit: FloatArray, total: FloatArray, drawn: FloatArray, confidence: float) -> Interval:
-    rounds = (drawn @ hit) / (drawn @ total)
+    rounds, n_patches = (drawn @ hit) / (drawn @ total), total.sum()
     # Only slides with patches of this class carry the rate, hence their own effective number.
     n_effective = effective_slides(total)
     # Half a patch: the distance from 0 or 1 that a rate of so many patches cannot resolve.
-    return logit_interval(
-        hit.sum() / total.sum(), rounds, n_effective, confidence, step=0.5 / total.sum()
-    )
+    return logit_interval(hit.sum() / n_patches, rounds, n_effective, confidence, 0.5 / n_patches)

@@ -7,14 +7,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from pcam_sklearn.metrics._bootstrap import auc_cluster_bootstrap
-from pcam_sklearn.metrics._inputs import (
-    BoolArray,
-    FloatArray,
-    RandomState,
-    check_fraction,
-    check_groups,
-    check_scores,
-)
+from pcam_sklearn.metrics._inputs import check_fraction, check_groups, check_scores
+from pcam_sklearn.metrics._types import BoolArray, FloatArray, RandomState
 
 
 def slide_table(
@@ -39,8 +33,8 @@ def slide_table(
     hospital : array-like of shape (n_samples,), default=None
         The hospital of each patch, one per slide. It becomes the column ``hospital``.
     threshold : float, default=None
-        Patches whose score is at least the threshold are called positive, and the columns
-        ``sensitivity`` and ``specificity`` are added. Choose the threshold on other slides.
+        Lowest score that is called positive, chosen on other slides. It adds the columns
+        ``sensitivity`` and ``specificity``.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -91,23 +85,16 @@ def hospital_table(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings.
-    y_score : array-like of shape (n_samples,)
-        Scores that grow with the positive class.
-    hospital : array-like of shape (n_samples,)
-        The hospital of each patch, one per slide.
-    groups : array-like of shape (n_samples,)
-        The slide of each patch.
+    y_true, y_score, hospital, groups : array-like of shape (n_samples,)
+        As in :func:`slide_table`.
     threshold : float, default=None
-        Patches whose score is at least the threshold are called positive, and the columns
-        ``sensitivity`` and ``specificity`` are added. Choose the threshold on other slides.
+        As in :func:`slide_table`.
     n_rounds : int, default=2000
         Number of bootstrap rounds per hospital, at least 100.
     confidence : float, default=0.95
         Confidence level, in (0, 1).
     random_state : int, Generator, RandomState or None, default=None
-        Seed of the draws. None gives new draws and leaves the global random state alone.
+        As in :func:`auc_cluster_bootstrap`.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 
@@ -121,24 +108,21 @@ def hospital_table(
     Raises
     ------
     ValueError
-        If a value is missing, lengths differ, there are more than two labels, or a slide has two
-        hospitals.
+        As in :func:`slide_table`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from pcam_sklearn.metrics import hospital_table
     >>> rng = np.random.default_rng(0)
-    >>> slide = np.repeat(np.arange(20), 30)
+    >>> y, slide = rng.random(600) < 0.4, np.repeat(np.arange(20), 30)
     >>> hospital = np.where(slide < 12, "Radboud", "Utrecht")
-    >>> y = rng.random(600) < 0.4
     >>> table = hospital_table(y, y + rng.normal(size=600), hospital, slide, random_state=0)
-    >>> shown = table[["n_slides", "n_patches", "auc", "auc_low", "auc_high"]].round(2)
-    >>> print(shown)  # doctest: +NORMALIZE_WHITESPACE
-              n_slides  n_patches   auc  auc_low  auc_high
+    >>> print(table.filter(like="auc").round(2))  # doctest: +NORMALIZE_WHITESPACE
+               auc  auc_low  auc_high
     hospital
-    Radboud         12        360  0.78     0.72      0.83
-    Utrecht          8        240  0.76     0.71      0.80
+    Radboud   0.78     0.72      0.83
+    Utrecht   0.76     0.71      0.80
     """
     check_fraction(confidence, "confidence", open_interval=True)
     positive, score = check_scores(y_true, y_score, pos_label, both_classes=False)

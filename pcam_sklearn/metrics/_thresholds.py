@@ -6,13 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_curve
 
-from pcam_sklearn.metrics._inputs import (
-    BoolArray,
-    FloatArray,
-    check_fraction,
-    check_scores,
-    check_weights,
-)
+from pcam_sklearn.metrics._inputs import check_fraction, check_scores, check_weights
+from pcam_sklearn.metrics._types import BoolArray, FloatArray
 
 # Rates are quotients in floating point: 1 - 9/10 is a little less than 0.1.
 ROUNDING = 1e-12
@@ -63,8 +58,7 @@ def sensitivity_at_specificity(
     Raises
     ------
     ValueError
-        If there is one class only, a value is missing, lengths differ, or the specificity lies
-        outside [0, 1].
+        If there is one class, a value is missing, lengths differ, or `specificity` is no share.
 
     Examples
     --------
@@ -72,10 +66,8 @@ def sensitivity_at_specificity(
     >>> sensitivity_at_specificity([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], specificity=0.5)
     1.0
     """
-    positive, score = check_scores(y_true, y_score, pos_label)
-    weight = check_weights(sample_weight, len(score))
-    target = check_fraction(specificity, "specificity")
-    return best_threshold(positive, score, weight, "specificity", target)[1][0]
+    rates = _best_rates(y_true, y_score, "specificity", specificity, sample_weight, pos_label)
+    return rates[0]
 
 
 def specificity_at_sensitivity(
@@ -90,10 +82,8 @@ def specificity_at_sensitivity(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings.
-    y_score : array-like of shape (n_samples,)
-        Scores that grow with the positive class.
+    y_true, y_score : array-like of shape (n_samples,)
+        As in :func:`sensitivity_at_specificity`.
     sensitivity : float, default=0.9
         Lowest sensitivity allowed, in [0, 1].
     sample_weight : array-like of shape (n_samples,), default=None
@@ -104,14 +94,12 @@ def specificity_at_sensitivity(
     Returns
     -------
     float
-        The specificity, in [0, 1]. It is optimistic, because the threshold is chosen on the same
-        patches; for an honest figure choose it on others with :func:`choose_operating_point`.
+        The specificity, in [0, 1], as optimistic as :func:`sensitivity_at_specificity`.
 
     Raises
     ------
     ValueError
-        If there is one class only, a value is missing, lengths differ, or the sensitivity lies
-        outside [0, 1].
+        If there is one class, a value is missing, lengths differ, or `sensitivity` is no share.
 
     Examples
     --------
@@ -119,10 +107,8 @@ def specificity_at_sensitivity(
     >>> specificity_at_sensitivity([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], sensitivity=0.9)
     0.5
     """
-    positive, score = check_scores(y_true, y_score, pos_label)
-    weight = check_weights(sample_weight, len(score))
-    target = check_fraction(sensitivity, "sensitivity")
-    return best_threshold(positive, score, weight, "sensitivity", target)[1][1]
+    rates = _best_rates(y_true, y_score, "sensitivity", sensitivity, sample_weight, pos_label)
+    return rates[1]
 
 
 def predictive_values(
@@ -130,8 +116,8 @@ def predictive_values(
 ) -> PredictiveValues:
     """Compute positive and negative predictive value at a stated prevalence.
 
-    The share of positives in a data set is a choice of those who built it: PCam's is about one
-    half. Pass the prevalence of the place where the test will be used.
+    Those who build a data set choose its share of positives: PCam's is about one half. Pass the
+    prevalence of the place where the test will be used.
 
     Parameters
     ----------
@@ -167,9 +153,16 @@ def predictive_values(
     sens, spec, prev = (_check_rates(value, name) for name, value in rates.items())
     true_positive, false_positive = sens * prev, (1 - spec) * (1 - prev)
     true_negative, false_negative = spec * (1 - prev), (1 - sens) * prev
-    return PredictiveValues(
-        _share(true_positive, false_positive), _share(true_negative, false_negative)
-    )
+    ppv, npv = _share(true_positive, false_positive), _share(true_negative, false_negative)
+    return PredictiveValues(ppv, npv)
+
+
+def _best_rates(
+    y_true: ArrayLike, y_score: ArrayLike, name: str, target: float, weight: Any, pos_label: Any
+) -> tuple[float, float]:
+    positive, score = check_scores(y_true, y_score, pos_label)
+    weight = check_weights(weight, len(score))
+    return best_threshold(positive, score, weight, name, check_fraction(target, name))[1]
 
 
 def best_threshold(

@@ -46,21 +46,16 @@ def write_submission(
     FileNotFoundError
         If `sample` or the folder of `path` does not exist.
     ValueError
-        If a probability is NaN or outside [0, 1]. If all of them are 0 or 1: these are labels,
-        which lose .05 to .1 of the score, the area under the ROC curve. If an id is empty, occurs
-        twice, is missing or is not in `sample`, or the lengths differ.
+        If a probability is NaN or outside [0, 1], or all are 0 or 1, hence labels. If an id is
+        empty, occurs twice, is missing or is not in `sample`, or the lengths differ.
 
     Examples
     --------
     >>> import tempfile
-    >>> from pathlib import Path
     >>> from pcam_sklearn.submission import write_submission
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = write_submission(Path(folder, "submission.csv"), ["b", "a"], [0.25, 0.75])
-    ...     print(path.read_text(), end="")
-    id,label
-    b,0.25
-    a,0.75
+    ...     print(write_submission(f"{folder}/a.csv", ["b", "a"], [0.25, 0.75]).read_text().split())
+    ['id,label', 'b,0.25', 'a,0.75']
     """
     names = _check_ids(ids, "ids")
     scores = _check_probabilities(probabilities)
@@ -106,11 +101,9 @@ def _check_probabilities(probabilities: Any) -> np.ndarray:
 
 def _positive_column(values: np.ndarray) -> np.ndarray:
     """Return the column of the positive class, out of the shapes that classifiers return."""
-    if values.ndim == 1:
-        return values
-    if values.ndim == 2 and values.shape[1] == 1:
-        return values[:, 0]
-    if values.ndim != 2 or values.shape[1] != 2:
+    if values.ndim == 1 or values.shape[1:] == (1,):
+        return values.reshape(-1)
+    if values.shape[1:] != (2,):
         raise ValueError(
             "probabilities must have the shape (n_samples,), or (n_samples, 2) as predict_proba"
             f" returns them; got {values.shape}"
@@ -164,10 +157,8 @@ def _check_same_ids(names: list[str], order: list[str]) -> None:
     missing = pd.Index(order).difference(names)
     unknown = pd.Index(names).difference(order)
     if len(missing):
-        shown = first_few(map(repr, missing))
-        raise ValueError(
-            f"ids lack {len(missing)} of those in sample: {shown}; predict all test patches"
-        )
+        shown = f"{len(missing)} of those in sample: {first_few(map(repr, missing))}"
+        raise ValueError(f"ids lack {shown}; predict all test patches")
     if len(unknown):
         shown = first_few(map(repr, unknown))
         raise ValueError(

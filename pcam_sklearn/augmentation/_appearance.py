@@ -20,9 +20,9 @@ _DARKEST = 1 / 255
 class RandomStain(RandomLayer):
     """Vary the strength of each patch's stains, which differs between laboratories and scanners.
 
-    Stains add up in optical density. The amounts of hematoxylin, eosin and a residual in each
-    patch are multiplied by ``1 + a`` and shifted by ``b``. Both are drawn per patch and stain:
-    ``a`` from -strength to strength, ``b`` from a fifth of that range.
+    Stains add up in optical density. The amounts of hematoxylin, eosin and a residual are scaled
+    by ``1 + a`` and shifted by ``b``. Both are drawn per patch and stain: ``a`` from -strength to
+    strength, ``b`` from a fifth of that range.
 
     Parameters
     ----------
@@ -36,22 +36,19 @@ class RandomStain(RandomLayer):
     Raises
     ------
     TypeError, ValueError
-        If `strength` has another type or range than documented, or patches do not have three
-        channels.
+        If `strength` is not of the documented type and range, or patches lack three channels.
 
     References
     ----------
-    The stains' colours: A. C. Ruifrok and D. A. Johnston, "Quantification of histochemical
-    staining by color deconvolution", Analytical and Quantitative Cytology and Histology 23 (2001).
-    The augmentation: D. Tellez et al., "Whole-slide mitosis detection in H&E breast histology",
-    IEEE Transactions on Medical Imaging 37 (2018).
+    A. C. Ruifrok and D. A. Johnston, "Quantification of histochemical staining by color
+    deconvolution", Anal. Quant. Cytol. Histol. 23 (2001); D. Tellez et al., "Whole-slide mitosis
+    detection in H&E breast histology", IEEE Trans. Medical Imaging 37 (2018).
 
     Examples
     --------
     >>> import numpy as np
     >>> from pcam_sklearn.augmentation import RandomStain
-    >>> X = np.full((2, 8, 8, 3), 0.5, dtype=np.float32)
-    >>> np.asarray(RandomStain(seed=0)(X, training=True)).shape
+    >>> tuple(RandomStain(seed=0)(np.full((2, 8, 8, 3), 0.5), training=True).shape)
     (2, 8, 8, 3)
     """
 
@@ -71,22 +68,17 @@ class RandomStain(RandomLayer):
         super().build(input_shape)
 
     def _augment(self, patches: Any) -> Any:
-        stains = ops.convert_to_tensor(_STAINS, patches.dtype)
-        unmixed = ops.convert_to_tensor(np.linalg.inv(_STAINS), patches.dtype)
+        to_tensor = ops.convert_to_tensor
+        stains, unmixed = (to_tensor(m, patches.dtype) for m in (_STAINS, np.linalg.inv(_STAINS)))
         shape = (ops.shape(patches)[0], 1, 3)
         scale = 1 + self._uniform(shape, -self.strength, self.strength)
         shift = self._uniform(shape, -self.strength / 5, self.strength / 5)
         density = -ops.log(ops.maximum(patches, _DARKEST))
-        # One 3x3 matrix per patch takes colours to stains, scales them and takes them back: one
-        # product over all pixels is enough.
+        # One 3x3 matrix per patch takes colours to stains, scales them and takes them back.
         mixing = ops.matmul(unmixed * ops.cast(scale, patches.dtype), stains)
         pixels = ops.reshape(density, (shape[0], -1, 3))
         moved = ops.matmul(pixels, mixing) + ops.matmul(ops.cast(shift, patches.dtype), stains)
         return ops.reshape(ops.clip(ops.exp(-moved), 0, 1), ops.shape(patches))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the parameters that rebuild the layer."""
-        return {**super().get_config(), "strength": self.strength}
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
@@ -132,7 +124,3 @@ class RandomSharpness(RandomLayer):
         shape = (ops.shape(patches)[0], 1, 1, 1)
         amount = self._uniform(shape, -self.strength / 2, self.strength)
         return ops.clip(patches + amount * (blurred - patches), 0, 1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the parameters that rebuild the layer."""
-        return {**super().get_config(), "strength": self.strength}

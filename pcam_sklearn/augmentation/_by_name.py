@@ -24,8 +24,7 @@ def build_augmentation(
     Parameters
     ----------
     augment : str, sequence of str, or None
-        One name of ``AUGMENTATIONS``, several in the order of their work, or None for no
-        augmentation.
+        One name of ``AUGMENTATIONS``, several in the order of their work, or None for none.
     seed : int or None, default=None
         Seed of the first layer's random generator. The next ones use ``seed + 1`` and so on.
 
@@ -49,18 +48,13 @@ def build_augmentation(
         return None
     names = [augment] if isinstance(augment, str) else augment
     # A set is refused: it would make the order, and so the patches, differ between processes.
-    known = (
-        isinstance(names, (list, tuple))
-        and len(names) > 0
-        and all(isinstance(name, str) and name in AUGMENTATIONS for name in names)
-    )
-    if not known:
+    listed = isinstance(names, (list, tuple)) and len(names) > 0
+    if not listed or not all(isinstance(name, str) and name in AUGMENTATIONS for name in names):
         raise ValueError(
             f"augment must be one of {sorted(AUGMENTATIONS)}, several of them as a tuple, or None; "
             f"got {augment!r}."
         )
     # Layers of the same seed would draw the same numbers, and so change together.
     seeds = [None if seed is None else seed + i for i in range(len(names))]
-    return keras.Sequential(
-        [AUGMENTATIONS[name](seed=s) for name, s in zip(names, seeds, strict=True)]
-    )
+    pairs = zip(names, seeds, strict=True)
+    return keras.Sequential([AUGMENTATIONS[name](seed=seed) for name, seed in pairs])

@@ -34,10 +34,9 @@ class RandomD4(RandomLayer):
     --------
     >>> import numpy as np
     >>> from pcam_sklearn.augmentation import RandomD4
-    >>> X = np.random.default_rng(0).random((4, 8, 8, 3), dtype=np.float32)
-    >>> turned = np.asarray(RandomD4(seed=0)(X, training=True))
-    >>> bool(np.allclose(turned.sum(axis=(1, 2)), X.sum(axis=(1, 2)), rtol=1e-5))
-    True
+    >>> turned = RandomD4(seed=0)(np.eye(4, dtype=np.float32)[None, :, :, None], training=True)
+    >>> float(np.asarray(turned).sum())
+    4.0
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -65,8 +64,8 @@ class RandomShift(RandomLayer):
     Parameters
     ----------
     pixels : int, default=3
-        Longest move in pixels, at least 1. The 32 pixels in the center decide the label of a
-        patch, so larger moves make labels wrong.
+        Longest move in pixels, at least 1. A large one moves other tissue into the 32 pixels in
+        the center, which decide the label, and makes labels wrong.
     seed : int or None, default=None
         Seed of the layer's own random generator.
     **kwargs : dict
@@ -110,10 +109,6 @@ class RandomShift(RandomLayer):
         flat = ops.reshape(patches, (n_patches * height, width * channels))
         return ops.reshape(ops.take(flat, places, axis=0), (n_patches, height, width, channels))
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the parameters that rebuild the layer."""
-        return {**super().get_config(), "pixels": self.pixels}
-
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
 class RandomZoom(RandomLayer):
@@ -124,9 +119,9 @@ class RandomZoom(RandomLayer):
     Parameters
     ----------
     factor : float, default=0.15
-        Largest relative change, above 0 and below 1. Sides become 1 / (1 + factor) to 1 + factor
-        times as long, and shorter as often as longer. A large factor makes labels wrong, because
-        it moves tissue into or out of the 32 pixels in the center, which decide the label.
+        Largest relative change, in (0, 1). Sides become 1 / (1 + factor) to 1 + factor times as
+        long, and shorter as often as longer. A large factor moves tissue into or out of the 32
+        pixels in the center, which decide the label, and makes labels wrong.
     seed : int or None, default=None
         Seed of the layer's own random generator.
     **kwargs : dict
@@ -141,8 +136,7 @@ class RandomZoom(RandomLayer):
     --------
     >>> import numpy as np
     >>> from pcam_sklearn.augmentation import RandomZoom
-    >>> X = np.random.default_rng(0).random((4, 8, 8, 3), dtype=np.float32)
-    >>> np.asarray(RandomZoom(0.5, seed=0)(X, training=True)).shape
+    >>> tuple(RandomZoom(0.5, seed=0)(np.ones((4, 8, 8, 3), np.float32), training=True).shape)
     (4, 8, 8, 3)
     """
 
@@ -162,10 +156,4 @@ class RandomZoom(RandomLayer):
         zero = ops.zeros_like(step)
         down, right = (1 - step) * (height - 1) / 2, (1 - step) * (width - 1) / 2
         moves = ops.stack([step, zero, right, zero, step, down, zero, zero], axis=1)
-        return ops.image.affine_transform(
-            patches, moves, interpolation="bilinear", fill_mode="reflect"
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the parameters that rebuild the layer."""
-        return {**super().get_config(), "factor": self.factor}
+        return ops.image.affine_transform(patches, moves, "bilinear", fill_mode="reflect")

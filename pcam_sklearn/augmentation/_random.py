@@ -1,5 +1,6 @@
 """The base class of all layers that augment."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -26,4 +27,6 @@ class RandomLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the parameters that rebuild the layer."""
-        return {**super().get_config(), "seed": self.seed}
+        # As in scikit-learn, each argument of __init__ is kept as an attribute of its name.
+        names = set(inspect.signature(type(self).__init__).parameters) - {"self", "kwargs"}
+        return {**super().get_config(), **{name: getattr(self, name) for name in sorted(names)}}

@@ -1,10 +1,7 @@
 """Metrics that a paper or a model card needs and scikit-learn lacks.
 
-- Intervals for the area under the ROC curve, by DeLong and by resampling slides.
-- A test that compares two models.
-- Operating points that are frozen before they are measured, and predictive values.
-- The expected calibration error.
-- Tables by slide and by hospital.
+They are intervals and tests that respect slides, frozen operating points, predictive values, the
+expected calibration error, and tables by slide and by hospital.
 
 Functions take their arguments in scikit-learn's order, ``(y_true, y_score)``; ``groups`` is the
 slide of each patch. Scikit-learn's own metrics, such as ``brier_score_loss``, are not repeated:

@@ -221,7 +221,6 @@ def draw_slides(
             f"{(~usable).sum()} of {n_rounds} rounds drew one class only and are left out: of "
             f"{n_slides} slides, {(n_positive > 0).sum()} have positive and "
             f"{(n_negative > 0).sum()} negative patches. The interval is a rough one: add slides.",
-            UserWarning,
             stacklevel=3,
         )
     return drawn[usable]

@@ -80,6 +80,5 @@ def _inner_edges(prob: FloatArray, n_bins: int, strategy: str) -> FloatArray:
         return parts
     if strategy == "quantile":
         return np.quantile(prob, parts)
-    raise ValueError(
-        f"strategy={strategy!r} is unknown; type strategy='uniform' or strategy='quantile'"
-    )
+    allowed = "strategy='uniform' or strategy='quantile'"
+    raise ValueError(f"strategy={strategy!r} is unknown; type {allowed}")

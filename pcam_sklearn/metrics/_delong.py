@@ -43,8 +43,8 @@ def auc_delong(
 ) -> Interval:
     """Measure the area under the ROC curve, with DeLong's interval.
 
-    The interval assumes that patches are independent. Patches of one slide are not, which makes it
-    several times too narrow: with slides, report that of :func:`auc_cluster_bootstrap`.
+    It assumes independent patches and is several times too narrow if patches share slides: then
+    report that of :func:`auc_cluster_bootstrap`.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def auc_delong(
     Returns
     -------
     Interval
-        The area and its interval, cut at 0 and 1. If the classes are perfectly separated, the
-        estimated variance is zero and the interval is a point; this does not mean certainty.
+        The area and its interval, cut at 0 and 1. For perfectly separated classes the interval
+        is a point, because the variance is estimated as zero; this does not mean certainty.
 
     Raises
     ------
@@ -149,11 +149,9 @@ def _test_difference(areas: FloatArray, error: float, df: float, confidence: flo
     """Test two areas for equality, given the standard error of their difference."""
     auc_a, auc_b = map(float, areas)
     difference = auc_a - auc_b
-    if error == 0:
-        # A difference without an error is certain, so equality has no chance left.
-        statistic = 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
-    else:
-        statistic = difference / error
+    # A difference without an error is certain, so equality has no chance left.
+    certain = 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
+    statistic = difference / error if error else certain
     half = float(stats.t.ppf((1 + confidence) / 2, df)) * error
     low, high = max(difference - half, -1.0), min(difference + half, 1.0)
     interval = Interval(difference, low, high, confidence)

@@ -91,8 +91,7 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray
 
 def check_fraction(value: float, name: str, *, open_interval: bool = False) -> float:
     """Return the value, or raise ValueError unless it lies in [0, 1], or in (0, 1)."""
-    inside = 0 < value < 1 if open_interval else 0 <= value <= 1
-    if not inside:
+    if not (0 < value < 1 if open_interval else 0 <= value <= 1):
         allowed = "between 0 and 1, ends excluded" if open_interval else "between 0 and 1"
         raise ValueError(f"{name}={value!r} must lie {allowed}; type for example {name}=0.95")
     return float(value)
@@ -101,10 +100,8 @@ def check_fraction(value: float, name: str, *, open_interval: bool = False) -> f
 def check_length(values: NDArray[Any], n_samples: int, name: str) -> None:
     """Raise ValueError unless an array is as long as y_true."""
     if len(values) != n_samples:
-        raise ValueError(
-            f"{name} has {len(values)} entries and y_true has {n_samples}; pass one per patch, "
-            "in the same order"
-        )
+        lengths = f"{name} has {len(values)} entries and y_true has {n_samples}"
+        raise ValueError(f"{lengths}; pass one per patch, in the same order")
 
 
 def check_numbers(values: ArrayLike, name: str) -> FloatArray:

@@ -55,9 +55,8 @@ def count_by_slide(
     positive: BoolArray, codes: IntArray, n_slides: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return the numbers of positive and negative patches per slide."""
-    n_positive = np.bincount(codes[positive], minlength=n_slides).astype(np.float64)
-    n_negative = np.bincount(codes[~positive], minlength=n_slides).astype(np.float64)
-    return n_positive, n_negative
+    n_positive, n_negative = (np.bincount(codes, m, n_slides) for m in (positive, ~positive))
+    return n_positive.astype(np.float64), n_negative.astype(np.float64)
 
 
 def check_slides_per_class(n_positive: FloatArray, n_negative: FloatArray) -> None:

@@ -33,8 +33,7 @@ def slide_table(
     hospital : array-like of shape (n_samples,), default=None
         The hospital of each patch, one per slide. It becomes the column ``hospital``.
     threshold : float, default=None
-        Lowest score that is called positive, chosen on other slides. It adds the columns
-        ``sensitivity`` and ``specificity``.
+        Lowest score called positive, from other slides; adds ``sensitivity``, ``specificity``.
     pos_label : object, default=None
         The positive label; None takes the larger of the two sorted labels.
 

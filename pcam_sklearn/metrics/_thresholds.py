@@ -121,10 +121,8 @@ def predictive_values(
 
     Parameters
     ----------
-    sensitivity, specificity : float or array-like
-        Rates of the test, in [0, 1].
-    prevalence : float or array-like
-        Share of positives among those tested, in [0, 1]; arrays broadcast.
+    sensitivity, specificity, prevalence : float or array-like
+        Rates of the test, and the share of positives, in [0, 1]; arrays broadcast.
 
     Returns
     -------
@@ -142,19 +140,15 @@ def predictive_values(
 
     Examples
     --------
-    The liver scan of Altman and Bland, at a prevalence of 0.25:
-
     >>> from pcam_sklearn.metrics import predictive_values
-    >>> ppv, npv = predictive_values(231 / 258, 54 / 86, 0.25)
+    >>> ppv, npv = predictive_values(231 / 258, 54 / 86, 0.25)  # Altman and Bland's liver scan
     >>> print(f"{ppv:.2f} {npv:.2f}")
     0.45 0.95
     """
     rates = {"sensitivity": sensitivity, "specificity": specificity, "prevalence": prevalence}
     sens, spec, prev = (_check_rates(value, name) for name, value in rates.items())
-    true_positive, false_positive = sens * prev, (1 - spec) * (1 - prev)
-    true_negative, false_negative = spec * (1 - prev), (1 - sens) * prev
-    ppv, npv = _share(true_positive, false_positive), _share(true_negative, false_negative)
-    return PredictiveValues(ppv, npv)
+    ppv = _share(sens * prev, (1 - spec) * (1 - prev))
+    return PredictiveValues(ppv, npv=_share(spec * (1 - prev), (1 - sens) * prev))
 
 
 def _best_rates(

@@ -78,12 +78,10 @@ def check_hyper_parameters(build: Callable[..., Any], names: Sequence[str], pref
         return
     # The first parameter is the shape of the patches, which is no hyper-parameter.
     allowed = [p.name for p in parameters[1:]]
-    for name in names:
-        if name not in allowed:
-            raise ValueError(
-                f"{prefix}{name} is not a parameter of the network "
-                f"{getattr(build, '__name__', build)!r}; it takes {allowed}."
-            )
+    unknown = [f"{prefix}{name} is not a parameter" for name in names if name not in allowed]
+    if unknown:
+        network = getattr(build, "__name__", build)
+        raise ValueError(f"{unknown[0]} of the network {network!r}; it takes {allowed}.")
 
 
 def build_network(
@@ -112,8 +110,7 @@ def build_network(
     TypeError
         If the function returns anything but a Keras model.
     ValueError
-        If the network cannot be built for that shape, or its output has another shape than
-        (n_samples, 1) or only 16 bits.
+        If the shape does not suit the network, or its output is not (n_samples, 1) of 32 bits.
 
     Examples
     --------
@@ -125,15 +122,11 @@ def build_network(
     try:
         model = build(input_shape, **hyper_parameters)
     except ValueError as error:
-        raise ValueError(
-            f"The network {network!r} cannot be built for patches of shape {input_shape} with "
-            f"{hyper_parameters}: {error}"
-        ) from error
+        wanted = f"for patches of shape {input_shape} with {hyper_parameters}"
+        raise ValueError(f"The network {network!r} cannot be built {wanted}: {error}") from error
     if not isinstance(model, keras.Model):
-        raise TypeError(
-            f"The network {network!r} must be a function that returns a keras.Model, "
-            f"got {type(model).__name__}."
-        )
+        wanted = f"a function that returns a keras.Model, got {type(model).__name__}"
+        raise TypeError(f"The network {network!r} must be {wanted}.")
     model = _with_known_output(model, input_shape)
     _check_output(model, network)
     return model

@@ -40,8 +40,7 @@ class D4Convolution(layers.Layer):
     """A convolution over the plane and over the 8 symmetries of the square.
 
     Each weight occurs in 8 kernels, which are turned and mirrored copies of one another. If the
-    input turns, the output turns with it and its symmetries change places. The output has
-    8 * `filters` channels: 8 symmetries of each feature.
+    input turns, the output turns too and its symmetries change places. Channels: 8 * `filters`.
 
     Parameters
     ----------
@@ -50,8 +49,8 @@ class D4Convolution(layers.Layer):
     kernel_size : int
         Side of the kernel in pixels, at least 1.
     strides : int, default=1
-        Step in pixels, at least 1. With a step of 2, windows lie symmetrically, and the output
-        turns with the input, only if kernel and input have both even or both odd sides.
+        Step in pixels, at least 1. With 2, windows lie symmetrically, and the output turns with
+        the input, only if kernel and input have both even or both odd sides.
     lifts : bool, default=False
         True if the input is an image, whose channels have no symmetries yet.
     **kwargs : dict
@@ -60,8 +59,7 @@ class D4Convolution(layers.Layer):
     Raises
     ------
     TypeError, ValueError
-        If a parameter has another type or range than documented, or the channels of the input are
-        no multiple of 8.
+        If a parameter is not as documented, or the channels of the input are no multiple of 8.
 
     References
     ----------
@@ -93,12 +91,11 @@ class D4Convolution(layers.Layer):
         turned = _turned_places(self.kernel_size)[:, :, None] * n_in
         self._rows = turned if self.lifts else turned + _quotients()[:, None, :]
         self._shape = (self.kernel_size, self.kernel_size, n_in * features, 8 * self.filters)
+        fan_in = places * n_in * features
         # He's initialization keeps the variance of features from rectifier to rectifier.
         self.kernel = self.add_weight(
             shape=(places * n_in, features, self.filters),
-            initializer=keras.initializers.RandomNormal(
-                stddev=(2 / (places * n_in * features)) ** 0.5
-            ),
+            initializer=keras.initializers.RandomNormal(stddev=(2 / fan_in) ** 0.5),
             name="kernel",
         )
 
@@ -125,9 +122,9 @@ class D4Convolution(layers.Layer):
 class D4Normalization(layers.Layer):
     """Batch normalization that treats the 8 symmetries of a feature as one.
 
-    The 8 symmetries share their mean, variance, scale and offset, so that a turned patch gets a
-    turned output. `keras.layers.BatchNormalization` gives the same result, more slowly, if the
-    symmetries are laid out as pixels. As there, `trainable=False` freezes the statistics.
+    The 8 symmetries share mean, variance, scale and offset, so that a turned patch gets a turned
+    output. `keras.layers.BatchNormalization` gives the same, more slowly, if the symmetries are
+    laid out as pixels. As there, `trainable=False` freezes the statistics.
 
     Parameters
     ----------
@@ -141,8 +138,7 @@ class D4Normalization(layers.Layer):
     Raises
     ------
     TypeError, ValueError
-        If a parameter has another type or range than documented, or the channels of the input are
-        no multiple of 8.
+        If a parameter is not as documented, or the channels of the input are no multiple of 8.
 
     References
     ----------
@@ -214,8 +210,6 @@ def _n_features(input_shape: tuple[int | None, ...], n_symmetries: int, advice: 
     """Return the features per symmetry, or raise ValueError with advice if channels do not fit."""
     channels = int(input_shape[-1] or 0)
     if channels % n_symmetries:
-        raise ValueError(
-            f"this layer needs {n_symmetries} channels per feature, got {channels} in all; "
-            f"{advice}."
-        )
+        needed = f"{n_symmetries} channels per feature"
+        raise ValueError(f"this layer needs {needed}, got {channels} in all; {advice}.")
     return channels // n_symmetries

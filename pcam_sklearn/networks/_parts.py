@@ -31,10 +31,7 @@ def normalized(x: Any) -> Any:
 
 
 def trunk(x: Any, filters: Sequence[int], blocks: int, convolve: Step, normalize: Step) -> Any:
-    """Return the features of patches x: a stem, then stages of residual blocks.
-
-    Every stage halves the resolution; the stem does so for large patches.
-    """
+    """Return the features of patches x: a stem, then stages that halve the resolution each."""
     _check_stages(filters, blocks)
     x = convolve(x, filters[0], 5, 2 if x.shape[1] >= _STEM_HALVES_FROM else 1, of_image=True)
     x = layers.ReLU()(normalize(x))
@@ -48,10 +45,7 @@ def trunk(x: Any, filters: Sequence[int], blocks: int, convolve: Step, normalize
 
 
 def pooled(x: Any, sides: tuple[int, int]) -> Any:
-    """Return the means of the features over the patch and, if smaller, over its labelled center.
-
-    `sides` are the height and width of the patch in pixels.
-    """
+    """Return features averaged over a patch of these sides and, if smaller, over its center."""
     whole = layers.GlobalAveragePooling2D()(x)
     border = [_border(n, side) for n, side in zip(x.shape[1:3], sides, strict=True)]
     if not any(border):
@@ -69,8 +63,8 @@ def probability(features: Any, dropout: float) -> Any:
 
 
 def _check_stages(filters: Sequence[int], blocks: int) -> None:
-    counts = np.ndim(filters) == 1 and all(isinstance(n, Integral) and n > 0 for n in filters)
-    if not counts or len(filters) == 0:
+    listed = np.ndim(filters) == 1 and len(filters) > 0
+    if not listed or not all(isinstance(n, Integral) and n > 0 for n in filters):
         raise ValueError(
             "filters must hold a whole number of at least 1 for the stem and for each stage, such "
             f"as (16, 32, 64); got {filters!r}."

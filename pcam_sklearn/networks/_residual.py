@@ -17,9 +17,8 @@ def residual(
     """Build a compact residual network with batch normalization and global pooling.
 
     The stem halves the resolution of patches of 64 pixels and more; each stage of residual blocks
-    halves it again. The features are averaged over the whole patch. Larger patches than 32 pixels
-    are averaged once more over the 32 pixels in the center, which decide the label. No dense layer
-    sees single places, so the number of parameters does not grow with the patch.
+    halves it again. Features are averaged over the patch and, if it is larger, over the 32 pixels
+    in the center, which decide the label. The parameters do not grow with the patch.
 
     Parameters
     ----------

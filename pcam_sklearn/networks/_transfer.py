@@ -19,9 +19,8 @@ def transfer(
 ) -> keras.Model:
     """Build a published network with a head for one probability.
 
-    The backbone's own ``preprocess_input`` is part of the network, so pass patches in [0, 1]:
-    they need no scaling, centering or reordering. In training, the statistics of the backbone's
-    batch normalization adapt to patches within tens of steps instead of thousands.
+    The backbone's ``preprocess_input`` is part of the network: patches in [0, 1] need no scaling.
+    In training, its batch normalization adapts to patches in tens of steps instead of thousands.
 
     Parameters
     ----------

@@ -17,9 +17,8 @@ def two_stream(
 ) -> keras.Model:
     """Build two residual networks that share one probability.
 
-    One sees the 32 pixels in the center, which decide the label, at full resolution. The other one
-    sees the whole patch, the context, at half the resolution. On Kaggle's leaderboard for these
-    patches, this pair was the strongest single idea.
+    One sees the 32 pixels in the center, which decide the label, at full resolution; the other one
+    the whole patch at half of it. On Kaggle's leaderboard the pair was the strongest single idea.
 
     Parameters
     ----------
@@ -40,8 +39,7 @@ def two_stream(
     Raises
     ------
     TypeError, ValueError
-        If the patch is smaller than its center, or a parameter has another type or range than
-        documented.
+        If the patch is smaller than its center, or a parameter has another type or range.
 
     Examples
     --------
@@ -51,9 +49,7 @@ def two_stream(
     """
     height, width = input_shape[:2]
     if min(height, width) < LABELLED:
-        raise ValueError(
-            f"its labelled center has {LABELLED} pixels; pass crop_size={LABELLED}..96."
-        )
+        raise ValueError(f"its labelled center has {LABELLED} pixels; pass crop_size=32..96.")
     inputs = keras.Input(input_shape)
     # An odd pixel of the border goes to its far side, as in CenterCropNormalizer.
     border = [((side - LABELLED) // 2, (side - LABELLED + 1) // 2) for side in (height, width)]

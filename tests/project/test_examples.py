@@ -1,23 +1,19 @@
 """The examples run as they are."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+import pytest
+from support.other_process import run_python
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def run(name, *arguments, cwd):
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    output, _ = run_python(str(EXAMPLES / name), *map(str, arguments), cwd=cwd)
+    return output
 
 
 def test_build_pipeline_reports_an_auc_on_slides_never_seen(tmp_path):

@@ -163,6 +163,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux alone")
 def test_a_memory_map_larger_than_the_memory_it_may_take_is_trained_on(tmp_path):
     output, _ = run_python("-c", MEMORY, cwd=tmp_path)

@@ -78,6 +78,7 @@ def test_a_search_runs_over_the_crop_and_the_network_alike():
     assert len(set(search.cv_results_["mean_test_score"])) > 1
 
 
+@pytest.mark.slow
 def test_two_jobs_give_the_scores_of_one():
     grid = {"cnnclassifier__optimizer__learning_rate": [0.01, 0.1]}
     results = [

@@ -16,6 +16,12 @@ import pytest
 from support.other_process import STRICT, run_python
 
 BACKENDS = ("tensorflow", "jax", "torch")
+# JAX spends most of the time on compiling. These keep what it compiled for the next, equal fit.
+CACHE_OF_JAX = {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 
 
 def saved_pipeline(folder):
@@ -35,7 +41,9 @@ def probe(backend, folder):
     """Return the findings of this script under a backend, or skip the test if that is absent."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"needs {backend}, which is not installed")
-    run_python(*STRICT, "-m", "support.backend_probe", folder, backend, KERAS_BACKEND=backend)
+    command = (*STRICT, "-m", "support.backend_probe", folder, backend)
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(Path(folder, "jax")), **CACHE_OF_JAX}
+    run_python(*command, KERAS_BACKEND=backend, **cache)
     found = json.loads(Path(folder, f"{backend}.json").read_text())
     return found | {"arrays": np.load(Path(folder, f"{backend}.npz"))}
 

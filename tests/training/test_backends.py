@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from support import backend_probe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):

@@ -58,6 +58,7 @@ def both_ways(network, make_optimizer):
     return trained(trainer), trained(twin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "settings"), OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_weights_become_those_of_keras_alone(optimizer, settings):
     settings = {"learning_rate": RATE, **settings}

@@ -12,7 +12,8 @@ from pcam_sklearn.plotting import grad_cam
 
 X, Y = make_data()
 MIXED = ("mixed_bfloat16", "mixed_float16")
-FEW = {"filters": (2, 3), "dense_units": None}
+ONE_OFTEN = ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+FEW = {"filters": (2,), "dense_units": None}
 NETWORKS = {
     "notebook": {},
     "residual": FEW,
@@ -22,7 +23,7 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(scope="module", params=MIXED)
+@pytest.fixture(scope="module", params=ONE_OFTEN)
 def fitted(request):
     return small(network="residual", **FEW, dtype_policy=request.param).fit(X, Y)
 
@@ -44,6 +45,7 @@ def test_each_network_computes_in_16_bits_and_ends_in_float32(network):
     assert model.layers[-1].compute_dtype == "float32"
 
 
+@pytest.mark.slow
 def test_training_learns_about_what_float32_learns(fitted):
     plain = small(network="residual", **FEW).fit(X, Y)
     assert_allclose(fitted.predict_proba(X), plain.predict_proba(X), atol=0.03)
@@ -73,6 +75,7 @@ def test_the_loss_of_float16_is_scaled_and_that_of_bfloat16_is_not(fitted):
     assert scaled == (fitted.dtype_policy == "mixed_float16")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", MIXED)
 def test_averaged_weights_and_a_schedule_work_with_it(policy):
     recipe = {"weight_averaging": 0.5, "schedule": "cosine", "dtype_policy": policy}
@@ -100,7 +103,7 @@ def test_without_a_policy_keras_own_one_is_taken():
     assert "bfloat16" in compute_dtypes(classifier)
 
 
-@pytest.mark.parametrize("policy", ["float32", *MIXED])
+@pytest.mark.parametrize("policy", [pytest.param("float32", marks=pytest.mark.slow), *ONE_OFTEN])
 def test_a_loaded_classifier_computes_as_it_did_whatever_keras_policy_is_then(policy, tmp_path):
     saved = small(dtype_policy=policy).fit(X, Y)  # a Sequential, whose own policy Keras forgets
     joblib.dump(saved, tmp_path / "model.joblib")
@@ -119,6 +122,7 @@ def test_a_network_that_ends_in_16_bits_is_an_error_that_says_what_to_do():
         quick(dtype_policy="mixed_bfloat16").fit(X, Y)
 
 
+@pytest.mark.slow
 def test_grad_cam_sees_about_what_it_sees_in_float32():
     plain = small().fit(X, Y)
     mixed = small(dtype_policy="mixed_bfloat16").initialize(X, Y)

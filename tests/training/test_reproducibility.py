@@ -49,6 +49,7 @@ def test_without_a_random_state_each_fit_differs_whatever_the_global_seed():
     assert not np.array_equal(first, proba(quick(random_state=None).fit(X, Y)))
 
 
+@pytest.mark.slow
 def test_fits_in_threads_give_the_same_bits_as_one_by_one():
     seeds = [0, 1, 0, 2, 0, 1]
     alone = {seed: proba(quick(random_state=seed).fit(X, Y)) for seed in set(seeds)}

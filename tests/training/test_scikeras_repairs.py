@@ -165,21 +165,26 @@ def global_state():
         return {name: json.loads(finish(process)[0]) for name, process in processes.items()}
 
 
+@pytest.mark.slow
 def test_random_state_leaves_tensorflow_free_to_draw_unseeded_numbers(global_state):
     assert global_state["quick"]["unseeded"] == "allowed"
 
 
+@pytest.mark.slow
 def test_random_state_of_plain_scikeras_leaves_op_determinism_switched_on(global_state):
     assert "determinism" in global_state["plain"]["unseeded"]
 
 
+@pytest.mark.slow
 def test_random_state_lets_the_random_numbers_of_the_process_go_on(global_state):
     assert global_state["quick"]["goes on"] == [True, True, True]
 
 
+@pytest.mark.slow
 def test_random_state_of_plain_scikeras_starts_tensorflow_s_random_numbers_anew(global_state):
     assert global_state["plain"]["goes on"] == [True, True, False]
 
 
+@pytest.mark.slow
 def test_random_state_leaves_the_environment_alone(global_state):
     assert global_state["quick"]["environment"]

@@ -122,6 +122,7 @@ def test_with_averaged_weights_the_area_is_that_of_the_average_so_far():
     assert areas[0,] == roc_auc_score(Y, averaged.predict_proba(X)[:, 1])
 
 
+@pytest.mark.slow
 def test_callbacks_change_no_bit_of_a_network_with_dropout_and_augmentation():
     alone, watched = small().fit(X, Y), small()
     monitored(watched)
@@ -178,6 +179,7 @@ def test_partial_fit_and_initialize_are_no_fits():
     assert counter.told == []
 
 
+@pytest.mark.slow
 def test_the_fitted_estimator_is_what_the_fit_would_have_given_with_fewer_epochs():
     recorder = Recorder()
     quick(epochs=3).set_callbacks(recorder).fit(X, Y)
@@ -301,6 +303,7 @@ except AttributeError as error:
 """
 
 
+@pytest.mark.slow
 def test_with_an_older_scikit_learn_all_works_but_set_callbacks_which_says_why():
     output, errors = run_python(*STRICT, "-c", WITHOUT_CALLBACKS)
     assert "set_callbacks needs scikit-learn 1.9 or later" in output

@@ -210,6 +210,7 @@ def test_a_search_hands_slides_on_without_routing_as_a_fit_parameter(splits):
     assert_apart(splits, 4)
 
 
+@pytest.mark.slow
 def test_routing_hands_slides_to_the_folds_and_to_the_fits(splits):
     with sklearn.config_context(enable_metadata_routing=True):
         pipeline = quick_pipeline(**WATCHES)

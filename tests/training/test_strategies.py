@@ -12,14 +12,27 @@ import pytest
 from support.other_process import run_python
 from support.tiny import make_data, small
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        keras.backend.backend() != "tensorflow", reason="strategies are TensorFlow's"
+    ),
+]
+
 X, Y = make_data()
+ALIKE = {
+    "dropout": 0,
+    "augment": None,
+    "schedule": "cosine",
+    "validation_fraction": 0,
+    "early_stopping": False,
+}
 
 
 def losses(strategy):
     """Return the loss of each epoch of a classifier that draws no random numbers in training."""
     with strategy:
-        classifier = small(dropout=0, augment=None, schedule="cosine", early_stopping=False)
-        fitted = classifier.fit(X, Y)
+        fitted = small(**ALIKE).fit(X, Y)
         assert fitted.predict_proba(X).shape == (len(X), 2)
     return fitted.history_["loss"]
 
@@ -34,24 +47,22 @@ def main():
     print(json.dumps(losses(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope())))
 
 
-on_tensorflow = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="strategies are TensorFlow's"
-)
+@pytest.fixture(scope="module")
+def without_a_strategy():
+    return losses(contextlib.nullcontext())
 
 
-@on_tensorflow
-def test_one_replica_trains_as_without_a_strategy():
+def test_one_replica_trains_as_without_a_strategy(without_a_strategy):
     import tensorflow as tf
 
     one = losses(tf.distribute.MirroredStrategy(["CPU:0"]).scope())
-    np.testing.assert_allclose(one, losses(contextlib.nullcontext()), rtol=1e-4)
+    np.testing.assert_allclose(one, without_a_strategy, rtol=1e-4)
 
 
-@on_tensorflow
-def test_two_replicas_train_as_one_process_does():
+def test_two_replicas_train_as_one_process_does(without_a_strategy):
     output, _ = run_python("-m", "training.test_strategies")
-    alone = losses(contextlib.nullcontext())
-    np.testing.assert_allclose(json.loads(output.splitlines()[-1]), alone, rtol=1e-4)
+    two = json.loads(output.splitlines()[-1])
+    np.testing.assert_allclose(two, without_a_strategy, rtol=1e-4)
 
 
 if __name__ == "__main__":

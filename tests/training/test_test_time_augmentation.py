@@ -183,6 +183,7 @@ def test_views_that_are_the_same_have_no_spread(plain):
     np.testing.assert_allclose(plain.predict_spread(patches), 0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_network_of_the_symmetries_has_no_spread_whatever_it_has_learned():
     patches, y = make_data(n=16, side=32)
     classifier = quick(network="d4", filters=(2, 3), optimizer="adam", epochs=2)

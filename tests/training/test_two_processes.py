@@ -19,6 +19,8 @@ from support.tiny import PATCH_SIDE, make_data, quick_pipeline
 callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9 or later")
 pytest.importorskip("rich", reason="scikit-learn's ProgressBar draws with rich")
 
+pytestmark = pytest.mark.slow
+
 X, Y = make_data(side=PATCH_SIDE)
 GRID = {"cnnclassifier__optimizer__learning_rate": [0.01, 0.1]}
 END = b"<end>"

@@ -81,9 +81,8 @@ class RandomShift(RandomLayer):
     >>> import numpy as np
     >>> from pcam_sklearn.augmentation import RandomShift
     >>> X = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
-    >>> moved = np.asarray(RandomShift(1, seed=0)(X, training=True))
-    >>> moved.shape, bool(np.isin(moved, X).all())
-    ((1, 4, 4, 1), True)
+    >>> bool(np.isin(RandomShift(1, seed=0)(X, training=True), X).all())
+    True
     """
 
     def __init__(self, pixels: int = 3, seed: int | None = None, **kwargs: Any) -> None:

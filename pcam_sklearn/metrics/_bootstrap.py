@@ -40,10 +40,8 @@ def auc_cluster_bootstrap(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings.
-    y_score : array-like of shape (n_samples,)
-        Scores that grow with the positive class: probabilities or decision values.
+    y_true, y_score : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings; scores that grow with the positive one.
     groups : array-like of shape (n_samples,)
         The slide of each patch; 2 to 5,000 slides, 2 of them with positives, 2 with negatives.
     n_rounds : int, default=2000

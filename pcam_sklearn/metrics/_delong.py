@@ -48,10 +48,8 @@ def auc_delong(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings.
-    y_score : array-like of shape (n_samples,)
-        Scores that grow with the positive class: probabilities or decision values.
+    y_true, y_score : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings; scores that grow with the positive one.
     confidence : float, default=0.95
         Confidence level, in (0, 1).
     pos_label : object, default=None
@@ -185,11 +183,13 @@ def _covariance(
         excess = np.stack([values[side] for values in placed]) - areas[:, None]
         shares = excess / mask.sum()
         by_cluster = np.stack([np.bincount(codes[mask], row, n_clusters) for row in shares])
-        covariance += _unbiased(int((count > 0).sum())) * by_cluster @ by_cluster.T
+        n_slides = int((count > 0).sum())
+        # This factor makes a mean of n squared deviations an unbiased variance.
+        covariance += n_slides / (n_slides - 1) * by_cluster @ by_cluster.T
         sums.append(by_cluster)
     # A slide's positives and negatives vary together; with one patch per cluster this is zero.
     cross = sums[0] @ sums[1].T
-    return areas, covariance + _unbiased(n_clusters) * (cross + cross.T)
+    return areas, covariance + n_clusters / (n_clusters - 1) * (cross + cross.T)
 
 
 def _placements(positive: BoolArray, score: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -201,11 +201,6 @@ def _placements(positive: BoolArray, score: FloatArray) -> tuple[FloatArray, Flo
     of_positives = (ranks[positive] - stats.rankdata(score[positive])) / n_negative
     of_negatives = 1 - (ranks[~positive] - stats.rankdata(score[~positive])) / n_positive
     return of_positives, of_negatives
-
-
-def _unbiased(n_clusters: int) -> float:
-    """Return the factor that makes a mean of n squared deviations an unbiased variance."""
-    return n_clusters / (n_clusters - 1)
 
 
 def _check_two_per_class(n_positive: FloatArray, n_negative: FloatArray) -> None:

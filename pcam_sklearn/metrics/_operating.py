@@ -139,10 +139,8 @@ def choose_operating_point(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings.
-    y_score : array-like of shape (n_samples,)
-        Scores that grow with the positive class.
+    y_true, y_score : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings; scores that grow with the positive one.
     specificity, sensitivity : float, default=None
         Lowest rate allowed, in [0, 1]; pass one of the two. The threshold that keeps it and has
         the highest other rate is chosen.

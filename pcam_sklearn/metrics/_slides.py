@@ -24,12 +24,9 @@ def slide_table(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings. A slide may hold one class only.
-    y_score : array-like of shape (n_samples,)
-        Scores that grow with the positive class.
-    groups : array-like of shape (n_samples,)
-        The slide of each patch.
+    y_true, y_score, groups : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings; scores that grow with the positive one; the
+        slide of each patch, which may hold one class only.
     hospital : array-like of shape (n_samples,), default=None
         The hospital of each patch, one per slide. It becomes the column ``hospital``.
     threshold : float, default=None

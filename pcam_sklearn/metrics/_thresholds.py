@@ -38,10 +38,8 @@ def sensitivity_at_specificity(
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Two classes, as numbers, booleans or strings.
-    y_score : array-like of shape (n_samples,)
-        Scores that grow with the positive class.
+    y_true, y_score : array-like of shape (n_samples,)
+        Two classes, as numbers, booleans or strings; scores that grow with the positive one.
     specificity : float, default=0.95
         Lowest specificity allowed, in [0, 1].
     sample_weight : array-like of shape (n_samples,), default=None

@@ -33,29 +33,22 @@ class PatchGalleryDisplay:
     crop_size : int, default=32
         Side of the center that is outlined and cut, in pixels of the patch.
     views : sequence of {"patch", "center", "histogram"}, default=all of them
-        The panels to draw for each patch.
+        The panels to draw for each patch. At most six panels stand side by side.
 
     Attributes
     ----------
     rows_ : ndarray of shape (n_patches,), int
-        The rows of X that were chosen. Only :meth:`from_estimator` and :meth:`from_predictions`
-        set it.
+        The chosen rows of X; set by :meth:`from_estimator` and :meth:`from_predictions` only.
     axes_ : ndarray of matplotlib.axes.Axes, shape (n_patches, n_views)
         The panels of each patch.
     figure_ : matplotlib.figure.Figure
-        The figure that holds the panels.
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> from pcam_sklearn.datasets import make_patches
     >>> from pcam_sklearn.plotting import PatchGalleryDisplay
     >>> data = make_patches(n_samples=8, n_slides=2, random_state=0)
-    >>> display = PatchGalleryDisplay.from_predictions(
-    ...     data.images, data.target, n_patches=2, random_state=0
-    ... )
-    >>> display.axes_.shape
+    >>> PatchGalleryDisplay.from_predictions(data.images, data.target, n_patches=2).axes_.shape
     (2, 3)
     """
 
@@ -64,17 +57,11 @@ class PatchGalleryDisplay:
     figure_: Figure
 
     def __init__(
-        self,
-        patches: np.ndarray,
-        titles: list[str],
-        *,
-        crop_size: int = 32,
+        self, patches: np.ndarray, titles: list[str], *, crop_size: int = 32,
         views: tuple[str, ...] = ("patch", "center", "histogram"),
-    ) -> None:
-        self.patches = patches
-        self.titles = titles
-        self.crop_size = crop_size
-        self.views = views
+    ) -> None:  # fmt: skip
+        self.patches, self.titles = patches, titles
+        self.crop_size, self.views = crop_size, views
 
     @classmethod
     def from_estimator(
@@ -84,79 +71,59 @@ class PatchGalleryDisplay:
 
         Parameters
         ----------
-        estimator : classifier or sklearn.pipeline.Pipeline
-            The fitted estimator; it must have `predict_proba`.
+        estimator : fitted classifier or sklearn.pipeline.Pipeline that has `predict_proba`
         X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
             Patches, or paths of their files, whichever the estimator takes.
-        y : array-like of shape (n_samples,)
-            Labels of two classes.
-        pos_label : object, default=None
-            The positive label; None takes the last of the estimator's classes.
-        **settings : dict
-            Parameters of :meth:`from_predictions`.
+        y : array-like of shape (n_samples,), labels of two classes
+        pos_label : object, default=None, which takes the last of the estimator's classes
+        **settings : parameters of :meth:`from_predictions`
 
         Returns
         -------
-        display : PatchGalleryDisplay
-            The display, drawn.
+        display : PatchGalleryDisplay, drawn
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `pos_label` is not a class of the estimator, or for any reason that
-            :meth:`from_predictions` gives.
+            If `pos_label` is not a class of the estimator, or :meth:`from_predictions` raises it.
         """
         prob, pos_label = score_patches(estimator, X, pos_label)
         return cls.from_predictions(X, y, prob, pos_label=pos_label, **settings)
 
     @classmethod
     def from_predictions(
-        cls,
-        X: Any,
-        y_true: ArrayLike,
-        y_prob: ArrayLike | None = None,
-        *,
-        n_patches: int = 6,
-        select: Literal["random", "most wrong", "most certain"] = "random",
-        threshold: float = 0.5,
-        crop_size: int = 32,
-        views: tuple[str, ...] = ("patch", "center", "histogram"),
-        random_state: int | None = None,
-        pos_label: Any = None,
-    ) -> Self:
+        cls, X: Any, y_true: ArrayLike, y_prob: ArrayLike | None = None, *, n_patches: int = 6,
+        select: Literal["random", "most wrong", "most certain"] = "random", threshold: float = 0.5,
+        crop_size: int = 32, views: tuple[str, ...] = ("patch", "center", "histogram"),
+        random_state: int | None = None, pos_label: Any = None,
+    ) -> Self:  # fmt: skip
         """Choose a few patches and draw them.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
             Patches, or paths of their files; only the files that are drawn are read.
-        y_true : array-like of shape (n_samples,)
-            Labels of two classes.
-        y_prob : array-like of shape (n_samples,) or None, default=None
-            Probability of the positive class.
+        y_true : array-like of shape (n_samples,), labels of two classes
+        y_prob : array-like of shape (n_samples,), default=None
+            Probability of the positive class, in [0, 1].
         n_patches : int, default=6
             Number of patches to draw, at least 1. If X holds fewer, all are drawn.
         select : {"random", "most wrong", "most certain"}, default="random"
-            The rule of choice. "random" draws patches by chance, "most wrong" takes those whose
-            probability is farthest from the label, "most certain" those whose probability is
-            nearest to it.
+            "random" draws patches by chance, "most wrong" takes those whose probability is
+            farthest from the label, "most certain" those whose probability is nearest to it.
         threshold : float, default=0.5
             The lowest probability, in [0, 1], at which a patch counts as predicted positive.
-        crop_size : int, default=32
-            Side of the center, in pixels.
-        views : sequence of {"patch", "center", "histogram"}, default=all of them
-            The panels to draw for each patch.
-        random_state : int or None, default=None
+        crop_size, views
+            As in the class.
+        random_state : int, default=None
             Seed of the random choice.
-        pos_label : object, default=None
-            The positive label; None takes the larger of the two.
+        pos_label : object, default=None, which takes the larger of the two labels
 
         Returns
         -------
-        display : PatchGalleryDisplay
-            The display, drawn.
+        display : PatchGalleryDisplay, drawn
 
         Raises
         ------
@@ -183,12 +150,12 @@ class PatchGalleryDisplay:
         Returns
         -------
         self : PatchGalleryDisplay
-            The display.
 
         Raises
         ------
         ValueError
-            If a view is unknown, or the center is larger than the patch.
+            If there is no view, a view is unknown, there are more than six views, or the center
+            is larger than the patch.
         """
         self._check_views()
         self._check_crop_size()
@@ -214,6 +181,10 @@ class PatchGalleryDisplay:
         for view in self.views:
             if view not in _VIEWS:
                 raise ValueError(f"views holds {view!r}, which is unknown; choose from {known}.")
+        if len(self.views) > _PANELS_PER_ROW:
+            raise ValueError(
+                f"views has {len(self.views)} entries; at most {_PANELS_PER_ROW} fit side by side."
+            )
 
     def _check_crop_size(self) -> None:
         side = min(self.patches.shape[1:3])

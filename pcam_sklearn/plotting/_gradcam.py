@@ -19,17 +19,13 @@ class GradCamDisplay:
         The input of the network, floats in [0, 1].
     heat : ndarray of shape (n_patches, height, width)
         The maps, in [0, 1], as :func:`grad_cam` returns them.
-    titles : sequence of str
-        The text above each patch.
-    label : str, default="evidence"
-        The text next to the scale of colours.
+    titles : sequence of str, the text above each patch
+    label : str, default="evidence", the text next to the scale of colours
 
     Attributes
     ----------
-    axes_ : ndarray of matplotlib.axes.Axes, shape (2, n_patches)
-        Patches above, maps below.
+    axes_ : ndarray of matplotlib.axes.Axes, shape (2, n_patches), patches above, maps below
     figure_ : matplotlib.figure.Figure
-        The figure that holds the panels.
 
     See Also
     --------
@@ -37,8 +33,6 @@ class GradCamDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> import numpy as np
     >>> from pcam_sklearn.plotting import GradCamDisplay
     >>> patches, heat = np.ones((2, 8, 8, 3)), np.zeros((2, 8, 8))
@@ -52,10 +46,8 @@ class GradCamDisplay:
     def __init__(
         self, patches: np.ndarray, heat: np.ndarray, titles: list[str], *, label: str = "evidence"
     ) -> None:
-        self.patches = patches
-        self.heat = heat
-        self.titles = titles
-        self.label = label
+        self.patches, self.heat = patches, heat
+        self.titles, self.label = titles, label
 
     @classmethod
     def from_estimator(
@@ -66,28 +58,24 @@ class GradCamDisplay:
 
         Parameters
         ----------
-        estimator : CNNClassifier or sklearn.pipeline.Pipeline
-            The fitted classifier, or a pipeline that ends in one.
+        estimator : fitted CNNClassifier, or sklearn.pipeline.Pipeline that ends in one
         X : array-like of shape (n_patches, height, width, 3) or (n_patches,)
             The patches to draw, or paths of their files. All are drawn side by side.
-        y : array-like of shape (n_patches,) or None, default=None
+        y : array-like of shape (n_patches,), default=None
             Labels, for the titles.
-        layer : str or None, default=None
-            Name of the layer, as in :func:`grad_cam`.
-        positive : bool, default=True
-            True shows the evidence for the second of the classes, False the evidence against it.
+        layer, positive
+            As in :func:`grad_cam`.
 
         Returns
         -------
-        display : GradCamDisplay
-            The display, drawn.
+        display : GradCamDisplay, drawn
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ValueError
-            If y is not as long as X, or for any reason that :func:`grad_cam` gives.
+            If y is not as long as X, or :func:`grad_cam` raises it.
         """
         heat = grad_cam(estimator, X, layer=layer, positive=positive)
         classifier, inputs = compute_network_input(estimator, X)
@@ -108,13 +96,11 @@ class GradCamDisplay:
         Parameters
         ----------
         alpha : float, default=0.7
-            Opacity of the map where it is highest, 0 to 1. Where the map is 0 it is transparent,
-            and the patch shows.
+            Opacity of the map where it is highest, 0 to 1. Where the map is 0, the patch shows.
 
         Returns
         -------
         self : GradCamDisplay
-            The display.
         """
         n_patches = len(self.patches)
         size = (1.6 * n_patches + 1.0, 3.9)

@@ -19,7 +19,7 @@ _BATCH_SIZE = 64
 def grad_cam(
     estimator: Any, X: Any, *, layer: str | None = None, positive: bool = True
 ) -> np.ndarray:
-    """Compute which parts of each patch speak for a class, by Grad-CAM.
+    """Compute which parts of each patch speak for a class, by Grad-CAM, on any backend of Keras.
 
     The feature maps of one layer are weighted by the mean gradient of the network's score, and
     summed; negative sums become 0. The score is the logit, because the gradient of a probability
@@ -28,36 +28,31 @@ def grad_cam(
     Parameters
     ----------
     estimator : CNNClassifier or sklearn.pipeline.Pipeline
-        The fitted classifier, or a pipeline that ends in one. Its network must be a Sequential
-        or functional Keras model.
+        Fitted, or a pipeline that ends in one; its network is Sequential or functional.
     X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
         Patches, or paths of their files, whichever the estimator takes.
     layer : str or None, default=None
         Name of the layer. None takes the last layer that has maps of at least 4 x 4 and lies on
         every path through the network.
     positive : bool, default=True
-        True computes the evidence for the second of the estimator's classes, False the evidence
-        against it.
+        True gives the evidence for the second of the classes, False the evidence against it.
 
     Returns
     -------
     heat : ndarray of shape (n_samples, input height, input width), float32
         One map per patch, in [0, 1], at the size of the network's input: the center that the
-        pipeline cuts. Each map is scaled by itself to a maximum of 1. A map is all zero where
-        nothing speaks for the class.
+        pipeline cuts. Each has a maximum of 1, or is 0 where nothing speaks for the class.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ValueError
-        If the estimator has no network, the layer is unknown or has no feature maps, or no layer
-        is suitable.
+        If there is no network, no suitable layer, or the layer is unknown or has no feature maps.
 
     Notes
     -----
-    The function works on the backends TensorFlow, PyTorch and JAX. A map tells where the score is
-    sensitive, not why. Its resolution is that of the layer.
+    A map tells where the score is sensitive, not why. Its resolution is that of the layer.
 
     References
     ----------
@@ -141,10 +136,8 @@ def _split_at(model: Any, name: str) -> tuple[Any, Any]:
     # A split would change the model, so a copy is split.
     twin = _copy_with_logit(model)
     layer = twin.get_layer(name)
-    return (
-        keras.Model(twin.inputs[0], layer.output),
-        keras.Model(layer.output, twin.outputs[0]),
-    )
+    body = keras.Model(twin.inputs[0], layer.output)
+    return body, keras.Model(layer.output, twin.outputs[0])
 
 
 def _copy_with_logit(model: Any) -> Any:

@@ -24,24 +24,19 @@ class TrainingHistoryDisplay:
     history : dict of str to sequence of float
         One value per epoch for each metric, such as `CNNClassifier.history_`. The values of the
         held-out patches are named ``val_<name>``.
-    best_epoch : int or None, default=None
+    best_epoch : int, default=None
         The epoch to mark, counted from 1.
 
     Attributes
     ----------
-    axes_ : ndarray of matplotlib.axes.Axes
-        One panel per metric.
+    axes_ : ndarray of matplotlib.axes.Axes, shape (n_metrics,)
     figure_ : matplotlib.figure.Figure
-        The figure that holds the panels.
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> from pcam_sklearn.plotting import TrainingHistoryDisplay
     >>> history = {"loss": [0.7, 0.5, 0.4], "val_loss": [0.7, 0.5, 0.6]}
-    >>> display = TrainingHistoryDisplay(history, best_epoch=2).plot()
-    >>> display.axes_[0].get_title()
+    >>> TrainingHistoryDisplay(history, best_epoch=2).plot().axes_[0].get_title()
     'Loss'
     """
 
@@ -58,17 +53,13 @@ class TrainingHistoryDisplay:
 
         Parameters
         ----------
-        estimator : CNNClassifier or sklearn.pipeline.Pipeline
-            The fitted classifier, or a pipeline that ends in one.
-        full_range : bool, default=False
-            Whether to show metrics on the whole scale, 0 to 1.
-        axes : sequence of matplotlib.axes.Axes or None, default=None
-            The axes to draw on, one per metric; None makes a new figure.
+        estimator : fitted CNNClassifier, or sklearn.pipeline.Pipeline that ends in one
+        full_range, axes
+            As in :meth:`plot`.
 
         Returns
         -------
-        display : TrainingHistoryDisplay
-            The display, drawn.
+        display : TrainingHistoryDisplay, drawn
 
         Raises
         ------
@@ -86,15 +77,12 @@ class TrainingHistoryDisplay:
         Parameters
         ----------
         full_range : bool, default=False
-            Whether to show metrics on the whole scale, 0 to 1. The loss has no upper end: its
-            scale starts at 0.
-        axes : sequence of matplotlib.axes.Axes or None, default=None
-            The axes to draw on, one per metric; None makes a new figure.
+            Whether to show metrics on the whole scale, 0 to 1, and the loss from 0.
+        axes : sequence of matplotlib.axes.Axes, one per metric, default=None, a new figure
 
         Returns
         -------
         self : TrainingHistoryDisplay
-            The display.
 
         Raises
         ------

@@ -27,16 +27,12 @@ class ReliabilityDisplay:
 
     Parameters
     ----------
-    positive : ndarray of shape (n_samples,), bool
-        True for the positive patches.
-    y_prob : ndarray of shape (n_samples,)
-        Probability of the positive class, in [0, 1].
-    n_bins : int, default=10
-        Number of bins, at least 1.
+    positive : ndarray of shape (n_samples,), bool, True for the positive patches
+    y_prob : ndarray of shape (n_samples,), probability of the positive class, in [0, 1]
+    n_bins : int, default=10, at least 1
     strategy : {"uniform", "quantile"}, default="uniform"
-        "uniform" makes bins of equal width, "quantile" bins of equal numbers of patches. The bins
-        of the histogram always have equal width.
-    name : str or None, default=None
+        Bins of equal width, or of equal numbers of patches; the histogram's have equal width.
+    name : str, default=None
         Name of the curve in the legend.
 
     Attributes
@@ -45,12 +41,9 @@ class ReliabilityDisplay:
         Share of positives, and mean probability, of each bin that holds patches.
     ece, brier : float
         Expected calibration error in these bins, and Brier score.
-    ax_ : matplotlib.axes.Axes
-        The axes of the curve.
-    axes_ : ndarray of matplotlib.axes.Axes, shape (2,)
-        The axes of the curve and of the histogram.
+    ax_, axes_ : matplotlib.axes.Axes, and ndarray of them of shape (2,)
+        The axes of the curve, and those of the curve and of the histogram.
     figure_ : matplotlib.figure.Figure
-        The figure that holds them.
 
     See Also
     --------
@@ -58,15 +51,12 @@ class ReliabilityDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> import numpy as np
     >>> from pcam_sklearn.plotting import ReliabilityDisplay
     >>> rng = np.random.default_rng(0)
     >>> prob = rng.random(2000)
-    >>> display = ReliabilityDisplay.from_predictions(rng.random(2000) < prob, prob)
-    >>> print(f"{display.ece:.2f} {display.brier:.2f}")
-    0.03 0.16
+    >>> print(f"{ReliabilityDisplay.from_predictions(rng.random(2000) < prob, prob).ece:.2f}")
+    0.03
     """
 
     ax_: Axes
@@ -74,19 +64,11 @@ class ReliabilityDisplay:
     figure_: Figure
 
     def __init__(
-        self,
-        positive: np.ndarray,
-        y_prob: np.ndarray,
-        *,
-        n_bins: int = 10,
-        strategy: Literal["uniform", "quantile"] = "uniform",
-        name: str | None = None,
-    ) -> None:
-        self.positive = positive
-        self.y_prob = y_prob
-        self.n_bins = n_bins
-        self.strategy = strategy
-        self.name = name
+        self, positive: np.ndarray, y_prob: np.ndarray, *, n_bins: int = 10,
+        strategy: Literal["uniform", "quantile"] = "uniform", name: str | None = None,
+    ) -> None:  # fmt: skip
+        self.positive, self.y_prob, self.name = positive, y_prob, name
+        self.n_bins, self.strategy = n_bins, strategy
         # pos_label settles the positive class where all patches are negative.
         bins: dict[str, Any] = {"n_bins": n_bins, "strategy": strategy, "pos_label": True}
         self.ece = expected_calibration_error(positive, y_prob, **bins)
@@ -101,68 +83,47 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        estimator : classifier or sklearn.pipeline.Pipeline
-            The fitted estimator; it must have `predict_proba`.
+        estimator : fitted classifier or sklearn.pipeline.Pipeline that has `predict_proba`
         X : array-like of shape (n_samples, ...)
             Patches, or paths of their files, whichever the estimator takes.
-        y : array-like of shape (n_samples,)
-            Labels of two classes.
-        pos_label : object, default=None
-            The positive label; None takes the last of the estimator's classes.
-        **settings : dict
-            Parameters of :meth:`from_predictions`.
+        y : array-like of shape (n_samples,), labels of two classes
+        pos_label : object, default=None, which takes the last of the estimator's classes
+        **settings : parameters of :meth:`from_predictions`
 
         Returns
         -------
-        display : ReliabilityDisplay
-            The display, drawn.
+        display : ReliabilityDisplay, drawn
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `pos_label` is not a class of the estimator, or for any reason that
-            :meth:`from_predictions` gives.
+            If `pos_label` is not a class of the estimator, or :meth:`from_predictions` raises it.
         """
         prob, pos_label = score_patches(estimator, X, pos_label)
         return cls.from_predictions(y, prob, pos_label=pos_label, **settings)
 
     @classmethod
     def from_predictions(
-        cls,
-        y_true: ArrayLike,
-        y_prob: ArrayLike,
-        *,
-        n_bins: int = 10,
-        strategy: Literal["uniform", "quantile"] = "uniform",
-        pos_label: Any = None,
-        name: str | None = None,
-        axes: Any = None,
-    ) -> Self:
+        cls, y_true: ArrayLike, y_prob: ArrayLike, *, n_bins: int = 10,
+        strategy: Literal["uniform", "quantile"] = "uniform", pos_label: Any = None,
+        name: str | None = None, axes: Any = None,
+    ) -> Self:  # fmt: skip
         """Measure the calibration and draw the display.
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples,)
-            Labels of two classes.
-        y_prob : array-like of shape (n_samples,)
-            Probability of the positive class, in [0, 1].
-        n_bins : int, default=10
-            Number of bins, at least 1.
-        strategy : {"uniform", "quantile"}, default="uniform"
-            "uniform" makes bins of equal width, "quantile" bins of equal numbers of patches.
-        pos_label : object, default=None
-            The positive label; None takes the larger of the two.
-        name : str or None, default=None
-            Name of the curve in the legend.
-        axes : sequence of 2 matplotlib.axes.Axes or None, default=None
-            The axes for curve and histogram; None makes a new figure.
+        y_true, y_prob : array-like of shape (n_samples,)
+            Labels of two classes, and probability of the positive class, in [0, 1].
+        n_bins, strategy, name
+            As in the class.
+        pos_label : object, default=None, which takes the larger of the two labels
+        axes : sequence of 2 matplotlib.axes.Axes, default=None, which makes a new figure
 
         Returns
         -------
-        display : ReliabilityDisplay
-            The display, drawn.
+        display : ReliabilityDisplay, drawn
 
         Raises
         ------
@@ -179,13 +140,12 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        axes : sequence of 2 matplotlib.axes.Axes or None, default=None
-            The axes for curve and histogram; None makes a new figure.
+        axes : sequence of 2 matplotlib.axes.Axes, default=None, which makes a new figure
+            The axes for curve and histogram.
 
         Returns
         -------
         self : ReliabilityDisplay
-            The display.
 
         Raises
         ------

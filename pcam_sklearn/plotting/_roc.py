@@ -27,22 +27,19 @@ class RocBandDisplay:
     ----------
     band : RocBand
         The curve and its band, as :func:`~pcam_sklearn.metrics.roc_band` returns them.
-    auc : Interval or None, default=None
+    auc : Interval, default=None
         The area under the curve, for the legend.
-    operating_point : OperatingPoint or None, default=None
+    operating_point : OperatingPoint, default=None
         The threshold that was chosen on other slides, for the legend.
-    operating_result : OperatingResult or None, default=None
-        Sensitivity and specificity at that threshold on these patches. They are the point to mark,
-        and their intervals are its bars.
-    name : str or None, default=None
+    operating_result : OperatingResult, default=None
+        Sensitivity and specificity there on these patches: the point to mark, with its bars.
+    name : str, default=None
         Name of the curve in the legend.
 
     Attributes
     ----------
-    ax_ : matplotlib.axes.Axes
-        The axes drawn on.
-    figure_ : matplotlib.figure.Figure
-        The figure that holds them.
+    ax_, figure_ : matplotlib.axes.Axes, matplotlib.figure.Figure
+        The axes drawn on, and their figure.
 
     See Also
     --------
@@ -50,133 +47,88 @@ class RocBandDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> import numpy as np
     >>> from pcam_sklearn.plotting import RocBandDisplay
     >>> rng = np.random.default_rng(0)
     >>> slide = np.repeat(np.arange(30), 40)
-    >>> y = rng.random(1200) < 0.4
-    >>> score = 2 * y + rng.normal(size=1200)
-    >>> display = RocBandDisplay.from_predictions(y, score, slide, n_rounds=100, random_state=0)
-    >>> print(f"{display.auc.estimate:.2f}")
-    0.90
+    >>> y, score = slide % 2, slide % 2 + rng.normal(size=1200)
+    >>> RocBandDisplay.from_predictions(y, score, slide, n_rounds=100).auc.estimate > 0.7
+    True
     """
 
     ax_: Axes
     figure_: Figure
 
     def __init__(
-        self,
-        band: RocBand,
-        *,
-        auc: Interval | None = None,
+        self, band: RocBand, *, auc: Interval | None = None,
         operating_point: OperatingPoint | None = None,
-        operating_result: OperatingResult | None = None,
-        name: str | None = None,
-    ) -> None:
-        self.band = band
-        self.auc = auc
-        self.operating_point = operating_point
-        self.operating_result = operating_result
-        self.name = name
+        operating_result: OperatingResult | None = None, name: str | None = None,
+    ) -> None:  # fmt: skip
+        self.band, self.auc, self.name = band, auc, name
+        self.operating_point, self.operating_result = operating_point, operating_result
 
     @classmethod
     def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: ArrayLike,
-        groups: ArrayLike,
-        *,
-        pos_label: Any = None,
+        cls, estimator: Any, X: Any, y: ArrayLike, groups: ArrayLike, *, pos_label: Any = None,
         **settings: Any,
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Predict the patches and draw the display.
 
         Parameters
         ----------
-        estimator : classifier or sklearn.pipeline.Pipeline
-            The fitted estimator; it must have `predict_proba`.
+        estimator : fitted classifier or sklearn.pipeline.Pipeline that has `predict_proba`
         X : array-like of shape (n_samples, ...)
             Patches, or paths of their files, whichever the estimator takes.
-        y : array-like of shape (n_samples,)
-            Labels of two classes.
-        groups : array-like of shape (n_samples,)
-            The slide of each patch.
-        pos_label : object, default=None
-            The positive label; None takes the last of the estimator's classes.
-        **settings : dict
-            Parameters of :meth:`from_predictions`.
+        y, groups : array-like of shape (n_samples,)
+            Labels of two classes, and the slide of each patch.
+        pos_label : object, default=None, which takes the last of the estimator's classes
+        **settings : parameters of :meth:`from_predictions`
 
         Returns
         -------
-        display : RocBandDisplay
-            The display, drawn.
+        display : RocBandDisplay, drawn
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `pos_label` is not a class of the estimator, or for any reason that
-            :meth:`from_predictions` gives.
+            If `pos_label` is not a class of the estimator, or :meth:`from_predictions` raises it.
         """
         score, pos_label = score_patches(estimator, X, pos_label)
         return cls.from_predictions(y, score, groups, pos_label=pos_label, **settings)
 
     @classmethod
     def from_predictions(
-        cls,
-        y_true: ArrayLike,
-        y_score: ArrayLike,
-        groups: ArrayLike,
-        *,
-        operating_point: OperatingPoint | None = None,
-        n_rounds: int = 1000,
-        confidence: float = 0.95,
-        random_state: Any = None,
-        pos_label: Any = None,
-        name: str | None = None,
-        ax: Axes | None = None,
-    ) -> Self:
+        cls, y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike, *,
+        operating_point: OperatingPoint | None = None, n_rounds: int = 1000,
+        confidence: float = 0.95, random_state: Any = None, pos_label: Any = None,
+        name: str | None = None, ax: Axes | None = None,
+    ) -> Self:  # fmt: skip
         """Measure the curve, its band and its area, and draw the display.
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples,)
-            Labels of two classes.
-        y_score : array-like of shape (n_samples,)
-            Scores; a higher score means more likely positive.
-        groups : array-like of shape (n_samples,)
-            The slide of each patch. At least two slides must hold positive patches, and at least
-            two must hold negative ones.
-        operating_point : OperatingPoint or None, default=None
-            A threshold that was chosen on other slides. Its sensitivity and specificity on these
-            patches are marked.
-        n_rounds : int, default=1000
-            Number of bootstrap rounds, at least 100.
-        confidence : float, default=0.95
-            Confidence level, in (0, 1).
-        random_state : int, Generator, RandomState or None, default=None
-            Seed of the bootstrap.
-        pos_label : object, default=None
-            The positive label; None takes the larger of the two.
-        name : str or None, default=None
-            Name of the curve in the legend.
-        ax : matplotlib.axes.Axes or None, default=None
-            The axes to draw on; None makes a new figure.
+        y_true, y_score, groups : array-like of shape (n_samples,)
+            Labels of two classes; scores, higher if more likely positive; and the slide of each
+            patch. At least two slides must hold positive patches, and two must hold negative ones.
+        operating_point : OperatingPoint, default=None
+            A threshold chosen on other slides. Its result on these patches is marked.
+        n_rounds : int, default=1000, number of bootstrap rounds, at least 100
+        confidence : float in (0, 1), default=0.95
+        random_state : int, Generator or RandomState, default=None, seed of the bootstrap
+        pos_label : object, default=None, which takes the larger of the two labels
+        name : str, default=None, name of the curve in the legend
+        ax : matplotlib.axes.Axes, default=None, which makes a new figure
 
         Returns
         -------
-        display : RocBandDisplay
-            The display, drawn.
+        display : RocBandDisplay, drawn
 
         Raises
         ------
         ValueError
-            If all patches are of one class, there are too few slides, a value is missing, or the
-            lengths differ.
+            If there is one class only, slides are too few, a value is missing or lengths differ.
         """
         data = (y_true, y_score, groups)
         # One dictionary for all three, so that band, area and point rest on one confidence.
@@ -193,13 +145,11 @@ class RocBandDisplay:
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes or None, default=None
-            The axes to draw on; None makes a new figure, with the legend below the axes.
+        ax : matplotlib.axes.Axes, default=None, a new figure with the legend below the axes
 
         Returns
         -------
         self : RocBandDisplay
-            The display.
         """
         legend: dict[str, Any] = {"loc": "lower right"}
         if ax is None:

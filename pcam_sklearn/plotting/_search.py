@@ -30,23 +30,16 @@ class SearchResultsDisplay:
     Attributes
     ----------
     labels_ : list of str
-        The labels of the drawn candidates, best first. They name the parameters that vary between
-        candidates.
-    ax_ : matplotlib.axes.Axes
-        The axes drawn on.
-    figure_ : matplotlib.figure.Figure
-        The figure that holds the axes.
+        The labels of the drawn candidates, best first, made of the parameters that vary.
+    ax_, figure_ : matplotlib.axes.Axes, matplotlib.figure.Figure
+        The axes drawn on, and their figure.
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> from pcam_sklearn.plotting import SearchResultsDisplay
     >>> results = {
     ...     "params": [{"clf__dropout": 0.3}, {"clf__dropout": 0.5}],
     ...     "mean_test_score": [0.8, 0.9],
-    ...     "split0_test_score": [0.7, 0.85],
-    ...     "split1_test_score": [0.9, 0.95],
     ... }
     >>> SearchResultsDisplay(results).plot().labels_
     ['dropout=0.5', 'dropout=0.3']
@@ -59,8 +52,7 @@ class SearchResultsDisplay:
     def __init__(
         self, cv_results: Mapping[str, Any], *, metric: str = "score", max_candidates: int = 20
     ) -> None:
-        self.cv_results = cv_results
-        self.metric = metric
+        self.cv_results, self.metric = cv_results, metric
         self.max_candidates = max_candidates
 
     @classmethod
@@ -71,19 +63,14 @@ class SearchResultsDisplay:
 
         Parameters
         ----------
-        search : GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV or HalvingRandomSearchCV
-            The fitted search.
-        metric : str, default="score"
-            The metric to draw: "score" if the search had one metric, or else its name.
-        max_candidates : int, default=20
-            Largest number of candidates to draw, at least 1.
-        ax : matplotlib.axes.Axes or None, default=None
-            The axes to draw on; None makes a new figure.
+        search : fitted GridSearchCV, or another fitted search of scikit-learn
+        metric, max_candidates
+            As in the class.
+        ax : matplotlib.axes.Axes, default=None, which makes a new figure
 
         Returns
         -------
-        display : SearchResultsDisplay
-            The display, drawn.
+        display : SearchResultsDisplay, drawn
 
         Raises
         ------
@@ -101,13 +88,11 @@ class SearchResultsDisplay:
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes or None, default=None
-            The axes to draw on; None makes a new figure, whose height follows the number of rows.
+        ax : matplotlib.axes.Axes, default=None, a new figure as high as its rows need
 
         Returns
         -------
         self : SearchResultsDisplay
-            The display.
 
         Raises
         ------

@@ -6,11 +6,7 @@ must know before use. This is research software, not a medical device, and every
 
 from pcam_sklearn.report._card import model_card
 from pcam_sklearn.report._document import ModelCard
-from pcam_sklearn.report._evaluation import (
-    Evaluation,
-    evaluate,
-    evaluate_predictions,
-)
+from pcam_sklearn.report._evaluation import Evaluation, evaluate, evaluate_predictions
 from pcam_sklearn.report._hash import hash_patches
 
 __all__ = [

@@ -51,10 +51,8 @@ class ModelCard:
 
     Attributes
     ----------
-    title : str
-        The name of the model.
-    sections : list of Section
-        The content of the card, in the order of its headings.
+    title : str, the name of the model
+    sections : list of Section, in the order of the card
 
     Examples
     --------
@@ -79,7 +77,7 @@ class ModelCard:
         Returns
         -------
         str
-            The page. All text is escaped. It runs no script and fetches nothing.
+            The page, with all text escaped, which runs no script and fetches nothing.
         """
         title = html.escape(self.title)
         body = [f"<h1>{title}</h1>"]

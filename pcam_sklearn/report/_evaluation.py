@@ -23,30 +23,21 @@ class Evaluation:
 
     Attributes
     ----------
-    name : str
-        The name of the set of patches.
-    positive : ndarray of shape (n_samples,), bool
-        True for the positive patches.
-    y_prob : ndarray of shape (n_samples,)
-        Probability of the positive class.
+    name : str, the name of the set of patches
+    positive : ndarray of shape (n_samples,), bool, True for the positive patches
+    y_prob : ndarray of shape (n_samples,), probability of the positive class
     groups, hospital : ndarray of shape (n_samples,) or None
         Slide and hospital of each patch, or None where they are not known.
     auc, brier, nll : Interval
         Area under the ROC curve, Brier score and negative log-likelihood. The intervals resample
         slides. Where the slides are not known, the area has DeLong's interval, which is too narrow
         if patches share slides, and the other two have nan as their ends.
-    ece : float
-        Expected calibration error, in [0, 1], from 15 bins.
-    operating_point : OperatingPoint or None
-        The threshold that was chosen on other slides.
-    operating_result : OperatingResult or None
-        Sensitivity and specificity at that threshold on these patches.
-    n_rounds : int
-        Number of bootstrap rounds.
-    random_state : int or None
-        Seed of the bootstrap.
-    data_sha256 : str or None
-        Hash of the patches, from :func:`hash_patches`.
+    ece : float, expected calibration error in [0, 1], from 15 bins
+    operating_point, operating_result : OperatingPoint and OperatingResult, or None
+        The threshold chosen on other slides; sensitivity and specificity there on these patches.
+    n_rounds, random_state : int, and int or None
+        Number of bootstrap rounds, and their seed.
+    data_sha256 : str or None, hash of the patches, from :func:`hash_patches`
     """
 
     name: str
@@ -96,44 +87,28 @@ class Evaluation:
         if self.groups is None or self.hospital is None:
             return None
         return metrics.hospital_table(
-            self.positive,
-            self.y_prob,
-            self.hospital,
-            self.groups,
-            threshold=self.threshold,
-            n_rounds=self.n_rounds,
-            confidence=self.auc.confidence,
-            random_state=self.random_state,
+            self.positive, self.y_prob, self.hospital, self.groups, threshold=self.threshold,
+            n_rounds=self.n_rounds, confidence=self.auc.confidence, random_state=self.random_state,
             pos_label=True,
-        )
+        )  # fmt: skip
 
 
 def evaluate(
-    estimator: Any,
-    X: Any,
-    y: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    pos_label: Any = None,
+    estimator: Any, X: Any, y: ArrayLike, groups: ArrayLike | None = None, *, pos_label: Any = None,
     **settings: Any,
-) -> Evaluation:
+) -> Evaluation:  # fmt: skip
     """Predict patches and measure how good the predictions are.
 
     Parameters
     ----------
-    estimator : classifier or sklearn.pipeline.Pipeline
-        The fitted estimator; it must have `predict_proba`.
+    estimator : fitted classifier or sklearn.pipeline.Pipeline that has `predict_proba`
     X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
-        Patches, or paths of their files, from slides that took no part in training. The
-        evaluation holds their hash, from :func:`hash_patches`.
-    y : array-like of shape (n_samples,)
-        Labels of two classes.
-    groups : array-like of shape (n_samples,) or None, default=None
-        The slide of each patch.
-    pos_label : object, default=None
-        The positive label; None takes the last of the estimator's classes.
-    **settings : dict
-        Parameters of :func:`evaluate_predictions`.
+        Patches, or paths of their files, from slides that took no part in training.
+    y : array-like of shape (n_samples,), labels of two classes
+    groups : array-like of shape (n_samples,), default=None, the slide of each patch
+    pos_label : object, default=None, which takes the last of the estimator's classes
+    **settings : parameters of :func:`evaluate_predictions`
+        Without `data_sha256`, the hash of X is computed, by :func:`hash_patches`.
 
     Returns
     -------
@@ -145,8 +120,7 @@ def evaluate(
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     ValueError
-        If `pos_label` is not a class of the estimator, or for any reason that
-        :func:`evaluate_predictions` gives.
+        If `pos_label` is not a class of the estimator, or :func:`evaluate_predictions` raises it.
 
     Warns
     -----
@@ -166,51 +140,34 @@ def evaluate(
     # Warn first: predicting and measuring may take minutes.
     warn_of_shared_slides(slides_trained_on(estimator), groups)
     prob, pos_label = score_patches(estimator, X, pos_label)
-    settings = {"data_sha256": hash_patches(X), **settings}
+    # Hashing reads every patch once more, so a known hash is taken as it is.
+    if "data_sha256" not in settings:
+        settings["data_sha256"] = hash_patches(X)
     return evaluate_predictions(y, prob, groups, pos_label=pos_label, **settings)
 
 
 def evaluate_predictions(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    hospital: ArrayLike | None = None,
-    operating_point: OperatingPoint | None = None,
-    name: str = "held-out patches",
-    n_rounds: int = 1000,
-    confidence: float = 0.95,
-    random_state: int | None = 0,
-    pos_label: Any = None,
-    data_sha256: str | None = None,
-) -> Evaluation:
+    y_true: ArrayLike, y_prob: ArrayLike, groups: ArrayLike | None = None, *,
+    hospital: ArrayLike | None = None, operating_point: OperatingPoint | None = None,
+    name: str = "held-out patches", n_rounds: int = 1000, confidence: float = 0.95,
+    random_state: int | None = 0, pos_label: Any = None, data_sha256: str | None = None,
+) -> Evaluation:  # fmt: skip
     """Measure how good predicted probabilities are.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Labels of two classes.
-    y_prob : array-like of shape (n_samples,)
-        Probability of the positive class, in [0, 1].
-    groups : array-like of shape (n_samples,) or None, default=None
-        The slide of each patch. At least two slides must hold positive patches, and at least two
-        must hold negative ones.
-    hospital : array-like of shape (n_samples,) or None, default=None
-        The hospital of each patch.
-    operating_point : OperatingPoint or None, default=None
-        A threshold that was chosen on other slides.
-    name : str, default="held-out patches"
-        The name of the set of patches.
-    n_rounds : int, default=1000
-        Number of bootstrap rounds, at least 100.
-    confidence : float, default=0.95
-        Confidence level, in (0, 1).
-    random_state : int or None, default=0
-        Seed of the bootstrap.
-    pos_label : object, default=None
-        The positive label; None takes the larger of the two.
-    data_sha256 : str or None, default=None
-        Hash of the patches, for the record.
+    y_true, y_prob : array-like of shape (n_samples,)
+        Labels of two classes, and probability of the positive class, in [0, 1].
+    groups, hospital : array-like of shape (n_samples,), default=None
+        The slide and the hospital of each patch. At least two slides must hold positive patches,
+        and at least two must hold negative ones.
+    operating_point : OperatingPoint, default=None, a threshold chosen on other slides
+    name : str, default="held-out patches", the name of the set of patches
+    n_rounds : int, default=1000, number of bootstrap rounds, at least 100
+    confidence : float in (0, 1), default=0.95
+    random_state : int or None, default=0, seed of the bootstrap
+    pos_label : object, default=None, which takes the larger of the two labels
+    data_sha256 : str, default=None, hash of the patches, for the record
 
     Returns
     -------

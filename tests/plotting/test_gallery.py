@@ -92,6 +92,7 @@ def test_files_are_read_where_they_are_drawn(sample_folder):
         ({"n_patches": 0}, "n_patches=0 must be at least 1"),
         ({"views": ("center", "side")}, "views holds 'side'"),
         ({"views": ()}, "views is empty"),
+        ({"views": ("patch",) * 7}, "views has 7 entries; at most 6 fit"),
         ({"crop_size": 49}, "crop_size=49 must lie between 1 and the patches' side, 48"),
         ({"X": PATCHES[:3]}, "X has 3 entries and y_true has 6"),
     ],

@@ -150,6 +150,13 @@ def test_evaluate_predicts_and_hashes_the_patches(fitted):
     assert evaluation.data_sha256 == hash_patches(X)
 
 
+def test_a_known_hash_is_kept_and_the_patches_are_not_hashed(fitted, monkeypatch):
+    X, y = make_data(side=PATCH_SIDE)
+    monkeypatch.setattr("pcam_sklearn.report._evaluation.hash_patches", pytest.fail)
+    evaluation = evaluate(fitted, X, y, data_sha256="ab" * 32)
+    assert evaluation.data_sha256 == "ab" * 32
+
+
 def slides_warned_of(groups_, groups):
     X, y = make_data(n=8)
     dummy = DummyClassifier().fit(X, y)

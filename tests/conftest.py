@@ -9,6 +9,9 @@ from hypothesis import settings
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+# A second conftest.py, in a folder, would clash with this one when docstrings are collected.
+pytest_plugins = ["support.cli_fixtures"]
+
 FEW = Path(__file__).parent / "data"
 MANY = Path(__file__).resolve().parents[2] / "shared" / "pcam-sample"
 

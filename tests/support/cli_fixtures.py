@@ -2,6 +2,7 @@
 
 import joblib
 import pytest
+
 from support.cli_runs import make_kaggle, make_run
 
 

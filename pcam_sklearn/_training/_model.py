@@ -23,10 +23,7 @@ class PatchModel(keras.Model):
     """
 
     def __init__(
-        self,
-        network: keras.Model,
-        augmentation: keras.layers.Layer | None = None,
-        **kwargs: Any,
+        self, network: keras.Model, augmentation: keras.layers.Layer | None = None, **kwargs: Any
     ) -> None:
         # The policy decides whether the loss is scaled. Patches must reach the network as they are.
         super().__init__(**{"dtype": network.dtype_policy, "autocast": False, **kwargs})

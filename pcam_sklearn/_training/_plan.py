@@ -85,10 +85,7 @@ class TrainingPlan:
         return BestEpoch(clf.monitor, patience=clf.n_iter_no_change, restore_best_weights=True)
 
     def learned(
-        self,
-        trainer: PatchModel,
-        history: Mapping[str, list[float]],
-        best_epoch: int | None = None,
+        self, trainer: PatchModel, history: Mapping[str, list[float]], best_epoch: int | None = None
     ) -> dict[str, Any]:
         """Return all attributes that the classifier has learned after the epochs in `history`."""
         n_iter = self.first_epoch + len(history.get("loss", ()))

@@ -36,7 +36,9 @@ Exit codes:
 
 
 @click.group(
-    cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    epilog=_EPILOG,
 )
 @click.version_option(__version__, prog_name="pcam-sklearn")
 def main() -> None:

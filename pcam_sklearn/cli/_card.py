@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     "--output",
     type=NEW_FILE,
     default=Path("card.html"),
-    show_default=True,
     help="File to write: .html is one page; .md has its pictures next to it.",
 )
 @click.option("--title", help="Name of the model.")

@@ -78,9 +78,7 @@ def _combine(*options: Decorator) -> Decorator:
     return add_all
 
 
-jobs_option = click.option(
-    "--jobs", type=int, default=1, show_default=True, help="Number of parallel fits."
-)
+jobs_option = click.option("--jobs", type=int, default=1, help="Number of parallel fits.")
 rounds_option = click.option(
     "--rounds", type=click.IntRange(min=100), help="Number of bootstrap rounds."
 )
@@ -102,11 +100,7 @@ data_options = _combine(
         "files.",
     ),
     click.option(
-        "--random-state",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="Seed for everything random.",
+        "--random-state", type=click.IntRange(min=0), default=0, help="Seed for everything random."
     ),
 )
 
@@ -135,20 +129,17 @@ training_options = _combine(
         "--test-fraction",
         type=_FRACTION,
         default=0.2,
-        show_default=True,
         help="Approximate share of the patches held out to report on.",
     ),
     click.option(
         "--threshold-fraction",
         type=_FRACTION,
         default=0.15,
-        show_default=True,
         help="Approximate share of the patches held out to choose the threshold on.",
     ),
     click.option(
         "--operating-point",
         default="specificity=0.95",
-        show_default=True,
         metavar="NAME=VALUE",
         help="Smallest specificity or sensitivity that the threshold must reach.",
     ),

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     "--output",
     type=NEW_FILE,
     default=Path("submission.csv"),
-    show_default=True,
     help="CSV file to write, with the columns id,label.",
 )
 @click.option(

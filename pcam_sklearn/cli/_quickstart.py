@@ -29,27 +29,13 @@ _TEST_FRACTION, _N_FOLDS = 0.25, 3
     )
 )
 @click.option("--data", type=FOLDER, help="Folder in Kaggle's layout. Default: synthetic patches.")
+@click.option("--output", type=NEW_FOLDER, default=Path("quickstart"), help="Folder to write.")
 @click.option(
-    "--output",
-    type=NEW_FOLDER,
-    default=Path("quickstart"),
-    show_default=True,
-    help="Folder to write.",
-)
-@click.option(
-    "--epochs",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    help="Number of epochs of each fit.",
+    "--epochs", type=click.IntRange(min=1), default=10, help="Number of epochs of each fit."
 )
 @jobs_option
 @click.option(
-    "--random-state",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed for everything random.",
+    "--random-state", type=click.IntRange(min=0), default=0, help="Seed for everything random."
 )
 @reports
 def quickstart(

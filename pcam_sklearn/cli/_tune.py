@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--n-iter", type=click.IntRange(min=1), help="Number of candidates to draw at random."
 )
-@click.option(
-    "--cv", type=click.IntRange(min=2), default=3, show_default=True, help="Number of folds."
-)
+@click.option("--cv", type=click.IntRange(min=2), default=3, help="Number of folds.")
 @jobs_option
 @reports
 @click.pass_context

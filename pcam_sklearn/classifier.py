@@ -433,26 +433,17 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     def _check_parameters(self) -> None:
         for name in filter(vars(self).__contains__, _COUNTS):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
-        check_scalar(
-            self.validation_fraction, "validation_fraction", Real,
-            min_val=0, max_val=1, include_boundaries="left",
-        )  # fmt: skip
+        share = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
+        check_scalar(self.validation_fraction, "validation_fraction", Real, **share)
         if self.early_stopping and not self.validation_fraction:
             raise ValueError(
                 "early_stopping=True needs patches to watch, but validation_fraction is 0; "
                 "pass validation_fraction=0.1, or early_stopping=False."
             )
         if self.learning_rate is not None:
-            check_scalar(
-                self.learning_rate, "learning_rate", Real, min_val=0, include_boundaries="neither"
-            )
-        check_recipe(
-            self.schedule,
-            self.warmup,
-            self.label_smoothing,
-            self.weight_averaging,
-            self.dtype_policy,
-        )
+            above_0 = {"min_val": 0, "include_boundaries": "neither"}
+            check_scalar(self.learning_rate, "learning_rate", Real, **above_0)
+        check_recipe(self)
         check_routes(vars(self))
         self._hyper_parameters()
 

@@ -46,10 +46,9 @@ def read_rows(
     out: np.ndarray | None = None,
     shape: tuple[int, int] | None = None,
 ) -> np.ndarray | None:
-    """Return the rows of a plain TIFF file from `first_row` on, or None to leave it to OpenCV.
+    """Return the rows of a plain TIFF file from `first_row` on, as many as `out` holds.
 
-    `out` takes as many rows as it holds. A file that is not plain, is cut short, has another
-    `shape` (height, width) or too few rows gives None.
+    None leaves the file to OpenCV: it is not plain, cut short, or of another `shape`.
     """
     if not _BY_OFFSET:
         return None
@@ -74,10 +73,7 @@ def read_rows(
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray | None:
-    """Return the RGB pixels of any image file that OpenCV reads, or None where it cannot.
-
-    A file that cannot be opened is an OSError.
-    """
+    """Return the RGB pixels of an image file, or None if OpenCV cannot read it."""
     plain = read_rows(path)
     if plain is not None:
         return plain

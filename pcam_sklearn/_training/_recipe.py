@@ -13,25 +13,19 @@ SCHEDULES = ("constant", "cosine")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
-def check_recipe(
-    schedule: str,
-    warmup: float,
-    label_smoothing: float,
-    weight_averaging: float | None,
-    dtype_policy: str | None,
-) -> None:
+def check_recipe(classifier: Any) -> None:
     """Raise TypeError or ValueError for a parameter that is not as `CNNClassifier` documents it."""
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule must be one of {list(SCHEDULES)}, got {schedule!r}.")
-    shares = {"warmup": warmup, "label_smoothing": label_smoothing}
-    if weight_averaging is not None:
-        shares["weight_averaging"] = weight_averaging
-    for name, share in shares.items():
-        check_scalar(share, name, (int, float), min_val=0, max_val=1, include_boundaries="left")
-    if dtype_policy is not None and dtype_policy not in DTYPE_POLICIES:
+    if classifier.schedule not in SCHEDULES:
+        allowed = f"one of {list(SCHEDULES)}"
+        raise ValueError(f"schedule must be {allowed}, got {classifier.schedule!r}.")
+    for name in ("warmup", "label_smoothing", "weight_averaging"):
+        share = getattr(classifier, name)
+        if share is not None or name != "weight_averaging":
+            check_scalar(share, name, (int, float), min_val=0, max_val=1, include_boundaries="left")
+    if classifier.dtype_policy not in (None, *DTYPE_POLICIES):
         raise ValueError(
             f"dtype_policy must be one of {list(DTYPE_POLICIES)}, or None for Keras' own; "
-            f"got {dtype_policy!r}."
+            f"got {classifier.dtype_policy!r}."
         )
 
 

@@ -1,7 +1,6 @@
 """The patches that a command works on: Kaggle's layout, official files, or synthetic ones."""
 
 import csv
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import numpy as np
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn._messages import first_few
 from pcam_sklearn.datasets import load_kaggle, load_pcam, make_patches
+from pcam_sklearn.datasets._ids import patch_digest
 from pcam_sklearn.datasets._tables import read_table
 
 _SYNTHETIC, _KAGGLE, _OFFICIAL = "synthetic", "kaggle", "official"
@@ -173,9 +173,7 @@ def _make_synthetic(subset: str | None, random_state: int) -> Patches:
         )
     bunch = make_patches(random_state=random_state)
     # Like Kaggle's ids, so that a run recognizes these patches wherever they come from.
-    ids = np.array(
-        [hashlib.sha1(image, usedforsecurity=False).hexdigest() for image in bunch.images]
-    )
+    ids = np.array([patch_digest(image).hex() for image in bunch.images])
     name = f"synthetic patches, seed {random_state}"
     # Every seed makes slides of the same names. These are different slides, so they get new names.
     slides = np.array([f"{slide}_of_seed_{random_state}" for slide in bunch.groups])

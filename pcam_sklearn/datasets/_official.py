@@ -98,12 +98,11 @@ def load_pcam(
 
     Notes
     -----
-    These checks are made. An HDF5 file with the official number of patches must have the official
-    MD5 before it is read. The ``.npy`` file is read back after it is written, and every patch
-    compared by SHA-1. Only then it takes its name, and its record (``.npy.json``) is written last.
-    A later call compares the file's size with the recorded one, the size and time of the HDF5 file
-    if that is still there, and the checksums of the first and last patches, or of all with
-    ``verify=True``. After the first call you may delete the HDF5 file of the patches.
+    An HDF5 file with the official number of patches must have the official MD5. The ``.npy`` file
+    is read back after it is written, and every patch compared by SHA-1. Only then it takes its
+    name. A later call compares its size, the size and time of the HDF5 file if that is still there,
+    and the checksums of the first and last patches, or of all with ``verify=True``. After the first
+    call you may delete the HDF5 file of the patches.
 
     Examples
     --------

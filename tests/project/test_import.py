@@ -1,14 +1,13 @@
-"""Importing the package is quick: deep-learning frameworks come with the first use that needs one.
+"""Importing the package is quick: a deep-learning framework comes with the first use that needs it.
 
-Each look is taken in a process of its own, as this one has imported everything.
+Each test looks into a fresh process, because this one has imported everything.
 """
 
-import subprocess
-import sys
 import textwrap
 
 import keras
 import pytest
+from support.other_process import run_python
 
 import pcam_sklearn
 
@@ -16,11 +15,9 @@ FRAMEWORKS = ("tensorflow", "jax", "torch", "keras", "scikeras")
 
 
 def output_of(code, *options):
-    """Return what code prints in a process of its own."""
-    command = [sys.executable, *options, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """Return what code prints in a fresh process."""
+    output, _ = run_python(*options, "-c", textwrap.dedent(code))
+    return output
 
 
 def loaded_by(statement):
@@ -57,6 +54,7 @@ def test_an_unknown_name_is_an_attribute_error_like_any_other_module_s():
 ROOMS_NOT_NEEDED = ("datasets", "plotting", "report", "metrics", "cli")
 
 
+@pytest.mark.slow
 def test_importing_the_classifier_loads_no_room_that_it_does_not_need():
     code = f"""
         import sys
@@ -66,6 +64,7 @@ def test_importing_the_classifier_loads_no_room_that_it_does_not_need():
     assert output_of(code).split() == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="asks TensorFlow")
 def test_importing_the_classifier_leaves_the_devices_alone_and_a_fit_lets_gpus_grow():
     code = """

@@ -1,5 +1,6 @@
 """Patches beyond the memory: files read when they are needed, memory maps that stay on the disk."""
 
+import copy
 import pickle
 import sys
 
@@ -7,6 +8,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
 from support.other_process import run_python
 from support.plain_tiff import plain_tiff, write_plain
 
@@ -41,6 +43,11 @@ def paths(images, tmp_path_factory):
 @pytest.fixture(scope="module")
 def y():
     return np.arange(40) % 2
+
+
+@pytest.fixture(scope="module")
+def fitted(images, y):
+    return make_pcam_pipeline(**TINY).fit(images, y)
 
 
 def test_files_left_unread_have_the_shape_and_the_pixels_of_an_array(paths, images):
@@ -85,15 +92,13 @@ def test_a_center_larger_than_the_files_is_refused(paths):
         PatchReader(crop_size=97).transform(paths)
 
 
-def test_fit_and_predict_are_the_same_from_files_and_from_arrays(paths, images, y):
+def test_fit_and_predict_are_the_same_from_files_and_from_arrays(paths, images, y, fitted):
     reader = {"patchreader__in_memory": False}
     from_files = make_pcam_pipeline(**TINY).set_params(**reader).fit(paths, y)
-    from_arrays = make_pcam_pipeline(**TINY).fit(images, y)
-    np.testing.assert_array_equal(
-        from_files.predict_proba(paths), from_arrays.predict_proba(images)
-    )
+    np.testing.assert_array_equal(from_files.predict_proba(paths), fitted.predict_proba(images))
 
 
+@pytest.mark.slow
 def test_training_batch_by_batch_from_files_is_the_same_as_from_memory(
     paths, images, y, monkeypatch
 ):
@@ -121,8 +126,8 @@ def test_a_pass_keeps_the_order_it_began_with(images, y):
     np.testing.assert_array_equal(np.concatenate(seen), order)
 
 
-def test_a_file_that_goes_missing_while_predicting_is_named_with_all_the_others(paths, images, y):
-    pipeline = make_pcam_pipeline(**TINY).fit(images, y).set_params(patchreader__in_memory=False)
+def test_a_file_that_goes_missing_while_predicting_is_named_with_all_the_others(paths, fitted):
+    pipeline = make_pipeline(PatchReader(in_memory=False), *fitted[1:])
     broken = [*paths, "gone-1.png", "gone-2.png"]
     with pytest.raises(ValueError, match=r"2 of 42 files cannot be read.*gone-1.png, gone-2.png"):
         pipeline.predict_proba(broken)
@@ -133,11 +138,11 @@ def test_files_left_unread_can_be_pickled(paths, images):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(files)), files)
 
 
-def test_a_progress_bar_shows_when_asked_and_only_then(images, y, capsys):
-    pipeline = make_pcam_pipeline(**TINY).fit(images, y)
-    pipeline.predict_proba(images)
+def test_a_progress_bar_shows_when_asked_and_only_then(images, fitted, capsys):
+    fitted.predict_proba(images)
     assert capsys.readouterr().err == ""
-    pipeline.set_params(cnnclassifier__predict__verbose=True).predict_proba(images)
+    talking = make_pipeline(*fitted[:-1], copy.copy(fitted[-1]).set_params(predict__verbose=True))
+    talking.predict_proba(images)
     assert "40/40" in capsys.readouterr().err
 
 
@@ -150,13 +155,14 @@ def test_in_memory_is_true_false_or_auto(in_memory):
 MEMORY = """
 import resource, numpy as np, tensorflow
 from pcam_sklearn import make_pcam_pipeline
+from support.tiny import linear
 n, shape = 60_000, (96, 96, 3)
 open("sparse.bin", "wb").truncate(n * 96 * 96 * 3)
 X = np.memmap("sparse.bin", dtype=np.uint8, mode="r", shape=(n, *shape))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 before = peak()
-pipeline = make_pcam_pipeline(network="notebook", filters=(2, 2, 2), dense_units=2, epochs=1,
-                              batch_size=512, validation_fraction=0, early_stopping=False)
+pipeline = make_pcam_pipeline(network=linear, augment=None, epochs=1, batch_size=512,
+                              validation_fraction=0, early_stopping=False)
 pipeline.fit(X, np.arange(n) % 2)
 pipeline.predict_proba(X)
 print(peak() - before)

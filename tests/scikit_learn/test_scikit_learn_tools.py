@@ -46,18 +46,21 @@ def finite(search):
 # --- searches
 
 
+@pytest.mark.slow
 def test_grid_search_with_roc_auc_is_finite_and_stratified_by_default():
     grid = {"cnnclassifier__optimizer__learning_rate": [0.01, 0.1]}
-    search = GridSearchCV(quick_pipeline(), grid, scoring="roc_auc", cv=3)
+    options = {"scoring": "roc_auc", "refit": False}
+    search = GridSearchCV(quick_pipeline(), grid, cv=3, **options)
     search.fit(X[IN_BLOCKS], Y[IN_BLOCKS])
     assert finite(search)
-    by_hand = GridSearchCV(quick_pipeline(), grid, scoring="roc_auc", cv=StratifiedKFold(3))
+    by_hand = GridSearchCV(quick_pipeline(), grid, cv=StratifiedKFold(3), **options)
     by_hand.fit(X[IN_BLOCKS], Y[IN_BLOCKS])
     for i in range(3):
         name = f"split{i}_test_score"
         assert np.array_equal(search.cv_results_[name], by_hand.cv_results_[name])
 
 
+@pytest.mark.slow
 def test_each_score_of_a_grid_search_is_that_of_a_pipeline_fitted_by_hand():
     folds = StratifiedGroupKFold(2)
     grid = {"cnnclassifier__optimizer__learning_rate": [0.01, 0.1]}
@@ -101,6 +104,7 @@ def test_randomized_search_draws_learning_rates():
     assert search.predict(X).shape == Y.shape
 
 
+@pytest.mark.slow
 def test_halving_search_gives_more_patches_to_the_better_half():
     grid = {"cnnclassifier__optimizer__learning_rate": [0.001, 0.1]}
     search = HalvingGridSearchCV(
@@ -110,6 +114,7 @@ def test_halving_search_gives_more_patches_to_the_better_half():
     assert search.n_resources_ == [24, 48]
 
 
+@pytest.mark.slow
 def test_halving_search_gives_more_epochs_to_the_better_half():
     search = HalvingGridSearchCV(
         quick_pipeline(),
@@ -209,6 +214,7 @@ def test_pipelines_vote():
     np.testing.assert_allclose(voting.predict_proba(X), mean)
 
 
+@pytest.mark.slow
 def test_pipelines_are_stacked():
     members = [("a", quick_pipeline()), ("b", quick_pipeline(random_state=1))]
     stacking = StackingClassifier(members, cv=2).fit(X, Y)

@@ -92,6 +92,7 @@ def test_a_center_larger_than_the_files_is_refused(paths):
         PatchReader(crop_size=97).transform(paths)
 
 
+@pytest.mark.slow
 def test_fit_and_predict_are_the_same_from_files_and_from_arrays(paths, images, y, fitted):
     reader = {"patchreader__in_memory": False}
     from_files = make_pcam_pipeline(**TINY).set_params(**reader).fit(paths, y)

@@ -200,6 +200,7 @@ def test_it_splits_wherever_each_class_is_on_two_slides(data, test_size, seed):
         assert set(y[train]) == {0, 1}
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the machine may be busy
 @given(test_size=st.floats(0.05, 0.95), seed=st.integers(0, 99))
 def test_of_many_slides_alike_about_the_share_asked_for_is_tested_on(test_size, seed):

@@ -74,6 +74,7 @@ def test_each_score_of_a_grid_search_is_that_of_a_pipeline_fitted_by_hand():
             assert search.cv_results_[f"split{i}_test_score"][j] == score
 
 
+@pytest.mark.slow
 def test_a_search_runs_over_the_crop_and_the_network_alike():
     grid = {"centercropnormalizer__crop_size": [10, 18], "cnnclassifier__model__scale": [0.5, 1.0]}
     search = GridSearchCV(quick_pipeline(), grid, scoring="roc_auc", cv=2, refit=False).fit(X, Y)

@@ -126,6 +126,7 @@ def stopped():
     return classifier, X[held_out], y[held_out]
 
 
+@pytest.mark.slow
 def test_training_stops_when_nothing_has_improved_for_a_while(stopped):
     classifier, _, _ = stopped
     assert classifier.n_iter_ == len(classifier.history_["loss"])
@@ -167,6 +168,7 @@ def test_where_only_some_epochs_are_validated_the_best_of_those_is_kept():
     assert classifier.best_epoch_ in (2, 4)
 
 
+@pytest.mark.slow
 def test_it_learns_what_there_is_to_learn():
     many, y = make_data(n=400, seed=1)
     classifier = quick(epochs=10, optimizer="adam", optimizer__learning_rate=0.01)
@@ -214,6 +216,7 @@ def test_a_patch_of_weight_0_is_as_if_it_were_not_there(class_weight):
 # --- going on
 
 
+@pytest.mark.slow
 def test_the_first_partial_fit_is_a_fit_of_one_epoch_that_holds_nothing_out():
     part = small().partial_fit(X, Y)
     whole = small(epochs=1, validation_fraction=0, early_stopping=False).fit(X, Y)
@@ -313,6 +316,7 @@ def test_the_probabilities_of_a_patch_sum_to_1_in_the_order_of_classes_(fitted):
     np.testing.assert_allclose(probabilities[:, 1], direct, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_weights_that_are_set_by_hand_are_those_that_predict():
     one, other = (small(epochs=1, random_state=seed).fit(X, Y) for seed in (0, 1))
     before = one.predict_proba(X)

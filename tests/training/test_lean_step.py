@@ -67,6 +67,7 @@ def test_weights_become_those_of_keras_alone(optimizer, settings):
         np.testing.assert_allclose(ours_, theirs_, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_of_16_bit_layers_become_those_of_keras_alone():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -77,12 +78,14 @@ def test_weights_of_16_bit_layers_become_those_of_keras_alone():
         np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_sparse_gradient_is_taken():
     network = keras.Sequential([keras.Input(X.shape[1:]), Levels()])
     ours, theirs = both_ways(network, lambda: keras.optimizers.Adam(RATE))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_layers_frozen_after_some_epochs_stay_as_they_are():
     network = small_notebook()
     parameters = {"loss": "binary_crossentropy", "optimizer": "adam", "metrics": []}

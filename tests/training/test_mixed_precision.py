@@ -64,6 +64,7 @@ def test_a_saved_classifier_predicts_the_same_and_keeps_its_policy(fitted, tmp_p
     assert compute_dtypes(loaded) == compute_dtypes(fitted)
 
 
+@pytest.mark.slow
 def test_a_loaded_classifier_trains_on(fitted, tmp_path):
     joblib.dump(fitted, tmp_path / "model.joblib")
     going_on = joblib.load(tmp_path / "model.joblib").set_params(warm_start=True).fit(X, Y)
@@ -93,6 +94,7 @@ def test_keras_own_policy_stays_as_it_was_whether_a_network_is_built_or_fails():
     assert keras.config.dtype_policy() == before
 
 
+@pytest.mark.slow
 def test_without_a_policy_keras_own_one_is_taken():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -103,7 +105,8 @@ def test_without_a_policy_keras_own_one_is_taken():
     assert "bfloat16" in compute_dtypes(classifier)
 
 
-@pytest.mark.parametrize("policy", [pytest.param("float32", marks=pytest.mark.slow), *ONE_OFTEN])
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["float32", *MIXED])
 def test_a_loaded_classifier_computes_as_it_did_whatever_keras_policy_is_then(policy, tmp_path):
     saved = small(dtype_policy=policy).fit(X, Y)  # a Sequential, whose own policy Keras forgets
     joblib.dump(saved, tmp_path / "model.joblib")

@@ -65,6 +65,7 @@ def test_without_metrics_the_line_tells_the_loss_alone(capsys):
     assert re.fullmatch(r"epoch 3/3, loss \d\.\d{4}, took \d\d:\d\d\n", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_warm_start_counts_on(capsys):
     classifier = talkative(warm_start=True).fit(X, Y)
     classifier.fit(X, Y)
@@ -130,6 +131,7 @@ def test_a_fit_that_fails_ends_its_line(error):
     assert rest == ""
 
 
+@pytest.mark.slow
 def test_a_search_leaves_one_line_for_each_fit():
     search = GridSearchCV(talkative(), GRID, scoring="roc_auc", cv=2)
     *lines, rest = shown(on_screen(lambda: search.fit(X, Y)))

@@ -391,12 +391,14 @@ def whole():
     return trained(**RECIPE, warm_start=True).fit(X, Y)
 
 
+@pytest.mark.slow
 def test_the_whole_recipe_gives_the_same_bits_twice_by_way_of_a_clone(whole):
     again = clone(whole).fit(X, Y)
     assert same(again, whole)
     assert {name: again.get_params()[name] for name in RECIPE} == RECIPE
 
 
+@pytest.mark.slow
 def test_training_with_the_whole_recipe_goes_on_after_joblib(whole, tmp_path):
     joblib.dump(whole, tmp_path / "classifier.joblib")
     back, stays = joblib.load(tmp_path / "classifier.joblib"), copy.deepcopy(whole)

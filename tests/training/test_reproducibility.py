@@ -60,6 +60,7 @@ def test_fits_in_threads_give_the_same_bits_as_one_by_one():
         assert np.array_equal(probabilities, alone[seed])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("random_state", [0, None])
 def test_the_random_numbers_and_the_environment_of_the_process_go_on(random_state):
     def draw():
@@ -151,6 +152,7 @@ def test_a_pass_has_each_row_once_though_the_next_order_is_drawn_meanwhile(n_rea
     assert np.array_equal(np.concatenate(next_pass), batches.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch takes one step at a time")
 def test_steps_per_execution_changes_no_update():
     def train(**changes):

@@ -50,6 +50,7 @@ def test_a_pipeline_comes_back_with_the_same_probabilities(way, fitted, tmp_path
     assert back[-1].history_ == fitted[-1].history_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_training_goes_on_after_coming_back_as_it_would_have_without(way, tmp_path):
     patches = X[:, 1:-1, 1:-1]

@@ -95,6 +95,7 @@ def test_scoring_monitor_logs_the_area_of_the_network_of_each_epoch():
     assert areas[0,] == pytest.approx(expected[-1], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_labels_may_be_words():
     words = np.array(["normal", "tumour"])[Y]
     assert monitored(quick(epochs=2), y=words) == monitored(quick(epochs=2))
@@ -130,6 +131,7 @@ def test_callbacks_change_no_bit_of_a_network_with_dropout_and_augmentation():
     assert alone.history_ == watched.history_
 
 
+@pytest.mark.slow
 def test_callbacks_change_no_bit_of_averaged_weights_nor_of_the_averages():
     alone = quick(epochs=3, weight_averaging=0.9).fit(X, Y)
     watched = quick(epochs=3, weight_averaging=0.9)

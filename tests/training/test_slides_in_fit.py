@@ -79,6 +79,7 @@ def test_fit_watches_slides_that_it_does_not_train_on(splits):
     assert_apart(splits, 8)
 
 
+@pytest.mark.slow
 def test_without_groups_patches_are_held_out_as_before(splits):
     assert same(quick(**WATCHES).fit(X, Y), quick(**WATCHES).fit(X, Y, groups=None))
     assert splits == [[None, None]] * 2

@@ -42,6 +42,7 @@ class PatchGalleryDisplay:
     axes_ : ndarray of matplotlib.axes.Axes, shape (n_patches, n_views)
         The panels of each patch.
     figure_ : matplotlib.figure.Figure
+        The figure that holds the axes.
 
     Examples
     --------
@@ -71,16 +72,21 @@ class PatchGalleryDisplay:
 
         Parameters
         ----------
-        estimator : fitted classifier or sklearn.pipeline.Pipeline that has `predict_proba`
+        estimator : classifier or sklearn.pipeline.Pipeline
+            The fitted estimator; it must have `predict_proba`.
         X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
             Patches, or paths of their files, whichever the estimator takes.
-        y : array-like of shape (n_samples,), labels of two classes
-        pos_label : object, default=None, which takes the last of the estimator's classes
-        **settings : parameters of :meth:`from_predictions`
+        y : array-like of shape (n_samples,)
+            Labels of two classes.
+        pos_label : object, default=None
+            The positive label; None takes the last of the estimator's classes.
+        **settings : dict
+            Parameters of :meth:`from_predictions`.
 
         Returns
         -------
-        display : PatchGalleryDisplay, drawn
+        display : PatchGalleryDisplay
+            The display, drawn.
 
         Raises
         ------
@@ -105,7 +111,8 @@ class PatchGalleryDisplay:
         ----------
         X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
             Patches, or paths of their files; only the files that are drawn are read.
-        y_true : array-like of shape (n_samples,), labels of two classes
+        y_true : array-like of shape (n_samples,)
+            Labels of two classes.
         y_prob : array-like of shape (n_samples,), default=None
             Probability of the positive class, in [0, 1].
         n_patches : int, default=6
@@ -119,11 +126,13 @@ class PatchGalleryDisplay:
             As in the class.
         random_state : int, default=None
             Seed of the random choice.
-        pos_label : object, default=None, which takes the larger of the two labels
+        pos_label : object, default=None
+            The positive label; None takes the larger of the two.
 
         Returns
         -------
-        display : PatchGalleryDisplay, drawn
+        display : PatchGalleryDisplay
+            The display, drawn.
 
         Raises
         ------
@@ -150,6 +159,7 @@ class PatchGalleryDisplay:
         Returns
         -------
         self : PatchGalleryDisplay
+            The display.
 
         Raises
         ------

@@ -19,13 +19,17 @@ class GradCamDisplay:
         The input of the network, floats in [0, 1].
     heat : ndarray of shape (n_patches, height, width)
         The maps, in [0, 1], as :func:`grad_cam` returns them.
-    titles : sequence of str, the text above each patch
-    label : str, default="evidence", the text next to the scale of colours
+    titles : sequence of str
+        The text above each patch.
+    label : str, default="evidence"
+        The text next to the scale of colours.
 
     Attributes
     ----------
-    axes_ : ndarray of matplotlib.axes.Axes, shape (2, n_patches), patches above, maps below
+    axes_ : ndarray of matplotlib.axes.Axes, shape (2, n_patches)
+        Patches above, maps below.
     figure_ : matplotlib.figure.Figure
+        The figure that holds the axes.
 
     See Also
     --------
@@ -58,7 +62,8 @@ class GradCamDisplay:
 
         Parameters
         ----------
-        estimator : fitted CNNClassifier, or sklearn.pipeline.Pipeline that ends in one
+        estimator : CNNClassifier or sklearn.pipeline.Pipeline
+            The fitted classifier, or a pipeline that ends in one.
         X : array-like of shape (n_patches, height, width, 3) or (n_patches,)
             The patches to draw, or paths of their files. All are drawn side by side.
         y : array-like of shape (n_patches,), default=None
@@ -68,7 +73,8 @@ class GradCamDisplay:
 
         Returns
         -------
-        display : GradCamDisplay, drawn
+        display : GradCamDisplay
+            The display, drawn.
 
         Raises
         ------
@@ -101,6 +107,7 @@ class GradCamDisplay:
         Returns
         -------
         self : GradCamDisplay
+            The display.
         """
         n_patches = len(self.patches)
         size = (1.6 * n_patches + 1.0, 3.9)

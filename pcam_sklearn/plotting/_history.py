@@ -30,7 +30,9 @@ class TrainingHistoryDisplay:
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes, shape (n_metrics,)
+        One panel per metric.
     figure_ : matplotlib.figure.Figure
+        The figure that holds the axes.
 
     Examples
     --------
@@ -53,13 +55,15 @@ class TrainingHistoryDisplay:
 
         Parameters
         ----------
-        estimator : fitted CNNClassifier, or sklearn.pipeline.Pipeline that ends in one
+        estimator : CNNClassifier or sklearn.pipeline.Pipeline
+            The fitted classifier, or a pipeline that ends in one.
         full_range, axes
             As in :meth:`plot`.
 
         Returns
         -------
-        display : TrainingHistoryDisplay, drawn
+        display : TrainingHistoryDisplay
+            The display, drawn.
 
         Raises
         ------
@@ -78,11 +82,13 @@ class TrainingHistoryDisplay:
         ----------
         full_range : bool, default=False
             Whether to show metrics on the whole scale, 0 to 1, and the loss from 0.
-        axes : sequence of matplotlib.axes.Axes, one per metric, default=None, a new figure
+        axes : sequence of matplotlib.axes.Axes, default=None
+            The axes to draw on, one per metric; None makes a new figure.
 
         Returns
         -------
         self : TrainingHistoryDisplay
+            The display.
 
         Raises
         ------

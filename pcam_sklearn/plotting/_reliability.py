@@ -27,9 +27,12 @@ class ReliabilityDisplay:
 
     Parameters
     ----------
-    positive : ndarray of shape (n_samples,), bool, True for the positive patches
-    y_prob : ndarray of shape (n_samples,), probability of the positive class, in [0, 1]
-    n_bins : int, default=10, at least 1
+    positive : ndarray of shape (n_samples,), bool
+        True for the positive patches.
+    y_prob : ndarray of shape (n_samples,)
+        Probability of the positive class, in [0, 1].
+    n_bins : int, default=10
+        Number of bins, at least 1.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal numbers of patches; the histogram's have equal width.
     name : str, default=None
@@ -44,6 +47,7 @@ class ReliabilityDisplay:
     ax_, axes_ : matplotlib.axes.Axes, and ndarray of them of shape (2,)
         The axes of the curve, and those of the curve and of the histogram.
     figure_ : matplotlib.figure.Figure
+        The figure that holds the axes.
 
     See Also
     --------
@@ -83,16 +87,21 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        estimator : fitted classifier or sklearn.pipeline.Pipeline that has `predict_proba`
+        estimator : classifier or sklearn.pipeline.Pipeline
+            The fitted estimator; it must have `predict_proba`.
         X : array-like of shape (n_samples, ...)
             Patches, or paths of their files, whichever the estimator takes.
-        y : array-like of shape (n_samples,), labels of two classes
-        pos_label : object, default=None, which takes the last of the estimator's classes
-        **settings : parameters of :meth:`from_predictions`
+        y : array-like of shape (n_samples,)
+            Labels of two classes.
+        pos_label : object, default=None
+            The positive label; None takes the last of the estimator's classes.
+        **settings : dict
+            Parameters of :meth:`from_predictions`.
 
         Returns
         -------
-        display : ReliabilityDisplay, drawn
+        display : ReliabilityDisplay
+            The display, drawn.
 
         Raises
         ------
@@ -118,12 +127,15 @@ class ReliabilityDisplay:
             Labels of two classes, and probability of the positive class, in [0, 1].
         n_bins, strategy, name
             As in the class.
-        pos_label : object, default=None, which takes the larger of the two labels
-        axes : sequence of 2 matplotlib.axes.Axes, default=None, which makes a new figure
+        pos_label : object, default=None
+            The positive label; None takes the larger of the two.
+        axes : sequence of 2 matplotlib.axes.Axes, default=None
+            The axes to draw on; None makes a new figure.
 
         Returns
         -------
-        display : ReliabilityDisplay, drawn
+        display : ReliabilityDisplay
+            The display, drawn.
 
         Raises
         ------
@@ -146,6 +158,7 @@ class ReliabilityDisplay:
         Returns
         -------
         self : ReliabilityDisplay
+            The display.
 
         Raises
         ------

@@ -76,17 +76,21 @@ class RocBandDisplay:
 
         Parameters
         ----------
-        estimator : fitted classifier or sklearn.pipeline.Pipeline that has `predict_proba`
+        estimator : classifier or sklearn.pipeline.Pipeline
+            The fitted estimator; it must have `predict_proba`.
         X : array-like of shape (n_samples, ...)
             Patches, or paths of their files, whichever the estimator takes.
         y, groups : array-like of shape (n_samples,)
             Labels of two classes, and the slide of each patch.
-        pos_label : object, default=None, which takes the last of the estimator's classes
-        **settings : parameters of :meth:`from_predictions`
+        pos_label : object, default=None
+            The positive label; None takes the last of the estimator's classes.
+        **settings : dict
+            Parameters of :meth:`from_predictions`.
 
         Returns
         -------
-        display : RocBandDisplay, drawn
+        display : RocBandDisplay
+            The display, drawn.
 
         Raises
         ------
@@ -114,16 +118,23 @@ class RocBandDisplay:
             patch. At least two slides must hold positive patches, and two must hold negative ones.
         operating_point : OperatingPoint, default=None
             A threshold chosen on other slides. Its result on these patches is marked.
-        n_rounds : int, default=1000, number of bootstrap rounds, at least 100
-        confidence : float in (0, 1), default=0.95
-        random_state : int, Generator or RandomState, default=None, seed of the bootstrap
-        pos_label : object, default=None, which takes the larger of the two labels
-        name : str, default=None, name of the curve in the legend
-        ax : matplotlib.axes.Axes, default=None, which makes a new figure
+        n_rounds : int, default=1000
+            Number of bootstrap rounds, at least 100.
+        confidence : float, default=0.95
+            Confidence level, in (0, 1).
+        random_state : int, Generator or RandomState, default=None
+            Seed of the bootstrap.
+        pos_label : object, default=None
+            The positive label; None takes the larger of the two.
+        name : str, default=None
+            Name of the curve in the legend.
+        ax : matplotlib.axes.Axes, default=None
+            The axes to draw on; None makes a new figure.
 
         Returns
         -------
-        display : RocBandDisplay, drawn
+        display : RocBandDisplay
+            The display, drawn.
 
         Raises
         ------
@@ -145,11 +156,13 @@ class RocBandDisplay:
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, default=None, a new figure with the legend below the axes
+        ax : matplotlib.axes.Axes, default=None
+            The axes to draw on; None makes a new figure, with the legend below the axes.
 
         Returns
         -------
         self : RocBandDisplay
+            The display.
         """
         legend: dict[str, Any] = {"loc": "lower right"}
         if ax is None:

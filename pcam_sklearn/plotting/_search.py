@@ -63,14 +63,17 @@ class SearchResultsDisplay:
 
         Parameters
         ----------
-        search : fitted GridSearchCV, or another fitted search of scikit-learn
+        search : GridSearchCV or another search of scikit-learn
+            The fitted search.
         metric, max_candidates
             As in the class.
-        ax : matplotlib.axes.Axes, default=None, which makes a new figure
+        ax : matplotlib.axes.Axes, default=None
+            The axes to draw on; None makes a new figure.
 
         Returns
         -------
-        display : SearchResultsDisplay, drawn
+        display : SearchResultsDisplay
+            The display, drawn.
 
         Raises
         ------
@@ -88,11 +91,13 @@ class SearchResultsDisplay:
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, default=None, a new figure as high as its rows need
+        ax : matplotlib.axes.Axes, default=None
+            The axes to draw on; None makes a new figure, as high as its rows need.
 
         Returns
         -------
         self : SearchResultsDisplay
+            The display.
 
         Raises
         ------

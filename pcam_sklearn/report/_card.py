@@ -63,10 +63,12 @@ def model_card(
 
     Parameters
     ----------
-    estimator : fitted CNNClassifier, or sklearn.pipeline.Pipeline that ends in one
+    estimator : CNNClassifier or sklearn.pipeline.Pipeline
+        The fitted classifier, or a pipeline that ends in one.
     evaluation : Evaluation
         The result of :func:`evaluate` on slides that took no part in training.
-    title : str, default="Tumour tissue in histology patches", the name of the model
+    title : str, default="Tumour tissue in histology patches"
+        The name of the model.
     data : mapping of str to object, default=None
         Facts about the training data, for a table, such as ``{"source": ..., "patches": ...,
         "sha256": hash_patches(X_train)}``.

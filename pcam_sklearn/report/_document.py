@@ -51,8 +51,10 @@ class ModelCard:
 
     Attributes
     ----------
-    title : str, the name of the model
-    sections : list of Section, in the order of the card
+    title : str
+        The name of the model.
+    sections : list of Section
+        The content, in the order of the card.
 
     Examples
     --------

@@ -23,21 +23,26 @@ class Evaluation:
 
     Attributes
     ----------
-    name : str, the name of the set of patches
-    positive : ndarray of shape (n_samples,), bool, True for the positive patches
-    y_prob : ndarray of shape (n_samples,), probability of the positive class
+    name : str
+        The name of the set of patches.
+    positive : ndarray of shape (n_samples,), bool
+        True for the positive patches.
+    y_prob : ndarray of shape (n_samples,)
+        Probability of the positive class.
     groups, hospital : ndarray of shape (n_samples,) or None
         Slide and hospital of each patch, or None where they are not known.
     auc, brier, nll : Interval
         Area under the ROC curve, Brier score and negative log-likelihood. The intervals resample
         slides. Where the slides are not known, the area has DeLong's interval, which is too narrow
         if patches share slides, and the other two have nan as their ends.
-    ece : float, expected calibration error in [0, 1], from 15 bins
+    ece : float
+        Expected calibration error in [0, 1], from 15 bins.
     operating_point, operating_result : OperatingPoint and OperatingResult, or None
         The threshold chosen on other slides; sensitivity and specificity there on these patches.
     n_rounds, random_state : int, and int or None
         Number of bootstrap rounds, and their seed.
-    data_sha256 : str or None, hash of the patches, from :func:`hash_patches`
+    data_sha256 : str or None
+        Hash of the patches, from :func:`hash_patches`.
     """
 
     name: str
@@ -101,12 +106,16 @@ def evaluate(
 
     Parameters
     ----------
-    estimator : fitted classifier or sklearn.pipeline.Pipeline that has `predict_proba`
+    estimator : classifier or sklearn.pipeline.Pipeline
+        The fitted estimator; it must have `predict_proba`.
     X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
         Patches, or paths of their files, from slides that took no part in training.
-    y : array-like of shape (n_samples,), labels of two classes
-    groups : array-like of shape (n_samples,), default=None, the slide of each patch
-    pos_label : object, default=None, which takes the last of the estimator's classes
+    y : array-like of shape (n_samples,)
+        Labels of two classes.
+    groups : array-like of shape (n_samples,), default=None
+        The slide of each patch.
+    pos_label : object, default=None
+        The positive label; None takes the last of the estimator's classes.
     **settings : parameters of :func:`evaluate_predictions`
         Without `data_sha256`, the hash of X is computed, by :func:`hash_patches`.
 
@@ -161,13 +170,20 @@ def evaluate_predictions(
     groups, hospital : array-like of shape (n_samples,), default=None
         The slide and the hospital of each patch. At least two slides must hold positive patches,
         and at least two must hold negative ones.
-    operating_point : OperatingPoint, default=None, a threshold chosen on other slides
-    name : str, default="held-out patches", the name of the set of patches
-    n_rounds : int, default=1000, number of bootstrap rounds, at least 100
-    confidence : float in (0, 1), default=0.95
-    random_state : int or None, default=0, seed of the bootstrap
-    pos_label : object, default=None, which takes the larger of the two labels
-    data_sha256 : str, default=None, hash of the patches, for the record
+    operating_point : OperatingPoint, default=None
+        A threshold chosen on other slides.
+    name : str, default="held-out patches"
+        The name of the set of patches.
+    n_rounds : int, default=1000
+        Number of bootstrap rounds, at least 100.
+    confidence : float, default=0.95
+        Confidence level, in (0, 1).
+    random_state : int or None, default=0
+        Seed of the bootstrap.
+    pos_label : object, default=None
+        The positive label; None takes the larger of the two.
+    data_sha256 : str, default=None
+        Hash of the patches, for the record.
 
     Returns
     -------

@@ -6,6 +6,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 
@@ -97,9 +98,5 @@ def flush_to_disk(path: str | os.PathLike[str]) -> None:
 def md5_of(path: str | os.PathLike[str]) -> str:
     """Return the MD5 of a file as 32 hexadecimal digits; the file may be bigger than memory."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, _md5).hexdigest()
-
-
-def _md5() -> "hashlib._Hash":
-    # Python refuses MD5 in FIPS mode unless the caller says that it protects nothing.
-    return hashlib.md5(usedforsecurity=False)
+        # Python refuses MD5 in FIPS mode unless the caller says that it protects nothing.
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()

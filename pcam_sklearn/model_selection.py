@@ -76,10 +76,8 @@ class SlideKFold(StratifiedGroupKFold):
 
         Parameters
         ----------
-        X, y : array-like of shape (n_samples, ...)
-            Patches, or anything else of that length, and their labels.
-        groups : array-like of shape (n_samples,)
-            The slide of each patch.
+        X, y, groups : array-like of shape (n_samples, ...)
+            Patches, or anything else of that length, their labels and their slides.
 
         Yields
         ------
@@ -128,10 +126,8 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
 
         Parameters
         ----------
-        X, y : array-like of shape (n_samples, ...)
-            Patches, or anything else of that length. Labels are ignored.
-        groups : array-like of shape (n_samples,)
-            The slide of each patch.
+        X, y, groups : array-like of shape (n_samples, ...)
+            Patches, or anything else of that length, their labels (ignored) and their slides.
 
         Yields
         ------
@@ -153,10 +149,8 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
 
         Parameters
         ----------
-        X, y : object
-            Ignored, present by scikit-learn's convention.
-        groups : array-like of shape (n_samples,)
-            The slide of each patch.
+        X, y, groups : array-like of shape (n_samples, ...)
+            As in `split`; X and y are ignored.
 
         Returns
         -------

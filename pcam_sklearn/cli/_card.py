@@ -9,8 +9,8 @@ import click
 from pcam_sklearn.cli._options import (
     MODEL,
     NEW_FILE,
-    Data,
     after_help,
+    data_argument,
     data_options,
     rounds_option,
     unseen_option,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("model", type=MODEL)
-@click.argument("data", type=Data(), required=False)
+@data_argument(required=False)
 @click.option(
     "--output",
     type=NEW_FILE,

@@ -7,8 +7,8 @@ import click
 
 from pcam_sklearn.cli._options import (
     MODEL,
-    Data,
     after_help,
+    data_argument,
     data_options,
     rounds_option,
     unseen_option,
@@ -24,7 +24,7 @@ from pcam_sklearn.cli._output import Output, reports
     )
 )
 @click.argument("model", type=MODEL)
-@click.argument("data", type=Data())
+@data_argument()
 @unseen_option
 @click.option("--by-slide", is_flag=True, help="Add a table of the slides.")
 @rounds_option

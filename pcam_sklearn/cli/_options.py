@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that ``--help`` stays quick.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +32,16 @@ _EXIT_CODES = (
 )
 
 
-class Data(click.ParamType):
-    """A folder of patches, or the word "synthetic"; it is checked when it is loaded."""
-
-    name = "data"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Complete the word, and folders."""
-        words = [CompletionItem("synthetic")] if "synthetic".startswith(incomplete) else []
-        return [*words, CompletionItem(incomplete, type="dir")]
+def _complete_data(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
+    words = [CompletionItem("synthetic")] if "synthetic".startswith(start) else []
+    return [*words, CompletionItem(start, type="dir")]
 
 
-class Network(click.ParamType):
-    """The name of a network; it is checked when the network is built."""
+def _complete_network(_: click.Context, __: click.Parameter, start: str) -> list[CompletionItem]:
+    # This import loads Keras. A user who presses Tab waits for it; `--help` does not.
+    from pcam_sklearn.networks import NETWORKS
 
-    name = "name"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Complete the names of the networks."""
-        # This import loads Keras. A user who presses Tab waits for it; `--help` does not.
-        from pcam_sklearn.networks import NETWORKS
-
-        return [CompletionItem(name) for name in NETWORKS if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in NETWORKS if name.startswith(start)]
 
 
 def after_help(*examples: str, exit_codes: str = _EXIT_CODES) -> str:
@@ -78,6 +63,8 @@ def _combine(*options: Decorator) -> Decorator:
     return add_all
 
 
+# A folder, or the word "synthetic"; it is checked when it is loaded.
+data_argument = partial(click.argument, "data", shell_complete=_complete_data)
 jobs_option = click.option("--jobs", type=int, default=1, help="Number of parallel fits.")
 rounds_option = click.option(
     "--rounds", type=click.IntRange(min=100), help="Number of bootstrap rounds."
@@ -108,10 +95,12 @@ _FRACTION = click.FloatRange(0, 0.5, min_open=True)
 _POSITIVE = click.IntRange(min=1)
 
 training_options = _combine(
-    click.argument("data", type=Data()),
+    data_argument(),
     click.option("--output", type=NEW_FOLDER, required=True, help="Run folder to write."),
     click.option("--overwrite", is_flag=True, help="Replace an existing run folder."),
-    click.option("--network", type=Network(), help="Name of the network."),
+    click.option(
+        "--network", shell_complete=_complete_network, metavar="NAME", help="Name of the network."
+    ),
     click.option(
         "--crop-size", type=_POSITIVE, help="Side of the center that the network sees, in pixels."
     ),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcam_sklearn.cli._options import FILE, MODEL, NEW_FILE, Data, after_help, data_options
+from pcam_sklearn.cli._options import FILE, MODEL, NEW_FILE, after_help, data_argument, data_options
 from pcam_sklearn.cli._output import Output, reports
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("model", type=MODEL)
-@click.argument("data", type=Data())
+@data_argument()
 @click.argument("ids", nargs=-1)
 @click.option(
     "--ids",

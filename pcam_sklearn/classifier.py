@@ -254,9 +254,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             slides, to hold out `validation_fraction` of them.
         """
         resume = self.warm_start and hasattr(self, "model_")
-        data = self._check_arguments(
-            X, y, sample_weight, groups, classes=self.classes_ if resume else None
-        )
+        classes = self.classes_ if resume else None
+        data = self._check_arguments(X, y, sample_weight, groups, classes)
         epochs = self._routed("fit").get("epochs", self.epochs)
         tasks = EpochTasks(self, epochs, sample_weight)
         plan = TrainingPlan(self, data, epochs, resume, self.validation_fraction, self.schedule)
@@ -469,14 +468,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     ) -> TrainingSet:
         """Return the training set, or raise if a parameter or an argument is wrong."""
         self._check_parameters()
-        data = check_training_set(
-            X,
-            y,
-            sample_weight=sample_weight,
-            class_weight=self.class_weight,
-            groups=groups,
-            classes=classes,
-        )
+        data = check_training_set(X, y, sample_weight, self.class_weight, groups, classes)
         check_test_time_augmentation(self.test_time_augmentation, data.shape)
         return data
 

@@ -11,7 +11,7 @@ from sklearn.utils import Tags, check_scalar
 
 from pcam_sklearn._reading._batches import reads_at_once
 from pcam_sklearn._reading._checks import check_patches
-from pcam_sklearn._reading._patch_files import PatchFiles, check_files, open_image
+from pcam_sklearn._reading._patch_files import PatchFiles, explain_failures, open_image
 from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
 
 __all__ = ["CenterCropNormalizer", "PatchReader", "check_patches"]
@@ -143,7 +143,7 @@ class PatchReader(_StatelessPatchTransformer):
         images = (open_image(path) for path in paths)
         shape = next((image.shape for image in images if image is not None), None)
         if shape is None:
-            raise check_files(paths, (0, 0, 3))
+            raise explain_failures(paths, (0, 0, 3))
         if self.crop_size is not None and self.crop_size > min(shape[:2]):
             raise ValueError(
                 f"crop_size={self.crop_size} is more than the images hold, {shape}; pass at most "

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pcam_sklearn._files import atomic_path
 from pcam_sklearn._messages import first_few
+from pcam_sklearn.datasets._tables import read_table, select_columns
 
 __all__ = ["write_submission"]
 
@@ -138,18 +139,11 @@ def _check_ids(ids: Any, name: str) -> list[str]:
 
 def _read_sample_ids(sample: str | os.PathLike[str] | pd.DataFrame) -> list[str]:
     """Return the ids of Kaggle's sample, in its order."""
-    if not isinstance(sample, pd.DataFrame):
-        try:
-            # Without these two options pandas turns ids such as "007" and "NA" into others.
-            sample = pd.read_csv(sample, dtype=str, keep_default_na=False)
-        except ValueError as error:
-            raise ValueError(f"{sample} cannot be read as a CSV file: {error}") from error
-    if "id" not in sample:
-        raise ValueError(
-            f"sample has the columns {list(sample)}; it must have 'id', as Kaggle's"
-            " sample_submission.csv has"
-        )
-    return _check_ids(sample["id"], "ids of sample")
+    if isinstance(sample, pd.DataFrame):
+        table = select_columns(sample, "sample", ["id"])
+    else:
+        table = read_table(Path(sample), ["id"])
+    return _check_ids(table["id"], "ids of sample")
 
 
 def _check_same_ids(names: list[str], order: list[str]) -> None:

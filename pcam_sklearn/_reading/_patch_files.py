@@ -61,9 +61,8 @@ class PatchFiles:
     def _read(self, rows: slice | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         try:
             return read_patches(self._paths[rows], self.file_shape, self._crop_size, out)
-        except UnreadablePatchesError:
-            check_files(self._paths, self.file_shape)  # Raises for all the files that fail.
-            raise
+        except UnreadablePatchesError as error:
+            raise explain_failures(self._paths, self.file_shape) from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = np.empty(self.shape, dtype=self.dtype)
@@ -145,10 +144,10 @@ def _read_into(
         patches[start : start + len(block)] = bands[: len(block), :, columns]
 
 
-def check_files(
+def explain_failures(
     paths: Sequence[str] | np.ndarray, file_shape: tuple[int, int, int]
 ) -> UnreadablePatchesError:
-    """Raise one error about all files that fail; return one if every file can be read now."""
+    """Read all files again, and return one error about those that fail."""
     unreadable, misshapen = [], []
     for path in paths:
         image = open_image(path)
@@ -156,21 +155,20 @@ def check_files(
             unreadable.append(str(path))
         elif image.shape != tuple(file_shape):
             misshapen.append(f"{path} {image.shape}")
-    total, found = len(paths), []
+    total, found = len(paths), ""
     if unreadable:
-        found.append(
+        found += (
             f"{len(unreadable)} of {total} files cannot be read as images, they are missing or "
-            f"damaged: {first_few(unreadable)}."
+            f"damaged: {first_few(unreadable)}. "
         )
     if misshapen:
-        found.append(
+        found += (
             f"{len(misshapen)} of {total} files differ from the first patch's shape {file_shape}: "
             f"{first_few(misshapen)}. The patches of one call must have one size: resize the "
             "files, or read them apart."
         )
-    if found:
-        raise UnreadablePatchesError(" ".join(found))
-    return UnreadablePatchesError("Files failed and can be read now; are they being written?")
+    # Files may be written by another program at this moment.
+    return UnreadablePatchesError(found.strip() or "Files failed that can be read now; try again.")
 
 
 def open_image(path: str) -> np.ndarray | None:
@@ -187,7 +185,7 @@ def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) ->
         if read_rows(path, top, out=band, shape=shape) is not None:
             return
     except OSError:
-        pass  # `check_files` tells of this file together with all others that fail.
+        pass  # `explain_failures` tells of this file together with all others that fail.
     image = open_image(path)
     if image is None or image.shape[:2] != shape:
         raise UnreadablePatchesError(f"{path} is no image of {shape[0]} x {shape[1]} pixels.")

@@ -44,15 +44,9 @@ class TrainingSet:
         return [column for column in columns if column is not None]
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, int, int, int]:
         """The shape of `X`."""
         return self.X.shape
-
-    @property
-    def patch_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of a patch."""
-        _, height, width, channels = self.shape
-        return height, width, channels
 
     @functools.cached_property
     def tensors(self) -> list[Any] | None:
@@ -69,7 +63,6 @@ class TrainingSet:
 def check_training_set(
     X: Any,
     y: Any,
-    *,
     sample_weight: Any = None,
     class_weight: Any = None,
     groups: Any = None,

@@ -77,38 +77,15 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
         return sorted(p.name for p in parameters if p.kind in kinds)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, with the routed ones that were set.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Also return the parameters of parameters that are estimators.
-
-        Returns
-        -------
-        params : dict
-            Names and values.
-        """
+        """Return the parameters as in scikit-learn, with the routed ones that were set."""
         routed = {name: value for name, value in vars(self).items() if _is_routed(name)}
         return {**BaseEstimator.get_params(self, deep=deep), **routed}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, routed ones too; an unknown name changes nothing.
+        """Set parameters as in scikit-learn, routed ones too.
 
-        Parameters
-        ----------
-        **params : dict
-            Names and values.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-
-        Raises
-        ------
-        ValueError
-            If a name is not a parameter, or a routed one that leads nowhere.
+        A name that is no parameter, or a routed one that leads nowhere, raises ValueError and
+        changes nothing.
         """
         routed = {name: value for name, value in params.items() if _is_routed(name)}
         plain = {name: value for name, value in params.items() if name not in routed}

@@ -154,7 +154,7 @@ def test_a_sample_with_an_id_twice_is_refused(path):
 
 
 def test_a_sample_without_ids_is_refused(path):
-    with pytest.raises(ValueError, match=r"columns \['name'\]; it must have 'id'"):
+    with pytest.raises(ValueError, match=r"columns \['name'\]; it must have \['id'\]"):
         write_submission(path, IDS, SCORES, pd.DataFrame({"name": IDS}))
 
 

@@ -49,6 +49,7 @@ def test_the_sample_may_be_a_file(path, tmp_path):
     assert read_back(path)[0] == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_kaggle_s_own_sample_is_filled_in_its_order(path, whole_sample):
     sample = pd.read_csv(whole_sample / "sample_submission.csv")
     rng = np.random.default_rng(0)
@@ -57,6 +58,7 @@ def test_kaggle_s_own_sample_is_filled_in_its_order(path, whole_sample):
     assert read_back(path) == (sample["id"].tolist(), scores[sample["id"]].tolist())
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.text("abcdef0123456789", min_size=1, max_size=40),

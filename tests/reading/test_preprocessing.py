@@ -103,6 +103,7 @@ def test_a_file_name_may_hold_any_letters(tmp_path, name):
     assert np.array_equal(PatchReader().transform([save(tmp_path / name)])[0], PATCH)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows such names")
 def test_a_file_name_that_is_no_text_is_read_or_refused(tmp_path):
     code = (

@@ -27,6 +27,7 @@ from sklearn.utils import get_tags
 from support.tiny import PATCH_SIDE, make_data, quick_pipeline
 
 mpl.use("Agg")
+pytestmark = pytest.mark.slow  # A search or a curve fits several times.
 
 X, Y = make_data(n=48, side=PATCH_SIDE)
 SLIDES = np.repeat(np.arange(8), 6)
@@ -46,7 +47,6 @@ def finite(search):
 # --- searches
 
 
-@pytest.mark.slow
 def test_grid_search_with_roc_auc_is_finite_and_stratified_by_default():
     grid = {"cnnclassifier__optimizer__learning_rate": [0.01, 0.1]}
     options = {"scoring": "roc_auc", "refit": False}
@@ -60,7 +60,6 @@ def test_grid_search_with_roc_auc_is_finite_and_stratified_by_default():
         assert np.array_equal(search.cv_results_[name], by_hand.cv_results_[name])
 
 
-@pytest.mark.slow
 def test_each_score_of_a_grid_search_is_that_of_a_pipeline_fitted_by_hand():
     folds = StratifiedGroupKFold(2)
     grid = {"cnnclassifier__optimizer__learning_rate": [0.01, 0.1]}
@@ -74,7 +73,6 @@ def test_each_score_of_a_grid_search_is_that_of_a_pipeline_fitted_by_hand():
             assert search.cv_results_[f"split{i}_test_score"][j] == score
 
 
-@pytest.mark.slow
 def test_a_search_runs_over_the_crop_and_the_network_alike():
     grid = {"centercropnormalizer__crop_size": [10, 18], "cnnclassifier__model__scale": [0.5, 1.0]}
     search = GridSearchCV(quick_pipeline(), grid, scoring="roc_auc", cv=2, refit=False).fit(X, Y)
@@ -82,7 +80,6 @@ def test_a_search_runs_over_the_crop_and_the_network_alike():
     assert len(set(search.cv_results_["mean_test_score"])) > 1
 
 
-@pytest.mark.slow
 def test_two_jobs_give_the_scores_of_one():
     grid = {"cnnclassifier__optimizer__learning_rate": [0.01, 0.1]}
     results = [
@@ -105,7 +102,6 @@ def test_randomized_search_draws_learning_rates():
     assert search.predict(X).shape == Y.shape
 
 
-@pytest.mark.slow
 def test_halving_search_gives_more_patches_to_the_better_half():
     grid = {"cnnclassifier__optimizer__learning_rate": [0.001, 0.1]}
     search = HalvingGridSearchCV(
@@ -115,7 +111,6 @@ def test_halving_search_gives_more_patches_to_the_better_half():
     assert search.n_resources_ == [24, 48]
 
 
-@pytest.mark.slow
 def test_halving_search_gives_more_epochs_to_the_better_half():
     search = HalvingGridSearchCV(
         quick_pipeline(),
@@ -215,7 +210,6 @@ def test_pipelines_vote():
     np.testing.assert_allclose(voting.predict_proba(X), mean)
 
 
-@pytest.mark.slow
 def test_pipelines_are_stacked():
     members = [("a", quick_pipeline()), ("b", quick_pipeline(random_state=1))]
     stacking = StackingClassifier(members, cv=2).fit(X, Y)

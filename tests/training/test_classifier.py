@@ -178,6 +178,7 @@ def test_it_learns_what_there_is_to_learn():
 # --- weights
 
 
+@pytest.mark.slow
 def test_class_weight_is_a_sample_weight_of_each_patch():
     by_class = quick(class_weight={0: 1.0, 1: 5.0}).fit(X, Y)
     by_patch = quick().fit(X, Y, sample_weight=np.where(Y == 1, 5.0, 1.0))
@@ -253,6 +254,7 @@ def test_a_warm_start_goes_on_from_the_last_fit():
     assert classifier.history_["loss"][2] < before[0]
 
 
+@pytest.mark.slow
 def test_a_warm_start_watches_the_patches_that_it_was_never_trained_on():
     standing = {"optimizer__learning_rate": 0.0, "validation_fraction": 0.25}
     classifier = quick(warm_start=True, **standing).fit(X, Y).fit(X, Y)

@@ -45,6 +45,7 @@ def fitted():
         "Series of category", "Series of Int64", "Series of boolean",
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_labels_may_be_numbers_bools_or_words(fitted, y, classes):
     classifier = quick().fit(X, y)
     assert classifier.classes_.tolist() == classes

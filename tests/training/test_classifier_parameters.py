@@ -42,6 +42,7 @@ def test_set_params_sets_what_get_params_gives():
     assert classifier.get_params() == CNNClassifier(**{**QUICK, **ROUTED}).get_params()
 
 
+@pytest.mark.slow
 def test_a_clone_has_the_same_parameters_and_nothing_learned():
     original = quick(**ROUTED).fit(X, Y)
     copy = clone(original)
@@ -50,6 +51,7 @@ def test_a_clone_has_the_same_parameters_and_nothing_learned():
     assert np.array_equal(copy.fit(X, Y).predict_proba(X), original.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_a_clone_takes_an_optimizer_and_metrics_that_are_instances():
     optimizer = keras.optimizers.Adam(0.5)
     original = quick(optimizer=optimizer, metrics=[keras.metrics.AUC(name="auc")]).fit(X, Y)
@@ -138,6 +140,7 @@ def test_metrics__x_reaches_a_metric():
     assert set(classifier.history_) == {"loss", "area"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metrics", ["auc", ["auc"], ("auc",), keras.metrics.AUC, [keras.metrics.AUC]], ids=str
 )

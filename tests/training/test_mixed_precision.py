@@ -32,6 +32,7 @@ def compute_dtypes(classifier):
     return {layer.compute_dtype for layer in classifier.model_.layers if layer.weights}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", sorted(NETWORKS))
 def test_each_network_computes_in_16_bits_and_ends_in_float32(network):
     side = 32 if network in ("transfer", "two-stream") else X.shape[1]
@@ -52,6 +53,7 @@ def test_training_learns_about_what_float32_learns(fitted):
     assert not np.array_equal(fitted.predict_proba(X), plain.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_bytes_and_floats_give_the_same_probabilities(fitted):
     floats = X.astype(np.float32) / 255
     assert_allclose(fitted.predict_proba(floats), fitted.predict_proba(X), atol=1e-6)

@@ -96,6 +96,7 @@ def test_verbose_2_writes_a_line_for_each_epoch(capsys):
     assert said.err == ""
 
 
+@pytest.mark.slow
 def test_a_line_changes_no_bit():
     silent, shown_on_screen = talkative(verbose=0), talkative()
     silent.fit(X, Y)
@@ -140,6 +141,7 @@ def test_a_search_leaves_one_line_for_each_fit():
     assert rest == ""
 
 
+@pytest.mark.slow
 def test_a_search_in_threads_leaves_one_line_for_each_fit():
     search = GridSearchCV(talkative(), GRID, scoring="roc_auc", cv=2, n_jobs=2, refit=False)
     with parallel_config("threading"):

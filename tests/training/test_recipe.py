@@ -318,6 +318,7 @@ def watched(request):
     return classifier.fit(X, np.random.default_rng(0).permutation(Y)), recorder
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept_as_its_averaged_weights(watched):
     classifier, recorder = watched
     assert (classifier.n_iter_ < 8) == (classifier.n_iter_no_change < 8)

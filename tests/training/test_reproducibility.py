@@ -42,6 +42,7 @@ def test_random_state_instances_in_the_same_state_give_the_same_bits_and_move_on
     assert not np.array_equal(first, proba(quick(random_state=one).fit(X, Y)))
 
 
+@pytest.mark.slow
 def test_without_a_random_state_each_fit_differs_whatever_the_global_seed():
     keras.utils.set_random_seed(0)
     first = proba(quick(random_state=None).fit(X, Y))

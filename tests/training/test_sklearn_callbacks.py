@@ -141,6 +141,7 @@ def test_callbacks_change_no_bit_of_averaged_weights_nor_of_the_averages():
     assert np.array_equal(alone.predict_proba(X), watched.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_the_whole_fit_has_the_score_of_the_best_epoch_where_that_is_kept():
     stops = {"validation_fraction": 0.2, "early_stopping": True, "metrics": ("auc",)}
     classifier = quick(epochs=4, optimizer__learning_rate=1.0, **stops)

@@ -92,6 +92,7 @@ def test_the_slides_held_out_are_fixed_by_the_random_state():
     assert any(other != held_out[0] for other in held_out[2:])
 
 
+@pytest.mark.slow
 def test_a_warm_start_watches_the_same_slides(splits):
     classifier = quick(**WATCHES, warm_start=True)
     classifier.fit(X, Y, groups=SLIDES).fit(X, Y, groups=SLIDES)
@@ -196,6 +197,7 @@ def test_groups_are_saved_and_no_part_of_a_clone(tmp_path):
 # --- through pipelines, searches and cross-validation
 
 
+@pytest.mark.slow
 def test_a_pipeline_hands_slides_on(splits):
     pipeline = quick_pipeline(**WATCHES).fit(X, Y, cnnclassifier__groups=SLIDES)
     patches = pipeline[:-1].transform(X)
@@ -204,6 +206,7 @@ def test_a_pipeline_hands_slides_on(splits):
     assert np.array_equal(pipeline.predict_proba(X), alone.predict_proba(patches))
 
 
+@pytest.mark.slow
 def test_a_search_hands_slides_on_without_routing_as_a_fit_parameter(splits):
     folds = SlideKFold(2, random_state=0)
     search = GridSearchCV(quick_pipeline(**WATCHES), {"cnnclassifier__epochs": [1]}, cv=folds)

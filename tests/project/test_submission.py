@@ -109,7 +109,7 @@ def test_one_column_is_taken_as_it_is(path):
     ],
     ids=str,
 )
-def test_what_is_no_probability_is_refused(path, scores, message):
+def test_anything_but_a_probability_is_refused(path, scores, message):
     with pytest.raises(ValueError, match=message):
         write_submission(path, IDS, scores)
     assert not path.exists()
@@ -126,7 +126,7 @@ def test_what_is_no_probability_is_refused(path, scores, message):
     ],
     ids=str,
 )
-def test_ids_that_are_none_are_refused(path, ids, message):
+def test_wrong_ids_are_refused(path, ids, message):
     with pytest.raises(ValueError, match=message):
         write_submission(path, ids, SCORES)
     assert not path.exists()
@@ -160,7 +160,7 @@ def test_a_sample_without_ids_is_refused(path):
         write_submission(path, IDS, SCORES, pd.DataFrame({"name": IDS}))
 
 
-def test_a_sample_that_is_no_table_is_an_error_that_names_the_file(path, tmp_path):
+def test_a_sample_that_is_not_a_table_is_an_error_that_names_the_file(path, tmp_path):
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(ValueError, match=r"empty\.csv cannot be read"):
         write_submission(path, IDS, SCORES, tmp_path / "empty.csv")
@@ -171,12 +171,12 @@ def test_a_missing_sample_is_an_error_that_names_its_path(path, tmp_path):
         write_submission(path, IDS, SCORES, tmp_path / "nowhere.csv")
 
 
-def test_not_one_id_is_refused(path):
+def test_an_empty_submission_is_refused(path):
     with pytest.raises(ValueError, match="not one probability"):
         write_submission(path, [], [])
 
 
-def test_a_file_that_is_there_stays_if_the_new_one_is_refused(path):
+def test_an_existing_file_stays_if_the_new_one_is_refused(path):
     path.write_text("old")
     with pytest.raises(ValueError, match="labels"):
         write_submission(path, IDS, [0, 1, 0])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.base import clone
@@ -59,7 +59,7 @@ def test_a_jpeg_is_read_as_pillow_reads_it_up_to_rounding(tmp_path):
     assert abs(read - np.asarray(Image.open(path)).astype(int)).max() <= 2
 
 
-def test_real_patches_hash_to_their_names_which_they_do_in_rgb_alone(sample_folder):
+def test_real_patches_hash_to_their_names_so_their_channels_are_rgb(sample_folder):
     paths = sorted(sample_folder.glob("t*/*.tif"))
     for path, patch in zip(paths, PatchReader().transform(paths), strict=True):
         assert hashlib.sha1(patch.tobytes()).hexdigest() == path.stem
@@ -90,7 +90,6 @@ def test_paths_may_come_in_any_one_dimensional_container(files, as_paths):
     assert np.array_equal(PatchReader().transform(as_paths(files)), PATCHES)
 
 
-@settings(deadline=None)
 @given(order=st.lists(st.integers(0, 2), min_size=1, max_size=6))
 def test_patches_come_in_the_order_of_the_paths(files, order):
     read = PatchReader().fit_transform([files[i] for i in order])
@@ -105,7 +104,7 @@ def test_a_file_name_may_hold_any_letters(tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows such names")
-def test_a_file_name_that_is_no_text_is_read_or_refused(tmp_path):
+def test_a_file_name_that_is_not_text_is_read_or_refused(tmp_path):
     code = (
         "import os, sys, shutil\n"
         "from pcam_sklearn import PatchReader\n"
@@ -170,7 +169,7 @@ def test_all_missing_files_are_counted_and_the_first_ones_named(files, tmp_path)
     assert [f"missing{i}.png" in message for i in range(9)] == [True] * 5 + [False] * 4
 
 
-def test_that_every_file_is_missing_is_said_like_that(tmp_path):
+def test_if_every_file_is_missing_the_error_says_so(tmp_path):
     assert "7 of 7 files" in failure([tmp_path / f"{i}.png" for i in range(7)])
 
 
@@ -197,7 +196,7 @@ def test_files_of_another_shape_are_counted_and_named_with_their_shape(files, tm
     assert f"{odd[1]} (41, 96, 3)" in message
 
 
-def test_missing_files_and_files_of_another_shape_are_told_in_one_error(files, tmp_path):
+def test_one_error_lists_missing_files_and_files_of_another_shape(files, tmp_path):
     odd, missing = save(tmp_path / "odd.png", PATCH[:40]), tmp_path / "missing.png"
     message = failure([files[0], odd, missing])
     assert "odd.png" in message
@@ -223,7 +222,7 @@ def test_missing_files_and_files_of_another_shape_are_told_in_one_error(files, t
     ],
     ids=str,
 )
-def test_what_is_neither_paths_nor_patches_is_refused(X, message):
+def test_anything_but_paths_and_patches_is_refused(X, message):
     with pytest.raises(ValueError, match=message):
         PatchReader().transform(X)
 
@@ -247,7 +246,6 @@ def expected(X, crop_size, input_size):
 sides = st.integers(1, 24)
 
 
-@settings(deadline=None)
 @given(crop_size=sides, border=st.integers(0, 9), height=sides, width=sides, seed=st.integers(0, 9))
 def test_any_crop_of_any_patches_is_resized_cut_and_scaled(crop_size, border, height, width, seed):
     X = np.random.default_rng(seed).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
@@ -257,7 +255,6 @@ def test_any_crop_of_any_patches_is_resized_cut_and_scaled(crop_size, border, he
     np.testing.assert_allclose(Xt, expected(X, crop_size, crop_size + border), rtol=1e-6)
 
 
-@settings(deadline=None)
 @given(crop_size=sides, border=st.integers(0, 9), side=sides)
 def test_bytes_become_the_same_floats_now_or_in_the_network(crop_size, border, side):
     X = np.random.default_rng(side).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
@@ -288,7 +285,6 @@ def test_a_patch_twice_as_big_shrinks_to_the_mean_of_its_2x2_blocks():
     assert abs(Xt - blocks).max() <= 0.5
 
 
-@settings(deadline=None)
 @given(side=st.integers(1, 400), value=st.sampled_from([0.0, 0.3, 0.99999994, 1.0]))
 def test_resized_floats_stay_between_0_and_1(side, value):
     Xt = CenterCropNormalizer(96).transform(np.full((1, side, side, 3), value, np.float32))
@@ -297,9 +293,8 @@ def test_resized_floats_stay_between_0_and_1(side, value):
     np.testing.assert_allclose(Xt, value, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(n=st.integers(1, 3))
-def test_a_patch_comes_out_the_same_in_whatever_company(n):
+def test_the_other_patches_do_not_change_what_becomes_of_a_patch(n):
     X = RNG.integers(0, 256, (3, 50, 60, 3), dtype=np.uint8)
     normalizer = CenterCropNormalizer()
     apart = np.concatenate([normalizer.transform(X[:n]), normalizer.transform(X[-1:])])
@@ -333,7 +328,7 @@ def test_a_read_only_memory_map_of_bytes_becomes_a_view_of_it(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("side", [96, 32, 50])
-def test_what_comes_out_as_floats_can_be_written_to_and_leaves_X_alone(dtype, side):
+def test_floats_that_come_out_can_be_written_to_and_leave_X_alone(dtype, side):
     X = (np.ones((2, side, side, 3)) * (255 if dtype == np.uint8 else 1)).astype(dtype)
     before = X.copy()
     CenterCropNormalizer(32, side).transform(X)[:] = 0
@@ -363,7 +358,7 @@ def test_what_comes_out_as_floats_can_be_written_to_and_leaves_X_alone(dtype, si
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_no_patches_is_refused(X, message):
+def test_anything_but_patches_is_refused(X, message):
     with pytest.raises(ValueError, match=message):
         CenterCropNormalizer().transform(X)
 
@@ -397,7 +392,7 @@ def test_nothing_is_learned(transformer):
 
 
 @pytest.mark.parametrize("transformer", [PatchReader(), CenterCropNormalizer()], ids=str)
-def test_a_wish_for_data_frames_leaves_arrays_of_images_alone(transformer):
+def test_set_output_pandas_leaves_arrays_of_images_alone(transformer):
     with sklearn.config_context(transform_output="pandas"):
         assert type(transformer.fit_transform(PATCHES)) is np.ndarray
 

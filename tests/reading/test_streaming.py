@@ -1,4 +1,4 @@
-"""Patches beyond the memory: files read when they are needed, memory maps that stay on the disk."""
+"""More patches than memory: files read when needed, memory maps that stay on the disk."""
 
 import copy
 import pickle
@@ -148,7 +148,7 @@ def test_a_progress_bar_shows_when_asked_and_only_then(images, fitted, capsys):
 
 
 @pytest.mark.parametrize("in_memory", ["no", None, 2])
-def test_in_memory_is_true_false_or_auto(in_memory):
+def test_any_other_value_of_in_memory_is_refused(in_memory):
     with pytest.raises(ValueError, match="in_memory must be True, False or 'auto'"):
         PatchReader(in_memory=in_memory).transform(["a.png"])
 

@@ -1,4 +1,4 @@
-"""Reading by offset gives OpenCV's pixels, or declines."""
+"""Reading by offset returns the pixels that OpenCV reads, or declines."""
 
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ def scratch(tmp_path_factory) -> Path:
 def opencv(path: Path) -> np.ndarray | None:
     try:
         bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:  # a header that speaks of a million pixels
+    except cv2.error:  # The header claims a million pixels.
         return None
     return None if bgr is None else bgr[:, :, ::-1]
 

@@ -1,10 +1,10 @@
-"""Splits by whole slides and whole hospitals, and the warning where a slide is on both sides."""
+"""Splits by whole slides and whole hospitals, and the warning about slides on both sides."""
 
 import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
@@ -30,7 +30,7 @@ Y = np.arange(36) % 2
 
 @st.composite
 def labels_and_slides(draw, fewest=2):
-    """Draw the slide and the label of some patches; each slide may hold one class alone."""
+    """Draw the slide and the label of some patches; a slide may hold a single class."""
     n_slides = draw(st.integers(fewest, 8))
     of_slide = st.tuples(st.integers(0, 6), st.integers(0, 6)).filter(any)
     counts = draw(st.lists(of_slide, min_size=n_slides, max_size=n_slides))
@@ -41,7 +41,7 @@ def labels_and_slides(draw, fewest=2):
 
 
 def assert_whole_slides(train, test, y, slides):
-    """Check that a split is one: of all rows, by slides, with both classes tested on."""
+    """Check that a split has all rows, whole slides, and both classes on the test side."""
     assert sorted([*train, *test]) == list(range(len(y)))
     assert not set(slides[train]) & set(slides[test])
     assert set(y[test]) == {0, 1}
@@ -51,7 +51,7 @@ def splits_or_error(splits):
     """Return the splits until there is an error, and the error if there is one."""
     found = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of a class rarer than the folds
+        warnings.simplefilter("ignore", UserWarning)  # A class may be rarer than the folds.
         try:
             for split in splits:
                 found.append(split)
@@ -63,7 +63,6 @@ def splits_or_error(splits):
 # --- SlideKFold
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(data=labels_and_slides(), n_splits=st.integers(2, 4), seed=st.integers(0, 99))
 def test_folds_hold_whole_slides_and_both_classes_or_there_is_an_error(data, n_splits, seed):
     y, slides = data
@@ -141,7 +140,7 @@ def camelyon(kind, number):
     return f"camelyon16_train_{kind}_{number:03d}"
 
 
-# The last slides of Nijmegen and the first ones of Utrecht among them.
+# They include the last slides of Nijmegen and the first ones of Utrecht.
 RUMC = [camelyon("normal", 1), camelyon("normal", 100), camelyon("tumor", 70)]
 UMCU = [camelyon("normal", 101), camelyon("normal", 160), camelyon("tumor", 71)]
 
@@ -181,7 +180,6 @@ def test_scikit_learn_s_tools_leave_hospitals_out():
 # --- slide_train_test_split
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     data=labels_and_slides(),
     test_size=st.sampled_from([0.1, 0.25, 0.4, 0.5, 0.8]),
@@ -201,13 +199,12 @@ def test_it_splits_wherever_each_class_is_on_two_slides(data, test_size, seed):
 
 
 @pytest.mark.slow
-@settings(deadline=None)  # the machine may be busy
 @given(test_size=st.floats(0.05, 0.95), seed=st.integers(0, 99))
-def test_of_many_slides_alike_about_the_share_asked_for_is_tested_on(test_size, seed):
+def test_many_equal_slides_give_about_the_share_asked_for(test_size, seed):
     slides, y = np.repeat(np.arange(60), 4), np.arange(240) % 2
     train, test = slide_train_test_split(y, slides, test_size=test_size, random_state=seed)
     assert_whole_slides(train, test, y, slides)
-    # Half, a third, a quarter and so on can be met: the nearest of them is.
+    # Half, a third, a quarter and so on are possible; the nearest of them is taken.
     shares = 1 / np.arange(2, 21)
     shares = np.concatenate([shares, 1 - shares])
     assert abs(len(test) / 240 - test_size) <= abs(shares - test_size).min() + 0.05
@@ -232,7 +229,7 @@ def test_labels_and_slides_may_be_lists():
 
 
 @pytest.mark.parametrize(("test_size", "n_slides"), [(0.5, 3), (0.4, 2), (1 / 3, 2), (0.1, 1)])
-def test_the_share_that_can_be_had_nearest_to_the_one_asked_for_is_taken(test_size, n_slides):
+def test_the_possible_share_nearest_to_the_one_asked_for_is_taken(test_size, n_slides):
     _, test = slide_train_test_split(Y, SLIDES, test_size=test_size, random_state=0)
     assert len(set(SLIDES[test])) == n_slides
 
@@ -273,7 +270,7 @@ def test_shared_slides_are_warned_of_by_number_and_name():
 @pytest.mark.parametrize(
     ("train", "test"), [(["a"], ["b"]), (None, ["b"]), (["a"], None), (None, None)]
 )
-def test_nothing_is_warned_of_where_no_slide_is_known_to_be_shared(train, test):
+def test_without_a_shared_slide_there_is_no_warning(train, test):
     warn_of_shared_slides(train, test)
 
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own estimator checks."""
+"""The estimator checks of scikit-learn."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader
 
 ESTIMATORS = [PatchReader(), CenterCropNormalizer(), CNNClassifier()]
 
-# The checks that look at the class and its parameters, and fit nothing.
+# These checks look at the class and its parameters, and fit nothing.
 DATA_FREE = {
     "check_estimator_cloneable",
     "check_estimator_tags_renamed",

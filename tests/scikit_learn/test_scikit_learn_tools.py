@@ -1,4 +1,4 @@
-"""scikit-learn's own tools, on the pipeline from byte patches to probabilities."""
+"""Tools of scikit-learn on the pipeline from byte patches to probabilities."""
 
 import matplotlib as mpl
 import numpy as np
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow  # A search or a curve fits several times.
 
 X, Y = make_data(n=48, side=PATCH_SIDE)
 SLIDES = np.repeat(np.arange(8), 6)
-IN_BLOCKS = np.argsort(Y, kind="stable")  # where unstratified folds would hold one class alone
+IN_BLOCKS = np.argsort(Y, kind="stable")  # Unstratified folds would hold one class.
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +262,7 @@ def test_the_tags_of_the_classifier_show_through_the_pipeline(pipeline):
     assert pipeline.classes_.tolist() == [0, 1]
 
 
-def test_a_wish_for_data_frames_does_not_reach_the_images(pipeline):
+def test_set_output_pandas_does_not_reach_the_images(pipeline):
     with sklearn.config_context(transform_output="pandas"):
         again = quick_pipeline().fit(X, Y)
         assert np.array_equal(again.predict_proba(X), pipeline.predict_proba(X))

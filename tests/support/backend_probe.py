@@ -16,7 +16,7 @@ import pytest
 from support.other_process import STRICT, run_python
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# JAX spends most of the time on compiling. These keep what it compiled for the next, equal fit.
+# JAX spends most of its time on compiling. With these it compiles equal fits only once.
 CACHE_OF_JAX = {
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -29,7 +29,7 @@ def saved_pipeline(folder):
     from support.tiny import PATCH_SIDE, make_data, small_pipeline
 
     X, y = make_data(side=PATCH_SIDE)
-    # Batches of one size, as JAX compiles a step for each; 4 of the 40 patches are held out.
+    # JAX compiles a step for each size of a batch; 4 of the 40 patches are held out.
     pipeline = small_pipeline(batch_size=20).fit(X, y)
     np.save(folder / "X.npy", X)
     np.save(folder / "y.npy", y)
@@ -49,7 +49,7 @@ def probe(backend, folder):
 
 
 def main(folder, backend):
-    """Load, predict, go on; then fit twice, and with averaged weights."""
+    """Load, predict and train on; then fit twice, and with averaged weights."""
     X, y = np.load(Path(folder, "X.npy")), np.load(Path(folder, "y.npy"))
     pipeline = joblib.load(Path(folder, "pipeline.joblib"))
 

@@ -1,4 +1,4 @@
-"""An independent writer of the TIFF layout that Kaggle's patches have."""
+"""An independent writer of the TIFF layout of Kaggle's patches."""
 
 import struct
 from pathlib import Path

@@ -1,12 +1,12 @@
-"""Networks as they might be after training, without any."""
+"""Random weights, for networks that look as if they had been trained."""
 
 import numpy as np
 
 
 def with_random_weights(network, seed=0):
-    """Give a network random weights and, for its normalization, random statistics; return it.
+    """Give a network random weights and random statistics of its normalization, and return it.
 
-    Fresh networks have zeros and ones in many places, where a mistake would not show.
+    A fresh network has zeros and ones in many places, where a mistake would not show.
     """
     rng = np.random.default_rng(seed)
     for weight in network.weights:

@@ -1,19 +1,19 @@
-"""What a terminal shows of what was written to it."""
+"""A terminal without a terminal."""
 
 import io
 
 
 class Screen(io.StringIO):
-    """A stream that takes itself for a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self):
         return True
 
 
 def shown(text):
-    """Return the lines left on a screen, once carriage returns have let later text cover earlier.
+    """Return the lines left on a screen after text has overwritten earlier text.
 
-    Written for text that moves the cursor by nothing else, which is part of what is tested.
+    Carriage returns are the only way to move the cursor; the tests check this too.
     """
     assert "\x1b" not in text
     lines = []

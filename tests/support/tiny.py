@@ -5,12 +5,12 @@ import numpy as np
 
 from pcam_sklearn import CNNClassifier, make_pcam_pipeline
 
-SIDE = 18  # the smallest patch that the notebook's network takes
-PATCH_SIDE = 20  # what a pipeline is given, of which it cuts SIDE
+SIDE = 18  # the smallest patch of the notebook's network
+PATCH_SIDE = 20  # A pipeline cuts SIDE out of it.
 
 
 def make_data(n=40, side=SIDE, seed=0):
-    """Return byte patches whose class 1 is a little darker in the center, and labels in turn."""
+    """Return byte patches and labels 0, 1, 0, ...; the center of class 1 is a little darker."""
     rng = np.random.default_rng(seed)
     X = rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
     y = np.arange(n) % 2
@@ -19,7 +19,7 @@ def make_data(n=40, side=SIDE, seed=0):
 
 
 def linear(input_shape, scale=1.0):
-    """Return a logistic regression on the pixels, the quickest of networks to compile."""
+    """Return a logistic regression on the pixels, the network that compiles fastest."""
     layers = [keras.layers.Flatten(), keras.layers.Dense(1, activation="sigmoid")]
     return keras.Sequential([keras.Input(input_shape), keras.layers.Rescaling(scale), *layers])
 
@@ -51,7 +51,7 @@ SMALL = {
     "validation_fraction": 0.1,
     "early_stopping": True,
     "filters": (2, 2, 4),
-    "dense_units": 16,  # enough that some of them are alive
+    "dense_units": 16,  # With fewer units all of them may be dead.
     "epochs": 2,
     "batch_size": 16,
     "random_state": 0,

@@ -5,7 +5,7 @@ import tracemalloc
 
 
 def lines_run(call):
-    """Return how many lines of the package a call runs."""
+    """Count the lines of the package that a call runs."""
     count = 0
 
     def trace(frame, event, _):
@@ -25,7 +25,7 @@ def lines_run(call):
 
 
 def peak_bytes(call):
-    """Return the most memory that a call holds at a time, of what Python and NumPy allocate."""
+    """Return the peak of the memory that Python and NumPy allocate during a call."""
     tracemalloc.start()
     try:
         call()

@@ -1,4 +1,4 @@
-"""TensorFlow, JAX and PyTorch: in a fresh process each loads what was saved here, and trains."""
+"""TensorFlow, JAX and PyTorch load what was saved here, and train, each in a fresh process."""
 
 import numpy as np
 import pytest

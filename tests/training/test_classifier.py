@@ -1,9 +1,9 @@
-"""What CNNClassifier learns: the notebook's network, its history, stopping, weights, going on."""
+"""Fits of CNNClassifier: the notebook's network, history, early stopping, weights, warm starts."""
 
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 from support.tiny import learned, make_data, quick, small
@@ -29,7 +29,7 @@ def same(a, b, X=X):
 
 
 def notebooks_network(third_pool, dropout=0.5):
-    """Return the network as the notebook spells it."""
+    """Return the network as the notebook writes it."""
     model = keras.models.Sequential()
     model.add(keras.Input((32, 32, 3)))
     model.add(keras.layers.Conv2D(32, (3, 3), activation="relu"))
@@ -92,7 +92,6 @@ def test_the_history_follows_loss_accuracy_and_auc_of_both_parts_by_epoch(fitted
     assert all(type(value) is float for values in fitted.history_.values() for value in values)
 
 
-@settings(deadline=None)
 @given(
     counts=st.tuples(st.integers(8, 40), st.integers(8, 40)),
     fraction=st.sampled_from([0.2, 0.25, 0.5]),
@@ -116,7 +115,7 @@ def test_what_is_held_out_has_both_classes_in_proportion_and_is_not_trained_on(
 
 @pytest.fixture(scope="module")
 def stopped():
-    """A classifier that looks for a rule where there is none, and what it watched meanwhile."""
+    """Return a classifier fitted on random labels, and the record of its training."""
     y = np.random.default_rng(0).permutation(Y)
     watching = {"early_stopping": True, "validation_fraction": 0.25, "n_iter_no_change": 3}
     classifier = quick(
@@ -155,7 +154,7 @@ def test_the_last_epoch_can_be_the_best_one():
     assert classifier.best_epoch_ == 1 + int(np.argmin(classifier.history_["val_loss"]))
 
 
-def test_without_early_stopping_the_last_epoch_counts():
+def test_without_early_stopping_the_last_epoch_is_kept():
     classifier = quick(epochs=3, validation_fraction=0.25).fit(X, Y)
     assert (classifier.n_iter_, classifier.best_epoch_) == (3, 3)
     assert "val_loss" in classifier.history_
@@ -262,7 +261,7 @@ def test_a_warm_start_watches_the_patches_that_it_was_never_trained_on():
     assert first == pytest.approx(second, rel=1e-6)
 
 
-def test_a_warm_start_that_never_was_started_is_a_fit():
+def test_the_first_fit_with_warm_start_is_an_ordinary_fit():
     assert same(quick(warm_start=True).fit(X, Y), quick().fit(X, Y))
 
 
@@ -287,7 +286,7 @@ def test_a_fit_on_other_patches_forgets_the_first_ones():
 
 
 class Fail(keras.callbacks.Callback):
-    """Break off after the weights have changed."""
+    """Stop the training with an error once the weights have changed."""
 
     def on_epoch_end(self, epoch, logs=None):
         raise RuntimeError("broken off")
@@ -295,7 +294,7 @@ class Fail(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_training_that_breaks_off_changes_nothing(method, warm_start):
+def test_a_training_that_fails_changes_nothing(method, warm_start):
     classifier = quick(optimizer="adam", warm_start=warm_start).fit(X, Y)
     before, probabilities = learned(classifier), classifier.predict_proba(X)
     state = [np.array(variable) for variable in classifier.model_.optimizer.variables]

@@ -1,4 +1,4 @@
-"""Which patches, labels and weights CNNClassifier takes, and what it says about all others."""
+"""Patches, labels and weights that CNNClassifier takes, and errors about all others."""
 
 import numpy as np
 import pandas as pd
@@ -153,7 +153,7 @@ def test_bad_weights_are_refused_and_change_nothing(parameters, weights, message
     assert vars(classifier) == vars(quick(**parameters))
 
 
-def test_too_few_patches_to_hold_some_out_are_refused_with_their_numbers():
+def test_too_few_patches_to_hold_some_out_are_an_error_that_counts_them():
     classifier = quick(validation_fraction=0.1)
     with pytest.raises(ValueError, match=r"\{0: 3, 1: 1\}.*Pass more patches, or validation_frac"):
         classifier.fit(X[:4], [0, 0, 1, 0])

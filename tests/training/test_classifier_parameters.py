@@ -1,4 +1,4 @@
-"""Parameters as any estimator's, SciKeras' routed names beside them, and what neither allows."""
+"""Parameters of the classifier, the routed names of SciKeras, and errors about all others."""
 
 import keras
 import numpy as np
@@ -117,7 +117,7 @@ def test_flat_hyper_parameters_reach_it_as_well():
     assert (layers[1].units, layers[2].rate) == (6, 0.25)
 
 
-def test_fit__epochs_and_fit__batch_size_go_before_epochs_and_batch_size():
+def test_fit__epochs_and_fit__batch_size_win_over_epochs_and_batch_size():
     class Count(keras.callbacks.Callback):
         steps = 0
 
@@ -253,7 +253,7 @@ def test_early_stopping_without_patches_to_watch_is_refused():
 
 
 @pytest.mark.parametrize("monitor", ["val_auc", "auc"])
-def test_a_monitor_that_is_not_followed_is_refused_with_what_is(monitor):
+def test_a_monitor_that_is_not_recorded_is_an_error_that_lists_those_that_are(monitor):
     watching = {"early_stopping": True, "validation_fraction": 0.25, "monitor": monitor}
     with pytest.raises(ValueError, match=rf"{monitor}.* not followed; .*\['loss', 'val_loss'\]"):
         quick(**watching).fit(X, Y)
@@ -298,7 +298,7 @@ def test_set_params_refuses_an_unknown_name_and_sets_nothing(name):
 
 
 @pytest.mark.parametrize("name", ["dropot", "model__scael", "fit__epoch"])
-def test_a_search_over_an_unknown_name_is_an_error_and_no_nan(name):
+def test_a_search_over_an_unknown_name_is_an_error_not_a_nan(name):
     search = GridSearchCV(quick_pipeline(), {f"cnnclassifier__{name}": [1, 2]}, cv=2)
     with pytest.raises(ValueError, match=name):
         search.fit(X, Y)

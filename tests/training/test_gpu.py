@@ -1,4 +1,4 @@
-"""On a GPU with no line changed; needs one."""
+"""The same code on a GPU; these tests need one."""
 
 import keras
 import numpy as np

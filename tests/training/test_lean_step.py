@@ -1,4 +1,4 @@
-"""A training step does less than Keras' own on TensorFlow, and comes to the same weights."""
+"""A training step does less than that of Keras on TensorFlow, and leads to the same weights."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from pcam_sklearn.networks import notebook
 
 X, Y = make_data(48)
 PATCHES, TARGETS = X.astype(np.float32) / 255, Y.astype(np.float32)[:, None]
-RATE = 0.01  # so high that a wrong update shows after a few steps
+RATE = 0.01  # High enough that a wrong update shows after a few steps.
 OPTIMIZERS = {
     "Adam": (keras.optimizers.Adam, {}),
     "Adam, gradients of two steps": (keras.optimizers.Adam, {"gradient_accumulation_steps": 2}),
@@ -23,7 +23,7 @@ OPTIMIZERS = {
 
 
 class Levels(keras.layers.Layer):
-    """A weight for each brightness, whose gradient is sparse."""
+    """A layer with one weight per brightness, whose gradient is sparse."""
 
     def build(self, input_shape):
         self.levels = self.add_weight(shape=(256,), initializer="ones")
@@ -49,7 +49,7 @@ def trained(model, epochs=2):
 
 
 def both_ways(network, make_optimizer):
-    """Return a network's weights as trained by the package, and by Keras alone."""
+    """Return the weights of a network trained by the package, and those trained by Keras alone."""
     twin = keras.models.clone_model(network)
     twin.set_weights(network.get_weights())
     parameters = {"loss": "binary_crossentropy", "metrics": []}

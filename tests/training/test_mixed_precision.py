@@ -87,7 +87,7 @@ def test_averaged_weights_and_a_schedule_work_with_it(policy):
     assert not np.array_equal(averaged.predict_proba(X), last.predict_proba(X))
 
 
-def test_keras_own_policy_stays_as_it_was_whether_a_network_is_built_or_fails():
+def test_the_policy_of_keras_stays_whether_a_network_is_built_or_fails():
     before = keras.config.dtype_policy()
     small(dtype_policy="mixed_bfloat16").initialize(X, Y)
     assert keras.config.dtype_policy() == before
@@ -97,7 +97,7 @@ def test_keras_own_policy_stays_as_it_was_whether_a_network_is_built_or_fails():
 
 
 @pytest.mark.slow
-def test_without_a_policy_keras_own_one_is_taken():
+def test_without_a_policy_that_of_keras_is_taken():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -109,8 +109,8 @@ def test_without_a_policy_keras_own_one_is_taken():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", *MIXED])
-def test_a_loaded_classifier_computes_as_it_did_whatever_keras_policy_is_then(policy, tmp_path):
-    saved = small(dtype_policy=policy).fit(X, Y)  # a Sequential, whose own policy Keras forgets
+def test_a_loaded_classifier_keeps_its_policy_whatever_that_of_keras(policy, tmp_path):
+    saved = small(dtype_policy=policy).fit(X, Y)  # Keras forgets the policy of a Sequential.
     joblib.dump(saved, tmp_path / "model.joblib")
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if policy in MIXED else "mixed_bfloat16")
@@ -136,6 +136,6 @@ def test_grad_cam_sees_about_what_it_sees_in_float32():
 
 
 @pytest.mark.parametrize("policy", ["float64", "bfloat16", 16, ""])
-def test_an_unknown_policy_is_an_error_that_names_those_there_are(policy):
+def test_an_unknown_policy_is_an_error_that_lists_the_known_ones(policy):
     with pytest.raises(ValueError, match=r"dtype_policy must be one of.*mixed_bfloat16.*got"):
         small(dtype_policy=policy).fit(X, Y)

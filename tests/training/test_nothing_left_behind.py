@@ -1,4 +1,4 @@
-"""A search fits again and again in one process: what a fit made is gone when its classifier is."""
+"""A search fits many times in one process, so a fit must leave nothing behind."""
 
 import gc
 

@@ -66,7 +66,7 @@ def test_without_metrics_the_line_tells_the_loss_alone(capsys):
 
 
 @pytest.mark.slow
-def test_a_warm_start_counts_on(capsys):
+def test_a_warm_start_continues_the_count_of_epochs(capsys):
     classifier = talkative(warm_start=True).fit(X, Y)
     classifier.fit(X, Y)
     classifier.partial_fit(X, Y)
@@ -74,7 +74,7 @@ def test_a_warm_start_counts_on(capsys):
     assert [line.split(",")[0] for line in lines] == ["epoch 3/3", "epoch 6/6", "epoch 7/7"]
 
 
-def test_a_routed_verbose_goes_first(capsys):
+def test_a_routed_verbose_wins(capsys):
     talkative(fit__verbose=0).fit(X, Y)
     assert capsys.readouterr().err == ""
 
@@ -111,7 +111,7 @@ def test_a_terminal_shows_the_same_line_in_the_end():
     assert rest == ""
 
 
-def test_a_terminal_shows_epoch_loss_auc_and_time_left_meanwhile():
+def test_a_terminal_shows_epoch_loss_auc_and_time_left_during_a_fit():
     states = on_screen(lambda: talkative(batch_size=2).fit(X, Y)).split("\r")
     pattern = r"epoch 2/3 \|#{6,13}\d? *\| \d\d:\d\d left, loss \d\.\d{4}, auc \d\.\d{4} *"
     assert any(re.fullmatch(pattern, state) for state in states), states

@@ -1,4 +1,4 @@
-"""How a network is trained: the learning rate's course, smoothed labels, averaged weights."""
+"""The training recipe: schedule of the learning rate, smoothed labels, averaged weights."""
 
 import copy
 
@@ -6,7 +6,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.metrics import log_loss
@@ -45,7 +45,7 @@ def weights(model):
 
 
 def recorded(**changes):
-    """Return an unfitted classifier and what will record its training."""
+    """Return an unfitted classifier and the callback that will record its training."""
     recorder = Recorder()
     return trained(callbacks=[recorder], **changes), recorder
 
@@ -76,7 +76,6 @@ def test_the_rate_of_each_epoch_rises_and_falls_along_a_cosine(epochs, warmup):
     )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     epochs=st.integers(1, 50),
     warmup=st.floats(0, 0.95),
@@ -121,7 +120,7 @@ class BreaksOff(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def test_training_that_breaks_off_leaves_the_optimizer_its_own_rate():
+def test_a_training_that_fails_leaves_the_optimizer_its_own_rate():
     classifier = trained(
         epochs=2, schedule="cosine", optimizer__learning_rate=0.25, warm_start=True,
         callbacks=[BreaksOff()],
@@ -146,7 +145,7 @@ def test_an_optimizer_with_a_schedule_of_its_own_keeps_that(given_as):
         "optimizer__learning_rate": {"optimizer__learning_rate": halving},
     }[given_as]
     classifier, recorder = recorded(epochs=3, schedule="cosine", **parameters)
-    classifier.fit(X, Y)  # of three steps an epoch
+    classifier.fit(X, Y)  # three steps per epoch
     np.testing.assert_allclose(recorder.rates, [0.25, 0.125, 0.0625])
 
 
@@ -170,7 +169,7 @@ def test_a_callback_that_sets_the_rate_too_is_refused(rival):
     assert not learned(classifier)
 
 
-def test_such_a_callback_goes_with_a_constant_schedule():
+def test_a_constant_schedule_allows_a_callback_that_sets_the_rate():
     assert trained(**RIVALS["a list"]).fit(X, Y).n_iter_ == 1
 
 
@@ -204,7 +203,7 @@ def test_an_instance_brings_its_own_learning_rate():
     assert rate_of(optimizer=keras.optimizers.SGD(0.5), learning_rate=0.125) == 0.5
 
 
-def test_a_routed_learning_rate_goes_first():
+def test_a_routed_learning_rate_wins():
     assert rate_of(optimizer__learning_rate=0.5, learning_rate=0.125) == 0.5
 
 
@@ -253,19 +252,19 @@ def assert_same_weights(model, expected):
         np.testing.assert_allclose(weight, other, rtol=1e-4, atol=1e-5)
 
 
-HASTY = {"optimizer__learning_rate": 0.5, "epochs": 3}  # so that weights go to and fro
+HASTY = {"optimizer__learning_rate": 0.5, "epochs": 3}  # Large steps make the weights swing.
 
 
 @pytest.fixture(scope="module")
 def plain():
-    """A classifier without an average, and what recorded its training."""
+    """Return a classifier without an average, and the record of its training."""
     classifier, recorder = recorded(**HASTY)
     return classifier.fit(X, Y), recorder
 
 
 @pytest.fixture(scope="module")
 def averaging():
-    """The same with an average."""
+    """Return a classifier with an average, and the record of its training."""
     classifier, recorder = recorded(weight_averaging=0.8, **HASTY)
     return classifier.fit(X, Y), recorder
 
@@ -310,7 +309,7 @@ def test_where_patches_are_held_out_it_is_the_average_that_is_watched():
 
 @pytest.fixture(scope="module", params=[2, 8], ids=["stops", "does not stop"])
 def watched(request):
-    """A classifier that looks for a rule where there is none, and what recorded its training."""
+    """Return a classifier fitted on random labels, and the record of its training."""
     classifier, recorder = recorded(
         weight_averaging=0.8, validation_fraction=0.25, early_stopping=True, monitor="val_loss",
         n_iter_no_change=request.param, **HASTY | {"epochs": 8},
@@ -427,6 +426,6 @@ def test_a_wrong_parameter_is_refused_and_nothing_learned(name):
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "warmup", "label_smoothing", "weight_averaging"])
-def test_a_parameter_that_is_no_number_is_refused(name):
+def test_a_parameter_that_is_not_a_number_is_refused(name):
     with pytest.raises(TypeError, match=f"{name} must be an instance of"):
         trained(**{name: "0.1"}).fit(X, Y)

@@ -1,4 +1,4 @@
-"""The same twice: seeds, batches, dtypes; and nothing of the caller's or of the process changed."""
+"""Equal fits give equal bits, and change nothing of the caller or of the process."""
 
 import hashlib
 import os
@@ -109,7 +109,7 @@ def test_probabilities_do_not_depend_on_the_batch_size(fitted, batch_size):
     np.testing.assert_allclose(proba(fitted), expected, atol=1e-6)
 
 
-def test_a_patch_has_the_same_probability_in_whatever_company(fitted):
+def test_the_other_patches_do_not_change_the_probability_of_a_patch(fitted):
     np.testing.assert_allclose(proba(fitted, X[5:6]), proba(fitted)[5:6], atol=1e-6)
     np.testing.assert_allclose(proba(fitted, X[::-1]), proba(fitted)[::-1], atol=1e-6)
 
@@ -139,7 +139,7 @@ def test_the_layout_in_memory_does_not_matter(laid_out):
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow reads ahead")
 @pytest.mark.parametrize("n_read", [0, 1, 3, 7])
-def test_a_pass_has_each_row_once_though_the_next_order_is_drawn_meanwhile(n_read):
+def test_a_pass_has_each_row_once_if_the_next_order_is_drawn_during_it(n_read):
     rows = np.arange(1, len(X), 2)
     batches = Batches(TrainingSet(X, Y, np.arange(len(X)), np.arange(2)), rows, batch_size=3)
     batches.shuffle(np.random.default_rng(0))

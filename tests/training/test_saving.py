@@ -52,7 +52,7 @@ def test_a_pipeline_comes_back_with_the_same_probabilities(way, fitted, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_training_goes_on_after_coming_back_as_it_would_have_without(way, tmp_path):
+def test_a_loaded_classifier_trains_on_as_the_saved_one_does(way, tmp_path):
     patches = X[:, 1:-1, 1:-1]
     stays = quick(optimizer="adam").fit(patches, Y)
     back = way(stays, tmp_path)

@@ -17,7 +17,7 @@ X, Y = make_data()
 
 
 def build(meta, scale=1.0):
-    """Return the network of `quick`, in the way that SciKeras asks for it."""
+    """Return the network of `quick` from a function as SciKeras takes it."""
     layers = [keras.layers.Flatten(), keras.layers.Dense(1, activation="sigmoid")]
     inputs = keras.Input(meta["X_shape_"][1:])
     return keras.Sequential([inputs, keras.layers.Rescaling(scale), *layers])
@@ -176,12 +176,12 @@ def test_random_state_of_plain_scikeras_leaves_op_determinism_switched_on(global
 
 
 @pytest.mark.slow
-def test_random_state_lets_the_random_numbers_of_the_process_go_on(global_state):
+def test_random_state_does_not_disturb_the_random_numbers_of_the_process(global_state):
     assert global_state["quick"]["goes on"] == [True, True, True]
 
 
 @pytest.mark.slow
-def test_random_state_of_plain_scikeras_starts_tensorflow_s_random_numbers_anew(global_state):
+def test_random_state_of_plain_scikeras_restarts_the_random_numbers_of_tensorflow(global_state):
     assert global_state["plain"]["goes on"] == [True, True, False]
 
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own callbacks on the classifier, in pipelines and in searches."""
+"""Callbacks of scikit-learn on the classifier, in pipelines and in searches."""
 
 import pickle
 
@@ -20,7 +20,7 @@ WEIGHTS = np.linspace(0, 2, len(Y))
 
 
 class Recorder:
-    """Write down what is told; a clone's callback is the same object."""
+    """A callback that records its calls; a clone of the estimator shares it."""
 
     def __init__(self, stop_after=None):
         self.told, self.seen, self.stop_after = [], [], stop_after
@@ -44,7 +44,7 @@ class Recorder:
 
 
 class Counter(Recorder):
-    """Count the tasks of all estimators, which it is handed on to."""
+    """A callback that records the ends of the tasks of all estimators inside."""
 
     max_propagation_depth = None
 
@@ -53,14 +53,14 @@ class Counter(Recorder):
 
 
 class Failing(Counter):
-    """Fail at the end of an epoch."""
+    """A callback that fails at the end of an epoch."""
 
     def on_fit_task_end(self, estimator, context):
         raise RuntimeError("a callback's own mistake")
 
 
 class Snapshots(keras.callbacks.Callback):
-    """Note the weights after each epoch, by Keras' means."""
+    """A callback of Keras that records the weights after each epoch."""
 
     def __init__(self, weights):
         super().__init__()
@@ -101,7 +101,7 @@ def test_labels_may_be_words():
     assert monitored(quick(epochs=2), y=words) == monitored(quick(epochs=2))
 
 
-def test_the_area_is_that_of_the_weights_sample_weight_gives():
+def test_the_area_is_weighted_by_sample_weight():
     weights = []
     areas = monitored(quick(epochs=2, callbacks=Snapshots(weights)), sample_weight=WEIGHTS)
     expected = [linear_area(kernel, sample_weight=WEIGHTS) for kernel, _ in weights]
@@ -110,7 +110,7 @@ def test_the_area_is_that_of_the_weights_sample_weight_gives():
 
 
 def test_with_averaged_weights_the_area_is_that_of_the_average_so_far():
-    # One step an epoch: the weights after an epoch are those after a step.
+    # With one step per epoch, the weights after an epoch are those after a step.
     weights, average, expected = [], None, []
     snapshots = Snapshots(weights)
     averaged = quick(epochs=4, batch_size=40, weight_averaging=0.8, callbacks=snapshots)
@@ -132,7 +132,7 @@ def test_callbacks_change_no_bit_of_a_network_with_dropout_and_augmentation():
 
 
 @pytest.mark.slow
-def test_callbacks_change_no_bit_of_averaged_weights_nor_of_the_averages():
+def test_callbacks_change_no_bit_of_averaged_weights_or_of_the_averages():
     alone = quick(epochs=3, weight_averaging=0.9).fit(X, Y)
     watched = quick(epochs=3, weight_averaging=0.9)
     monitored(watched)
@@ -176,7 +176,7 @@ def test_a_warm_start_is_a_fit_of_its_own():
     ]
 
 
-def test_partial_fit_and_initialize_are_no_fits():
+def test_partial_fit_and_initialize_call_no_callback():
     counter = Counter()
     quick().set_callbacks(counter).initialize(X, Y).partial_fit(X, Y)
     assert counter.told == []
@@ -218,7 +218,7 @@ def test_a_fit_leaves_nothing_but_what_it_learned():
     assert set(learned(classifier)) == set(learned(quick().fit(X, Y)))
 
 
-def test_a_callback_that_fails_is_told_so_and_leaves_the_classifier_as_it_was():
+def test_a_callback_that_fails_is_torn_down_and_leaves_the_classifier_as_it_was():
     failing = Failing()
     classifier = quick().fit(X, Y)
     before, names = classifier.predict_proba(X), leftovers(classifier)
@@ -229,14 +229,14 @@ def test_a_callback_that_fails_is_told_so_and_leaves_the_classifier_as_it_was():
     assert leftovers(classifier.set_callbacks()) == names
 
 
-def test_parameters_that_are_wrong_are_told_before_any_callback_is():
+def test_wrong_parameters_are_an_error_before_any_callback_is_called():
     counter = Counter()
     with pytest.raises(ValueError, match="epochs == 0"):
         quick(epochs=0).set_callbacks(counter).fit(X, Y)
     assert counter.told == []
 
 
-def test_what_is_no_callback_is_refused():
+def test_anything_but_a_callback_is_refused():
     with pytest.raises(TypeError, match="callback"):
         quick().set_callbacks(keras.callbacks.History())
 
@@ -307,7 +307,7 @@ except AttributeError as error:
 
 
 @pytest.mark.slow
-def test_with_an_older_scikit_learn_all_works_but_set_callbacks_which_says_why():
+def test_with_an_older_scikit_learn_only_set_callbacks_fails_and_says_why():
     output, errors = run_python(*STRICT, "-c", WITHOUT_CALLBACKS)
     assert "set_callbacks needs scikit-learn 1.9 or later" in output
     assert "pip install 'scikit-learn>=1.9'" in output

@@ -1,11 +1,11 @@
-"""The slides of the patches in fit: what is held out to be watched comes from slides of its own."""
+"""Slides in fit: the patches that are held out come from slides that are not trained on."""
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -22,7 +22,7 @@ WATCHES = {"validation_fraction": 0.25}
 
 @pytest.fixture
 def splits(monkeypatch):
-    """The slides trained on, and those held out, in each fit of a test; None where unknown."""
+    """Return a list of the slides trained on and held out in each fit; None if unknown."""
     found = []
 
     def spy(data, fraction, seed):
@@ -50,7 +50,6 @@ def same(a, b):
 # --- what is held out
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     n_slides=st.integers(2, 9),
     n_patches=st.integers(2, 6),
@@ -99,7 +98,7 @@ def test_a_warm_start_watches_the_same_slides(splits):
     assert splits[0] == splits[1]
 
 
-def test_patches_of_weight_0_are_of_no_slide(splits):
+def test_a_slide_with_only_patches_of_weight_0_does_not_count(splits):
     weights = np.where(SLIDES == "slide 3", 0.0, 1.0)
     quick(**WATCHES).fit(X, Y, weights, SLIDES)
     assert_apart(splits, 7)
@@ -165,7 +164,7 @@ def test_groups_are_the_slides_fitted_on_once_each():
     assert quick().fit(X, Y, groups=SLIDES[::-1]).groups_.tolist() == sorted(set(SLIDES))
 
 
-def test_groups_are_none_where_fit_was_not_told():
+def test_groups_are_none_if_fit_was_given_none():
     classifier = quick().fit(X, Y, groups=SLIDES)
     assert classifier.fit(X, Y).groups_ is None
 
@@ -182,7 +181,7 @@ def test_a_partial_fit_knows_the_slides_of_the_fit_before():
     assert len(classifier.groups_) == 8
 
 
-def test_a_fit_anew_forgets_the_slides_before():
+def test_a_new_fit_forgets_the_slides_before():
     classifier = quick().fit(X, Y, groups=SLIDES).fit(X[:6], Y[:6], groups=SLIDES[:6])
     assert classifier.groups_.tolist() == ["slide 0"]
 

@@ -4,7 +4,7 @@ import cv2
 import joblib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -18,13 +18,13 @@ X, Y = make_data(n=21)
 
 @pytest.fixture(scope="module")
 def plain():
-    """A classifier that predicts each patch as it is."""
+    """Return a classifier that predicts each patch as it is."""
     return quick(test_time_augmentation=None).fit(X, Y)
 
 
 @pytest.fixture(scope="module")
 def averaging(plain):
-    """The same classifier, once it averages over views."""
+    """Return the same classifier, averaging over views."""
     again = quick(test_time_augmentation="d4").fit(X, Y)
     again.model_.set_weights(plain.model_.get_weights())
     return again
@@ -44,7 +44,6 @@ def one_by_one(plain, patches):
 # --- the views
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(n=st.integers(0, 4), side=st.integers(1, 5), channels=st.integers(1, 3))
 def test_the_views_are_the_8_turned_and_mirrored_ones_the_patch_itself_first(n, side, channels):
     patches = np.random.default_rng(n).random((n, side, side, channels))
@@ -140,7 +139,7 @@ def test_the_classifier_s_input_is_left_as_it_is(averaging):
 
 @pytest.fixture(scope="module")
 def from_files(tmp_path_factory):
-    """A fitted pipeline that leaves files unread, and the files' names and patches."""
+    """Return a fitted pipeline that leaves files unread, the names of files, and their patches."""
     patches, y = make_data(n=21, side=PATCH_SIDE)
     folder = tmp_path_factory.mktemp("patches")
     paths = np.array([str(folder / f"{i}.png") for i in range(len(patches))])

@@ -1,4 +1,4 @@
-"""What a search in two processes shows and logs: the same as in one, and nothing garbled."""
+"""A search in two processes shows and logs the same as in one, and garbles nothing."""
 
 import contextlib
 import io
@@ -29,10 +29,10 @@ LINE = re.compile(r"epoch 2/2, loss \d\.\d{4}, auc \d\.\d{4}, took \d\d:\d\d")
 
 @contextlib.contextmanager
 def terminal_as_stderr():
-    """Let processes started within write to a terminal; give what it was told, at the end."""
+    """Give processes started within a terminal as stderr, and yield its text at the end."""
     reader, terminal = pty.openpty()
     before, told = os.dup(2), []
-    # A terminal holds a few lines, and who writes more waits until they are read.
+    # A terminal holds a few lines; a process that writes more waits until they are read.
     reading = threading.Thread(target=lambda: told.append(read_to_end(reader)), daemon=True)
     reading.start()
     os.dup2(terminal, 2)
@@ -66,7 +66,7 @@ def search(n_jobs):
 @pytest.fixture(scope="module")
 def searched():
     """Return what a search in two processes found, logged, and showed on both streams."""
-    get_reusable_executor().shutdown()  # Processes that are there write to where stderr was.
+    get_reusable_executor().shutdown()  # Old processes still write to the old stderr.
     with (
         pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(io.StringIO()) as bars,

@@ -403,6 +403,10 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         """Number of epochs trained so far."""
         return getattr(self, "n_iter_", 0)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The devices come first: to build the state creates variables, which starts a GPU.
+        return _new_on_prepared_devices, (type(self),), self.__getstate__()
+
     def __getstate__(self) -> dict[str, Any]:
         state = {k: v for k, v in super().__getstate__().items() if k != "trainer_"}
         if "model_" in state:
@@ -411,7 +415,6 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        current_framework().prepare_devices()  # Loading may be what touches the GPU first.
         policy = state.get("_policy")
         super().__setstate__({k: v for k, v in state.items() if k != "_policy"})
         if "model_" in state:
@@ -488,3 +491,9 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
                 f"X has patches of shape {shape[1:]}, but this {type(self).__name__} was fitted "
                 f"on {self.X_shape_[1:]}; put CenterCropNormalizer before it in a pipeline."
             )
+
+
+def _new_on_prepared_devices(cls: type[CNNClassifier]) -> CNNClassifier:
+    """Return an instance for pickle to fill, once the framework's devices are prepared."""
+    current_framework().prepare_devices()
+    return cls.__new__(cls)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pcam_sklearn._files import atomic_path
 from pcam_sklearn._messages import first_few
-from pcam_sklearn.datasets._tables import read_table, select_columns
+from pcam_sklearn._tables import read_table, select_columns
 
 __all__ = ["write_submission"]
 

@@ -72,6 +72,7 @@ class RowReader:
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         patches = self._X[rows]
+        # A slice is not read yet, so what is given back are the pages of the batches before.
         self._releaser.touched(len(patches))
         return patches.astype(self._dtype, copy=False)
 

@@ -23,9 +23,9 @@ class EpochTasks(keras.callbacks.Callback):
         super().__init__()
         self._estimator = estimator
         self._sample_weight = sample_weight
-        self._fit = estimator._init_callback_context(max_subtasks=epochs)
-        self._epoch: Any = None
-        self._given: dict[str, Any] = {}
+        self._fit_task = estimator._init_callback_context(max_subtasks=epochs)
+        self._epoch_task: Any = None
+        self._facts: dict[str, Any] = {}
         self._history: dict[str, list[float]] = {}
 
     def begin(self, plan: TrainingPlan, trainer: PatchModel) -> None:
@@ -34,20 +34,20 @@ class EpochTasks(keras.callbacks.Callback):
         self._network = trainer.network
         data, rows = plan.data, np.sort(plan.rows[0])
         takes_all = len(rows) == len(data.codes)
-        self._given = {
+        self._facts = {
             "estimator": self._estimator,
             "X": lambda: data.X if takes_all else data.X[rows],
             "y": lambda: data.classes[data.codes[rows]],
         }
         weights = self._sample_weight
         if weights is not None:
-            self._given["metadata"] = lambda: {"sample_weight": np.asarray(weights)[rows]}
-        self._fit.call_on_fit_task_begin(**self._given)
+            self._facts["metadata"] = lambda: {"sample_weight": np.asarray(weights)[rows]}
+        self._fit_task.call_on_fit_task_begin(**self._facts)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Tell that an epoch begins."""
-        self._epoch = self._fit.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(**self._given)
+        self._epoch_task = self._fit_task.subcontext(task_name="epoch")
+        self._epoch_task.call_on_fit_task_begin(**self._facts)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Tell that an epoch has ended, and end the training if a callback says so."""
@@ -60,16 +60,16 @@ class EpochTasks(keras.callbacks.Callback):
                 history = {name: list(values) for name, values in self._history.items()}
                 return self._plan.learned(self._predicting, history)
 
-            stops = self._epoch.call_on_fit_task_end(
-                **self._given, reconstruction_attributes=learned
+            stops = self._epoch_task.call_on_fit_task_end(
+                **self._facts, reconstruction_attributes=learned
             )
         if stops:
             self.model.stop_training = True
 
     def end(self) -> None:
         """Tell that the fit has ended, once the classifier holds what was learned."""
-        self._fit.call_on_fit_task_end(
-            **self._given, reconstruction_attributes=lambda: {"trainer_": self._predicting}
+        self._fit_task.call_on_fit_task_end(
+            **self._facts, reconstruction_attributes=lambda: {"trainer_": self._predicting}
         )
 
     @functools.cached_property

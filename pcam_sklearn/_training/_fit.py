@@ -37,7 +37,7 @@ def run(
     training, held_out = plan.rows
     with seeded(int(rng.integers(2**32))):
         trainer = plan.make_trainer()
-        users = plan.classifier._build_callbacks()
+        users = plan.make_users_callbacks()
     framework_seed = int(rng.integers(2**31))
 
     batches = Batches(plan.data, training, batch_size)

@@ -29,7 +29,7 @@ class PatchModel(keras.Model):
         super().__init__(**{"dtype": network.dtype_policy, "autocast": False, **kwargs})
         self.network = network
         self.augmentation = augmentation
-        self.functions: dict[str, Any] = {}  # Compiled by the framework, one per dtype.
+        self.compiled_functions: dict[str, Any] = {}  # By the framework, one per dtype.
 
     def call(self, patches: Any, training: bool | None = None) -> Any:
         """Return the probabilities of patches that are uint8, or floats in [0, 1]."""

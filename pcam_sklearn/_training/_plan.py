@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pcam_sklearn._training._callbacks import BestEpoch
+from pcam_sklearn._training._callbacks import BestEpoch, Callbacks
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._model import PatchModel, make_trainer
 from pcam_sklearn._training._randomness import draw_seed
@@ -65,11 +65,15 @@ class TrainingPlan:
                 network = build_network(clf.network, self.data.shape[1:], **clf._hyper_parameters())
         parameters = clf._compile_parameters(self._learning_rate())
         parameters["loss"] = smooth_labels(parameters["loss"], clf.label_smoothing)
-        if self.resume:  # Its moments go on too, whatever the parameters say since.
+        if self.resume:  # It keeps its moments, even if the parameters were changed since.
             parameters["optimizer"] = network.optimizer
         else:
             parameters["optimizer"] = average_weights(parameters["optimizer"], clf.weight_averaging)
         return make_trainer(network, clf.augment, parameters)
+
+    def make_users_callbacks(self) -> Callbacks:
+        """Return copies of the callbacks that the user passed."""
+        return self.classifier._build_callbacks()
 
     def make_stopper(self) -> BestEpoch | None:
         """Return the callback that stops early and keeps the best epoch, if asked for."""

@@ -18,10 +18,12 @@ def check_recipe(classifier: Any) -> None:
     if classifier.schedule not in SCHEDULES:
         allowed = f"one of {list(SCHEDULES)}"
         raise ValueError(f"schedule must be {allowed}, got {classifier.schedule!r}.")
-    for name in ("warmup", "label_smoothing", "weight_averaging"):
+    names = ["warmup", "label_smoothing"]
+    if classifier.weight_averaging is not None:
+        names.append("weight_averaging")
+    for name in names:
         share = getattr(classifier, name)
-        if share is not None or name != "weight_averaging":
-            check_scalar(share, name, (int, float), min_val=0, max_val=1, include_boundaries="left")
+        check_scalar(share, name, (int, float), min_val=0, max_val=1, include_boundaries="left")
     if classifier.dtype_policy not in (None, *DTYPE_POLICIES):
         raise ValueError(
             f"dtype_policy must be one of {list(DTYPE_POLICIES)}, or None for Keras' own; "

@@ -77,15 +77,38 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
         return sorted(p.name for p in parameters if p.kind in kinds)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters as in scikit-learn, with the routed ones that were set."""
+        """Return the parameters, with the routed ones that were set.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return the parameters of parameters that are estimators, too.
+
+        Returns
+        -------
+        params : dict
+            Names and values.
+        """
         routed = {name: value for name, value in vars(self).items() if _is_routed(name)}
         return {**BaseEstimator.get_params(self, deep=deep), **routed}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters as in scikit-learn, routed ones too.
+        """Set parameters, routed ones too.
 
-        A name that is no parameter, or a routed one that leads nowhere, raises ValueError and
-        changes nothing.
+        Parameters
+        ----------
+        **params : dict
+            Names and values.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If a name is no parameter, or leads nowhere. Then nothing is changed.
         """
         routed = {name: value for name, value in params.items() if _is_routed(name)}
         plain = {name: value for name, value in params.items() if name not in routed}

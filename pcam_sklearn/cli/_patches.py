@@ -11,9 +11,9 @@ import numpy as np
 
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn._messages import first_few
+from pcam_sklearn._tables import read_table
 from pcam_sklearn.datasets import load_kaggle, load_pcam, make_patches
 from pcam_sklearn.datasets._ids import patch_digest
-from pcam_sklearn.datasets._tables import read_table
 
 _SYNTHETIC, _KAGGLE, _OFFICIAL = "synthetic", "kaggle", "official"
 _OFFICIAL_START = "camelyonpatch_level_2_split_"

@@ -8,10 +8,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from pcam_sklearn._messages import first_few
+from pcam_sklearn._tables import read_table
 from pcam_sklearn.datasets._audit_pixels import check_pixels
 from pcam_sklearn.datasets._audit_report import AuditReport, Finding
 from pcam_sklearn.datasets._ids import is_id, name_of
-from pcam_sklearn.datasets._tables import read_table
 
 # `read_table` keeps every field as text, so empty labels have to be known by their spelling.
 _MISSING = {"", "nan", "na", "n/a", "null", "none"}

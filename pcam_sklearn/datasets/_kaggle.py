@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from pcam_sklearn._messages import first_few
-from pcam_sklearn.datasets._tables import read_table, select_columns
+from pcam_sklearn._tables import read_table, select_columns
 
 # Kaggle's own ids are 40 hexadecimal digits; these letters are safe in the name of any file.
 _SAFE_ID = re.compile(r"[0-9A-Za-z_-]+")

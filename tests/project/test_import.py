@@ -5,9 +5,11 @@ Each test looks into a fresh process, because this one has imported everything.
 
 import textwrap
 
+import joblib
 import keras
 import pytest
 from support.other_process import run_python
+from support.tiny import PATCH_SIDE, make_data, quick_pipeline
 
 import pcam_sklearn
 
@@ -64,22 +66,49 @@ def test_importing_the_classifier_loads_no_room_that_it_does_not_need():
     assert output_of(code).split() == []
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="asks TensorFlow")
-def test_importing_the_classifier_leaves_the_devices_alone_and_a_fit_lets_gpus_grow():
-    code = """
-        import tensorflow as tf
-        import numpy as np
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="asks TensorFlow"
+)
+# A card that TensorFlow is told of. To let its memory grow is refused once a device was touched,
+# and so is the number of threads.
+FAKE_GPU = """
+import numpy as np
+import tensorflow as tf
 
-        asked, gpu = [], tf.config.PhysicalDevice("a GPU", "GPU")
-        tf.config.list_physical_devices = lambda kind=None: asked.append(kind) or [gpu]
-        tf.config.experimental.set_memory_growth = lambda gpu, on: asked.append((gpu.name, on))
-        from pcam_sklearn import CNNClassifier
-        print(asked)
-        # TensorFlow refuses this once it has touched a device.
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        X = np.zeros((4, 18, 18, 3), dtype=np.uint8)
-        CNNClassifier(filters=(2,), augment=None).initialize(X, [0, 1, 0, 1])
-        print(asked[:2])
-    """
-    assert output_of(code).splitlines() == ["[]", "['GPU', ('a GPU', True)]"]
+asked, gpu = [], tf.config.PhysicalDevice("a GPU", "GPU")
+
+def let_grow(gpu, on):
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    asked.append((gpu.name, on))
+
+tf.config.list_physical_devices = lambda kind=None: asked.append(kind) or [gpu]
+tf.config.experimental.set_memory_growth = let_grow
+from pcam_sklearn import CNNClassifier
+print(asked)
+"""
+
+
+@pytest.mark.slow
+@on_tensorflow
+def test_importing_the_classifier_leaves_the_devices_alone_and_a_fit_lets_gpus_grow():
+    fit = """
+X = np.zeros((4, 18, 18, 3), dtype=np.uint8)
+CNNClassifier(filters=(2,), augment=None).initialize(X, [0, 1, 0, 1])
+print(asked[:2])
+"""
+    assert output_of(FAKE_GPU + fit).splitlines() == ["[]", "['GPU', ('a GPU', True)]"]
+
+
+@pytest.mark.slow
+@on_tensorflow
+def test_loading_a_classifier_lets_gpus_grow_before_it_makes_variables(tmp_path):
+    path = str(tmp_path / "pipeline.joblib")
+    X, y = make_data(n=8, side=PATCH_SIDE)
+    joblib.dump(quick_pipeline(optimizer=keras.optimizers.Adam()).fit(X, y), path)
+    load = f"""
+import joblib
+
+joblib.load({path!r})
+print(asked[:2])
+"""
+    assert output_of(FAKE_GPU + load).splitlines() == ["[]", "['GPU', ('a GPU', True)]"]

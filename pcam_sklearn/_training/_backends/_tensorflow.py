@@ -73,7 +73,7 @@ class TensorFlow(Framework):
 
     def infer(self, model: Any, patches: np.ndarray) -> np.ndarray:
         """Return the output of one batch, by one function for batches of any length."""
-        functions, dtype = model.functions, patches.dtype.name
+        functions, dtype = model.compiled_functions, patches.dtype.name
         if dtype not in functions:
             functions[dtype] = tf.function(
                 lambda patches: model(patches, training=False),

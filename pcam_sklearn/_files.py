@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,22 +32,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str], check: Callable[[], None]) -> Iterator[Path]:
     """Yield a temporary folder to fill, and give it the final name after the block.
 
-    An error in the block leaves the old folder as it was. A link is followed.
+    An error in the block leaves the old folder as it was. A link is followed. `check` raises if
+    that folder must stay; it is called before the block, which may take hours, and after it.
     """
     final = Path(os.path.realpath(path))
     _check_parent(final)
-    # Checked before the block as well, because the block may take hours.
-    _check_replaceable(final, overwrite)
+    if final.is_file():
+        raise NotADirectoryError(f"{final} is a file; give the name of a folder")
+    check()
     temporary = _temporary_name(final)
     temporary.mkdir()
     try:
         yield temporary
         for file in filter(Path.is_file, temporary.rglob("*")):
             flush_to_disk(file)
-        _check_replaceable(final, overwrite)
+        check()
         _replace_folder(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -62,13 +64,6 @@ def _temporary_name(final: Path) -> Path:
 def _check_parent(final: Path) -> None:
     if not final.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {final.parent}; create it first")
-
-
-def _check_replaceable(final: Path, overwrite: bool) -> None:
-    if final.exists() and not final.is_dir():
-        raise NotADirectoryError(f"{final} is a file; give the name of a folder")
-    if final.exists() and not overwrite:
-        raise FileExistsError(f"{final} exists; choose another name, or pass overwrite=True")
 
 
 def _replace_folder(temporary: Path, final: Path) -> None:

@@ -19,11 +19,8 @@ _PROBE, _SLOW_FILE, _THREADS = 64, 60e-6, 4
 class PatchFiles:
     """A read-only array of patches whose pixels lie in image files.
 
-    It has the shape of an array and is indexed by rows; ``np.asarray`` reads it whole. Until then
-    its pixels take no memory.
-
-    `crop_size` reads the center alone. `finish` treats each batch that was read, and returns
-    patches of `patch_shape` and `dtype`.
+    It is indexed by rows; ``np.asarray`` reads it whole. `crop_size` reads the center alone.
+    `finish` treats each batch that was read, and returns patches of `patch_shape` and `dtype`.
     """
 
     ndim = 4

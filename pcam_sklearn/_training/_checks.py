@@ -1,8 +1,4 @@
-"""Checks of what a classifier trains on and gives; none changes its input.
-
-The metrics check labels, slides and weights by rules of their own, in `metrics/_inputs`: there the
-positive class is known and every weight counts.
-"""
+"""Checks of what a classifier trains on and of what it gives; none changes its input."""
 
 from typing import Any
 

@@ -16,10 +16,7 @@ _FORMAT = "{desc} |{bar:20}| {remaining} left{postfix}"
 
 
 class EndLine(keras.callbacks.Callback):
-    """Write a line to stderr when training has ended: epochs, loss, AUC and time taken.
-
-    Where a `stopper` chooses the epoch whose weights are kept, the line tells its loss and AUC.
-    """
+    """Write a line to stderr in the end: epochs, loss and AUC of the kept epoch, time taken."""
 
     def __init__(self, stopper: keras.callbacks.EarlyStopping | None) -> None:
         super().__init__()

@@ -22,8 +22,7 @@ def assign_values(variables: Sequence[keras.Variable], values: Sequence[np.ndarr
 def separate_memory(variables: Sequence[keras.Variable]) -> None:
     """Give each variable memory of its own.
 
-    Weights that took over their running averages share memory with them on JAX. It would be given
-    up as soon as the network predicts.
+    On JAX averaged weights share that of their averages, which is gone once the network predicts.
     """
     assign_values(variables, copy_values(variables))
 

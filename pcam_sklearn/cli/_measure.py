@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from pcam_sklearn.cli._output import Output
@@ -158,7 +157,7 @@ def evaluation_text(evaluation: Evaluation, *, by_slide: bool = False) -> str:
     tables = [evaluation.hospital_table(), evaluation.slide_table() if by_slide else None]
     for table in tables:
         if table is not None:
-            lines += ["", _format_table(table)]
+            lines += ["", table.to_string(float_format="{:.3f}".format, na_rep="-")]
     return "\n".join(lines)
 
 
@@ -176,7 +175,3 @@ def _describe_intervals(evaluation: Evaluation) -> str:
     if evaluation.groups is None:
         return "The intervals take patches as independent: they are too narrow by far."
     return f"The intervals resample slides, {evaluation.n_rounds:,} rounds."
-
-
-def _format_table(table: pd.DataFrame) -> str:
-    return table.to_string(float_format="{:.3f}".format, na_rep="-")

@@ -1,10 +1,10 @@
 """A run folder: what it holds, and the model that is read from it."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +26,9 @@ SPLIT_FILE, PREDICTIONS_FILE = "split.csv", "predictions.csv"
 _REQUIRED = (MODEL_FILE, CONFIG_FILE, EVALUATION_FILE, SPLIT_FILE)
 
 
-@contextmanager
-def new_run_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a folder for a run, which takes the final name if the block ends without an error."""
-    # Checked before the block as well, because the block may train for hours.
-    check_replaceable(folder, overwrite=overwrite)
-    with atomic_folder(folder, overwrite=overwrite) as temporary:
-        yield temporary
-        # Somebody may have put other files there during the block.
-        check_replaceable(folder, overwrite=overwrite)
+def new_run_folder(folder: Path, *, overwrite: bool) -> AbstractContextManager[Path]:
+    """Return a context with a folder for a run, which takes its name if all goes well."""
+    return atomic_folder(folder, partial(check_replaceable, folder, overwrite=overwrite))
 
 
 def check_replaceable(folder: Path, *, overwrite: bool) -> None:
@@ -42,9 +36,6 @@ def check_replaceable(folder: Path, *, overwrite: bool) -> None:
 
     `overwrite` allows to replace a run folder, and never a folder that holds anything else.
     """
-    parent = folder.absolute().parent
-    if not parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {parent}; create it first")
     if not folder.exists():
         return
     if not overwrite:

@@ -110,7 +110,8 @@ def make_run(
     criterion = parse_operating_point(options["operating_point"])
     with new_run_folder(output, overwrite=overwrite) as folder:
         # The pipeline comes first: a mistyped parameter is found before many files are read.
-        pipeline = _make_pipeline(context, options, recorded)
+        given = _given_parameters(context, options, recorded)
+        pipeline = build_pipeline(given, parse_settings(options["settings"]), recorded)
         patches, split = _load_and_split(options, out)
         searched = search(folder, pipeline, patches.take(split.training)) if search else {}
         config = _config(context, options, pipeline) | searched
@@ -120,13 +121,6 @@ def make_run(
         facts = write_run(folder, Run(pipeline, patches, split, evaluation), config)
     text = f"{evaluation_text(evaluation)}\n\nWritten to {output}; see card.html in it."
     out.result(text, {"output": output, **facts})
-
-
-def _make_pipeline(
-    context: click.Context, options: Mapping[str, Any], recorded: Mapping[str, Any] | None
-) -> Pipeline:
-    given = _given_parameters(context, options, recorded)
-    return build_pipeline(given, parse_settings(options["settings"]), recorded)
 
 
 def _load_and_split(options: Mapping[str, Any], out: Output) -> tuple[Patches, Split]:

@@ -37,7 +37,7 @@ def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> A
     -------
     AuditReport
         The counts and findings: `AuditReport.summary` as text, `AuditReport.to_frame` with one
-        row per finding, `AuditReport.ok`.
+        row per finding, `AuditReport.ok`. Its documentation lists the kinds of finding.
 
     Raises
     ------
@@ -49,12 +49,6 @@ def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> A
     See Also
     --------
     pcam_sklearn.datasets.load_kaggle : Load the folder once it is whole.
-
-    Notes
-    -----
-    `AuditReport` lists the kinds of finding and their meaning. Two of them are notes and leave
-    `AuditReport.ok` true: a blank patch comes from the scanner (Kaggle's own data hold some), and
-    a file of another kind is never read.
 
     Examples
     --------

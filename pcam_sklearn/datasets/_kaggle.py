@@ -73,7 +73,8 @@ def load_kaggle(
         DESCR : str
             The description of the data.
 
-    (paths, target) : tuple if `return_X_y` is true
+    (paths, target) : tuple of ndarray
+        If `return_X_y` is true.
 
     Raises
     ------

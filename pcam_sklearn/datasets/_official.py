@@ -77,7 +77,8 @@ def load_pcam(
         DESCR : str
             The description of the data.
 
-    (images, target) : tuple if `return_X_y` is true
+    (images, target) : tuple of ndarray
+        If `return_X_y` is true.
 
     Raises
     ------

@@ -53,9 +53,9 @@ def d4(
     TypeError, ValueError
         If patches are not square, or a parameter has another type or range than documented.
 
-    References
-    ----------
-    See `D4Convolution`.
+    See Also
+    --------
+    D4Convolution : The layer, with its references.
 
     Examples
     --------

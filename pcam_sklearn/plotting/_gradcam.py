@@ -68,7 +68,9 @@ class GradCamDisplay:
             The patches to draw, or paths of their files. All are drawn side by side.
         y : array-like of shape (n_patches,), default=None
             Labels, for the titles.
-        layer, positive
+        layer : str, default=None
+            As in :func:`grad_cam`.
+        positive : bool, default=True
             As in :func:`grad_cam`.
 
         Returns

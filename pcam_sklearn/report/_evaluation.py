@@ -37,10 +37,14 @@ class Evaluation:
         if patches share slides, and the other two have nan as their ends.
     ece : float
         Expected calibration error in [0, 1], from 15 bins.
-    operating_point, operating_result : OperatingPoint and OperatingResult, or None
-        The threshold chosen on other slides; sensitivity and specificity there on these patches.
-    n_rounds, random_state : int, and int or None
-        Number of bootstrap rounds, and their seed.
+    operating_point : OperatingPoint or None
+        The threshold chosen on other slides.
+    operating_result : OperatingResult or None
+        Sensitivity and specificity at that threshold, on these patches.
+    n_rounds : int
+        Number of bootstrap rounds.
+    random_state : int or None
+        Seed of the bootstrap.
     data_sha256 : str or None
         Hash of the patches, from :func:`hash_patches`.
     """

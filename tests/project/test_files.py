@@ -10,6 +10,20 @@ import pytest
 from pcam_sklearn._files import atomic_folder, atomic_path, md5_of
 
 
+def allow():
+    """Let a folder be written, whatever is there."""
+
+
+def refuse(folder):
+    """Return a check that lets no folder be replaced."""
+
+    def check():
+        if folder.exists():
+            raise FileExistsError(f"{folder} is there")
+
+    return check
+
+
 def test_the_written_file_takes_the_final_name(tmp_path):
     with atomic_path(tmp_path / "a.txt") as temporary:
         temporary.write_text("new")
@@ -73,7 +87,7 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
 
 
 def test_the_filled_folder_takes_the_final_name(tmp_path):
-    with atomic_folder(tmp_path / "run") as temporary:
+    with atomic_folder(tmp_path / "run", allow) as temporary:
         (temporary / "inner").mkdir()
         (temporary / "inner" / "a.txt").write_text("new")
         assert os.listdir(tmp_path) == [temporary.name]
@@ -84,11 +98,11 @@ def test_the_filled_folder_takes_the_final_name(tmp_path):
 def test_an_existing_folder_is_replaced_only_on_request(tmp_path):
     _fill(tmp_path / "run", "old.txt")
     with (
-        pytest.raises(FileExistsError, match=r"run exists; .*overwrite=True"),
-        atomic_folder(tmp_path / "run"),
+        pytest.raises(FileExistsError, match="run is there"),
+        atomic_folder(tmp_path / "run", refuse(tmp_path / "run")),
     ):
         pytest.fail("the block must not be entered")
-    with atomic_folder(tmp_path / "run", overwrite=True) as temporary:
+    with atomic_folder(tmp_path / "run", allow) as temporary:
         (temporary / "new.txt").touch()
     assert os.listdir(tmp_path / "run") == ["new.txt"]
     assert os.listdir(tmp_path) == ["run"]
@@ -98,7 +112,7 @@ def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path):
     _fill(tmp_path / "run", "old.txt")
     with (
         contextlib.suppress(KeyboardInterrupt),
-        atomic_folder(tmp_path / "run", overwrite=True) as temporary,
+        atomic_folder(tmp_path / "run", allow) as temporary,
     ):
         (temporary / "half.txt").touch()
         raise KeyboardInterrupt
@@ -108,8 +122,8 @@ def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path):
 
 def test_a_folder_that_appears_during_the_block_is_kept(tmp_path):
     with (
-        pytest.raises(FileExistsError, match="run exists"),
-        atomic_folder(tmp_path / "run"),
+        pytest.raises(FileExistsError, match="run is there"),
+        atomic_folder(tmp_path / "run", refuse(tmp_path / "run")),
     ):
         _fill(tmp_path / "run", "theirs.txt")
     assert os.listdir(tmp_path / "run") == ["theirs.txt"]
@@ -120,7 +134,7 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path
     _fill(tmp_path / "run", "old.txt")
     with (
         pytest.raises(FileNotFoundError),
-        atomic_folder(tmp_path / "run", overwrite=True) as temporary,
+        atomic_folder(tmp_path / "run", allow) as temporary,
     ):
         temporary.rmdir()
     assert os.listdir(tmp_path / "run") == ["old.txt"]
@@ -130,7 +144,7 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path
 def test_a_link_to_a_folder_is_followed(tmp_path):
     _fill(tmp_path / "real", "old.txt")
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with atomic_folder(tmp_path / "link", overwrite=True) as temporary:
+    with atomic_folder(tmp_path / "link", allow) as temporary:
         (temporary / "new.txt").touch()
     assert (tmp_path / "link").is_symlink()
     assert os.listdir(tmp_path / "real") == ["new.txt"]
@@ -140,7 +154,7 @@ def test_a_file_is_never_replaced_by_a_folder(tmp_path):
     (tmp_path / "a.txt").touch()
     with (
         pytest.raises(NotADirectoryError, match=r"a\.txt is a file; give the name of a folder"),
-        atomic_folder(tmp_path / "a.txt", overwrite=True),
+        atomic_folder(tmp_path / "a.txt", allow),
     ):
         pytest.fail("the block must not be entered")
 
@@ -148,7 +162,7 @@ def test_a_file_is_never_replaced_by_a_folder(tmp_path):
 def test_a_missing_parent_of_the_folder_is_an_error_that_names_it(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"),
-        atomic_folder(tmp_path / "nowhere" / "run"),
+        atomic_folder(tmp_path / "nowhere" / "run", allow),
     ):
         pytest.fail("the block must not be entered")
 

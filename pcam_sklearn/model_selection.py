@@ -77,7 +77,7 @@ class SlideKFold(StratifiedGroupKFold):
         Parameters
         ----------
         X, y, groups : array-like of shape (n_samples, ...)
-            Patches, or anything else of that length, their labels and their slides.
+            Patches, or anything else of that length, their labels and slides; all are required.
 
         Yields
         ------
@@ -127,7 +127,7 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
         Parameters
         ----------
         X, y, groups : array-like of shape (n_samples, ...)
-            Patches, or anything else of that length, their labels (ignored) and their slides.
+            Patches, or anything else of that length, their labels (ignored) and slides (required).
 
         Yields
         ------

@@ -79,7 +79,10 @@ def test_a_prediction_takes_x_through_the_modules_of_the_page_alone():
 
 
 def assert_on_page(entered, steps):
-    """Check that no module was entered that the page does not name, and none more than twice."""
-    assert entered
+    """Check that the page names every module that was entered, and that none was more than twice.
+
+    Behind the classifier X is copied or carried, so not every step of the page can be seen.
+    """
+    assert {"classifier.py", "_reading/_checks.py", "_reading/_batches.py"} <= set(entered)
     assert set(entered) <= {file for file, _ in steps}
     assert max(entered.count(file) for file in entered) <= 2

@@ -17,7 +17,7 @@ FRAMEWORKS = ("tensorflow", "jax", "torch", "keras", "scikeras")
 
 
 def output_of(code, *options):
-    """Return what code prints in a fresh process."""
+    """Return the output of code in a fresh process."""
     output, _ = run_python(*options, "-c", textwrap.dedent(code))
     return output
 

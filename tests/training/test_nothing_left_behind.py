@@ -36,7 +36,7 @@ def kinds():
 
 
 def count_things():
-    """Return how many instances of each kind are alive."""
+    """Return the number of live instances of each kind."""
     gc.collect()
     things = gc.get_objects()
     # By `type`: `isinstance` asks for `__class__`, at which some lazy objects warn.
@@ -48,7 +48,7 @@ def count_things():
 
 @pytest.fixture(scope="module", params=RECIPES.values(), ids=RECIPES)
 def growth(request):
-    """Return how many more things of each kind two fits leave, after one."""
+    """Return the number of things of each kind that two more fits leave behind, after one."""
     counts = []
     for _ in range(3):
         CNNClassifier(**{**SMALL, "epochs": 1, **request.param}).fit(X, Y).predict_proba(X)

@@ -24,7 +24,7 @@ def talkative(**changes):
 
 
 def on_screen(fit):
-    """Return what a fit writes to a terminal."""
+    """Return the text that a fit writes to a terminal."""
     with contextlib.redirect_stderr(Screen()) as screen:
         fit()
     return screen.getvalue()

@@ -150,7 +150,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def global_state():
-    """Return what fits with random_state leave behind: ours and theirs, in a process each.
+    """Return the traces of fits with random_state: of ours and of theirs, in a process each.
 
     TensorFlow remembers whether determinism is on once it has been asked, and SciKeras asks
     after it has set the variable that turns it on. Two fits in one process would see each other.

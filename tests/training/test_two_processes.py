@@ -65,7 +65,7 @@ def search(n_jobs):
 
 @pytest.fixture(scope="module")
 def searched():
-    """Return what a search in two processes found, logged, and showed on both streams."""
+    """Return the scores, the log and the output on both streams of a search in two processes."""
     get_reusable_executor().shutdown()  # Old processes still write to the old stderr.
     with (
         pytest.MonkeyPatch.context() as patch,

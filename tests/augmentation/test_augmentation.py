@@ -24,6 +24,7 @@ def augmented(X, seed=0, training=True):
     return keras.ops.convert_to_numpy(RandomD4(seed=seed)(X, training=training))
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # The first example includes the framework's compilation.
 @given(
     n=st.integers(1, 6), side=st.integers(1, 7), channels=st.integers(1, 4), seed=st.integers(0, 99)
@@ -92,6 +93,7 @@ def test_a_layer_is_rebuilt_from_its_config():
     assert np.array_equal(rebuilt(X, training=True), augmented(X, seed=7))
 
 
+@pytest.mark.slow
 def test_a_classifier_augments_what_it_trains_on_and_not_what_it_predicts():
     X, y = make_data()
     symmetric = X[:, :1, :1].repeat(18, axis=1).repeat(18, axis=2)  # all 8 views are the same

@@ -144,6 +144,7 @@ def moves(patch, pixels):
     }
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     n=st.integers(1, 5),
@@ -305,6 +306,7 @@ def test_other_names_or_none_at_all_are_an_error_that_names_the_known_ones(augme
         build_augmentation(augment)
 
 
+@pytest.mark.slow
 def test_a_classifier_trains_with_several():
     X, y = make_data()
     fitted = {

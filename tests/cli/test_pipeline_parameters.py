@@ -28,6 +28,7 @@ def test_a_setting_without_name_or_value_is_an_error_with_an_example(text):
         parse_settings([text])
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.integers(), st.sampled_from(["d4", "notebook"])), min_size=1)
@@ -36,6 +37,7 @@ def test_a_grid_is_read_as_it_was_written(values):
     assert parse_grid(["name=" + ",".join(map(str, values))]) == {"name": values}
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     weights=st.one_of(st.none(), st.just("balanced"), st.just({0: 1, 1: 3.5})),

@@ -12,6 +12,7 @@ from pcam_sklearn.cli._training_run import split_patches
 from pcam_sklearn.cli._tune import make_folds
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(seed=st.integers(0, 1000), n_slides=st.integers(8, 30), groups=st.booleans())
 def test_parts_hold_each_row_once_and_share_no_slide(seed, n_slides, groups):

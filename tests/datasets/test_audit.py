@@ -279,6 +279,7 @@ def test_a_damage_is_found_and_nothing_else(folder, name):
     assert report.ok == all(kind in NOTES for kind, _ in expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(names=st.sets(st.sampled_from(sorted(DAMAGES)), min_size=2, max_size=N_TRAIN - 2))
 def test_any_damages_together_are_all_found_and_nothing_else(whole, tmp_path_factory, names):

@@ -60,6 +60,7 @@ def test_slides_sort_by_name_as_by_number():
     assert groups.tolist() == [f"slide_{number:02}" for number in range(12)]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_every_slide_has_its_share_of_patches_and_both_classes(data):
@@ -115,6 +116,7 @@ def test_the_global_random_state_is_not_touched(seed):
 # The label.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 33, 64, 96, 131])
 @pytest.mark.parametrize("positive", [True, False])
 def test_a_patch_is_positive_if_and_only_if_tumour_nuclei_lie_in_its_center(size, positive):
@@ -190,6 +192,7 @@ def test_a_patch_takes_some_hundred_lines_of_python_and_none_per_pixel():
     assert lines_run(lambda: make_patches(20, 4, 0)) < 20 * 1000
 
 
+@pytest.mark.slow
 def test_the_notebooks_network_learns_them_and_mean_colour_does_not_suffice():
     from pcam_sklearn import make_pcam_pipeline
 

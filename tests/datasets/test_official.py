@@ -33,6 +33,7 @@ def test_patches_and_labels_are_those_of_the_files(tmp_path, split, packed):
     assert pcam.target.dtype == np.int64
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(n=st.integers(1, 600), chunks=st.none() | st.integers(1, 700))
 def test_files_of_any_length_and_chunking_come_out_whole(tmp_path_factory, n, chunks):

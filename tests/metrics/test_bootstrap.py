@@ -64,6 +64,7 @@ def test_every_round_has_the_area_that_scikit_learn_gives_the_drawn_patches():
         assert area == pytest.approx(roc_auc_score(y[copies], score[copies]), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_interval_is_the_one_of_the_general_bootstrap_with_scikit_learns_area():
     y, score, slide = slides(n_slides=12, size=20)
     fast = auc_cluster_bootstrap(y, score, slide, n_rounds=200, random_state=0)
@@ -79,6 +80,7 @@ def test_the_estimate_is_the_area_of_all_patches():
     assert result.low < result.estimate < result.high
 
 
+@pytest.mark.slow
 def test_the_interval_covers_where_the_one_of_patches_does_not():
     # 300 sets of 30 slides; the standard error of a coverage of 95 % is 1.3 %.
     truth = norm.cdf(2 / np.sqrt(4))
@@ -93,6 +95,7 @@ def test_the_interval_covers_where_the_one_of_patches_does_not():
     assert covered["patches"] < 0.7 * 300
 
 
+@pytest.mark.slow
 def test_rounds_of_kaggles_220025_scores_take_no_line_per_round_and_touch_no_patch():
     rng = np.random.default_rng(0)
     slide = rng.integers(0, 216, 220_025)
@@ -270,6 +273,7 @@ def test_a_metric_sees_the_drawn_patches_only_and_how_often_they_were_drawn():
     assert len(seen) == 101
 
 
+@pytest.mark.slow
 def test_predicted_labels_may_take_the_place_of_scores():
     y, score, slide = slides(n_slides=12)
     result = cluster_bootstrap(accuracy_score, y, score > 1, slide, random_state=0)

@@ -24,6 +24,7 @@ def by_definition(y, prob, n_bins):
     return total
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(predictions, st.sampled_from([1, 2, 4, 8, 16]))  # edges that floats hold exactly
 def test_the_error_is_the_one_of_its_definition(rows, n_bins):

@@ -125,6 +125,7 @@ def test_the_interval_of_the_ovarian_data_agrees_with_exact_fractions(column):
     assert result.high == pytest.approx(float(areas[0]) + half, abs=1e-12)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(two_models)
 def test_the_test_agrees_with_exact_fractions_with_and_without_groups(rows):
@@ -209,6 +210,7 @@ def test_the_rarer_class_gives_the_degrees_of_freedom():
     assert result.pvalue == pytest.approx(2 * student.sf(abs(result.statistic), 2))
 
 
+@pytest.mark.slow
 def test_with_slide_effects_only_the_grouped_test_keeps_its_level():
     rng = np.random.default_rng(0)
     slide = np.repeat(np.arange(30), 30)

@@ -43,6 +43,7 @@ def slides(seed=0, n_slides=30, size=40):
     return y, 2 * y + rng.normal(size=len(slide)) + rng.normal(size=n_slides)[slide], slide
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(labelled, st.integers(0, 20))
 def test_both_rates_are_the_best_of_all_thresholds(rows, twentieths):
@@ -129,6 +130,7 @@ def test_the_intervals_are_those_of_the_general_bootstrap():
     assert (result.low, result.high) == pytest.approx((general.low, general.high), abs=0.01)
 
 
+@pytest.mark.slow
 def test_intervals_by_slide_cover_where_those_of_patches_do_not():
     # 300 sets of 30 slides; the standard error of a coverage of 95 % is 1.3 %.
     truth = norm.cdf(1 / np.sqrt(2))

@@ -80,6 +80,7 @@ def test_the_band_holds_the_curve_and_closes_in_the_upper_corner():
     assert band.low[-1] == band.high[-1] == 1
 
 
+@pytest.mark.slow
 def test_the_band_covers_the_true_rate():
     # 200 sets of 20 slides; the standard error of a coverage of 95 % is 1.5 %.
     spread = np.sqrt(2)
@@ -92,6 +93,7 @@ def test_the_band_covers_the_true_rate():
     assert 0.91 * 200 <= covered <= 0.99 * 200
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.integers(2, 6), st.floats(0, 6))
 def test_the_band_rises_as_the_curve_does(seed, n_slides, shift):
     rng = np.random.default_rng(seed)
@@ -115,6 +117,7 @@ def test_where_all_positives_are_found_the_lower_end_does_not_fall():
     assert band.low[found] >= band.low[found - 1] > 0.8
 
 
+@pytest.mark.slow
 def test_the_band_covers_the_true_rate_of_few_slides_at_each_of_many_rates():
     # 200 sets of 8 slides; the standard error of a coverage of 95 % is 1.5 %.
     grid, spread = np.array([0.02, 0.1, 0.3, 0.5]), np.sqrt(2)

@@ -46,6 +46,7 @@ def features_and_logits(side, **parameters):
     return features.reshape(8, 4, -1), (features @ weights + bias).reshape(8, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "parameters"),
     [(side, {"filters": (2, 3, 4)}) for side in (32, 33, 48, 64, 95, 96)]

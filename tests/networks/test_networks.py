@@ -49,12 +49,14 @@ def test_these_are_all_the_networks():
     assert TINY.keys() == NETWORKS.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", CROPS)
 @pytest.mark.parametrize("name", TINY)
 def test_it_is_built_for_every_crop_with_one_output(name, side):
     assert tiny(name, side).output_shape == (None, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", CROPS)
 # The transfer network is left out: it is slow, and its layers are Keras' own.
 @pytest.mark.parametrize("name", sorted(TINY.keys() - {"transfer"}))
@@ -64,6 +66,7 @@ def test_every_crop_gives_each_patch_a_probability(name, side):
     assert ((probabilities > 0) & (probabilities < 1)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "side"),
     [*itertools.product(sorted(TINY.keys() - {"transfer"}), [33, 96]), ("transfer", 32)],
@@ -82,6 +85,7 @@ def learned(request):
     return quick(network=request.param, optimizer="adam", **TINY[request.param]).fit(X, y)
 
 
+@pytest.mark.slow
 def test_a_classifier_comes_back_from_joblib_with_the_same_probabilities(learned, tmp_path):
     X, _ = make_data(n=5, side=32, seed=1)
     joblib.dump(learned, tmp_path / "classifier.joblib")
@@ -89,6 +93,7 @@ def test_a_classifier_comes_back_from_joblib_with_the_same_probabilities(learned
     np.testing.assert_allclose(back.predict_proba(X), learned.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_classifier_gives_bytes_and_floats_the_same_probabilities(learned):
     X, _ = make_data(n=5, side=32, seed=1)
     np.testing.assert_allclose(learned.predict_proba(X / 255), learned.predict_proba(X), atol=1e-6)
@@ -126,6 +131,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("name", ["residual", "d4", "two-stream"])
 def test_a_wrong_hyper_parameter_is_refused(name, wrong):
@@ -280,6 +286,7 @@ def test_a_backbone_receives_patches_as_its_family_was_trained_on(backbone, monk
     np.testing.assert_allclose(values(received, X), expected.reshape(2, -1), atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "family"),
     [("MobileNet", "mobilenet"), ("VGG16", "vgg16"), ("MobileNetV3Small", "mobilenet_v3")],
@@ -295,6 +302,7 @@ def test_the_whole_is_preprocessing_then_the_backbone_then_one_probability(backb
     np.testing.assert_allclose(values(network, X), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trainable", [True, False])
 def test_the_backbone_is_trained_or_its_head_alone(trainable):
     network = build_network("transfer", (32, 32, 3), weights=None, trainable=trainable)
@@ -307,6 +315,7 @@ def test_an_unknown_backbone_is_an_error_that_names_the_known_ones(backbone):
         build_network("transfer", (32, 32, 3), backbone=backbone)
 
 
+@pytest.mark.slow
 def test_the_statistics_of_the_backbone_follow_as_fast_as_in_the_other_networks():
     network = build_network("transfer", (32, 32, 3), weights=None)
     backbone = next(layer for layer in network.layers if isinstance(layer, keras.Model))
@@ -366,6 +375,7 @@ def finite(search):
     return np.isfinite(scores).all() and len(scores) > 1
 
 
+@pytest.mark.slow
 def test_one_grid_searches_over_crops_networks_and_the_recipe():
     X, y = make_data(n=24, side=48)
     pipeline = make_pcam_pipeline(**{**QUICK, "filters": (2, 2, 4), "batch_size": 12})
@@ -388,6 +398,7 @@ def quadratic(input_shape, scale=1.0):
     return keras.Model(pixels, keras.layers.Dense(1, activation="sigmoid")(squares))
 
 
+@pytest.mark.slow
 def test_one_grid_searches_over_functions_and_their_hyper_parameters():
     X, y = make_data(n=24, side=20)
     grid = {

@@ -48,6 +48,7 @@ def test_the_verdict_goes_by_the_threshold():
     assert draw(select="most wrong", threshold=0.04).titles[0].endswith("right")
 
 
+@pytest.mark.slow
 def test_the_patch_and_its_center_are_shown_as_they_are():
     display = draw(select="most wrong", crop_size=16)
     np.testing.assert_array_equal(image(display.axes_[0, 0]), PATCHES[5])
@@ -61,6 +62,7 @@ def test_the_histogram_counts_every_pixel_of_a_channel():
     assert levels.sum() == 48 * 48
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 9))
 def test_a_random_choice_holds_no_patch_twice_and_follows_the_seed(seed, n_patches):

@@ -91,6 +91,7 @@ def test_the_model_and_the_random_state_stay_as_they_were(fitted, patches):
     assert fitted.model_.get_layer("maps").output is not None
 
 
+@pytest.mark.slow
 def test_of_a_residual_network_the_joined_maps_are_taken(patches):
     classifier = quick(network=residual).fit(*patches)
     default = grad_cam(classifier, patches[0][:2])
@@ -143,6 +144,7 @@ def test_labels_for_other_patches_are_refused(fitted, patches):
         GradCamDisplay.from_estimator(fitted, patches[0][:3], [0, 1])
 
 
+@pytest.mark.slow
 def test_a_patch_without_evidence_is_said_to_have_none():
     display = GradCamDisplay(np.ones((1, 8, 8, 3)), np.zeros((1, 8, 8)), ["a"]).plot()
     assert display.axes_[1, 0].get_title() == "no evidence"

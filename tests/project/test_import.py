@@ -31,6 +31,7 @@ def test_importing_the_package_and_looking_around_loads_no_framework():
     assert loaded_by("import pcam_sklearn; dir(pcam_sklearn); pcam_sklearn.__version__") == []
 
 
+@pytest.mark.slow
 def test_reading_and_cutting_patches_loads_no_framework():
     assert loaded_by("from pcam_sklearn import CenterCropNormalizer, PatchReader") == []
 

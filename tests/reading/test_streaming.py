@@ -127,6 +127,7 @@ def test_a_pass_keeps_the_order_it_began_with(images, y):
     np.testing.assert_array_equal(np.concatenate(seen), order)
 
 
+@pytest.mark.slow
 def test_a_file_that_goes_missing_while_predicting_is_named_with_all_the_others(paths, fitted):
     pipeline = make_pipeline(PatchReader(in_memory=False), *fitted[1:])
     broken = [*paths, "gone-1.png", "gone-2.png"]
@@ -139,6 +140,7 @@ def test_files_left_unread_can_be_pickled(paths, images):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(files)), files)
 
 
+@pytest.mark.slow
 def test_a_progress_bar_shows_when_asked_and_only_then(images, fitted, capsys):
     fitted.predict_proba(images)
     assert capsys.readouterr().err == ""

@@ -54,6 +54,7 @@ def test_every_real_patch_is_read_as_opencv_reads_it(request, sample, n_patches)
         assert np.array_equal(rows_of(path, 32, 64), expected[32:64])
 
 
+@pytest.mark.slow
 @given(
     order=st.sampled_from("<>"),
     height=st.integers(1, 40),

@@ -142,6 +142,7 @@ def test_slides_of_other_patches_are_refused():
         measure(groups=SLIDE[1:])
 
 
+@pytest.mark.slow
 def test_evaluate_predicts_and_hashes_the_patches(fitted):
     X, y = make_data(side=PATCH_SIDE)
     groups = np.arange(40) // 8
@@ -150,6 +151,7 @@ def test_evaluate_predicts_and_hashes_the_patches(fitted):
     assert evaluation.data_sha256 == hash_patches(X)
 
 
+@pytest.mark.slow
 def test_a_known_hash_is_kept_and_the_patches_are_not_hashed(fitted, monkeypatch):
     X, y = make_data(side=PATCH_SIDE)
     monkeypatch.setattr("pcam_sklearn.report._evaluation.hash_patches", pytest.fail)
@@ -189,6 +191,7 @@ def test_one_changed_pixel_or_another_order_changes_the_hash():
     assert len({hash_patches(X), hash_patches(changed), hash_patches(X[::-1])}) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -211,6 +214,7 @@ def test_the_page_says(card, text):
     assert text in " ".join(Page(card.to_html()).texts)
 
 
+@pytest.mark.slow
 def test_the_page_holds_its_pictures_and_fetches_nothing(card):
     page = Page(card.to_html())
     pictures = page.named("img")
@@ -273,6 +277,7 @@ def test_a_card_in_a_missing_folder_is_an_error_that_names_it(card, tmp_path):
         card.write_html(tmp_path / "nowhere" / "card.html")
 
 
+@pytest.mark.slow
 def test_what_was_not_stated_is_said_not_to_be(fitted):
     text = model_card(fitted, measure()).to_markdown()
     assert "Training data: Not stated." in text
@@ -280,12 +285,14 @@ def test_what_was_not_stated_is_said_not_to_be(fitted):
     assert "None was chosen" in text
 
 
+@pytest.mark.slow
 def test_without_slides_the_card_warns_of_its_intervals(fitted):
     text = model_card(fitted, measure(groups=None)).to_markdown()
     assert "too narrow by far" in text
     assert "The slides are not known." in text
 
 
+@pytest.mark.slow
 def test_without_slides_the_card_draws_the_roc_curve_alone():
     dummy = DummyClassifier().fit(np.zeros((240, 1)), Y)
     with_slides, without = (model_card(dummy, measure(groups)).pictures for groups in (SLIDE, None))
@@ -294,6 +301,7 @@ def test_without_slides_the_card_draws_the_roc_curve_alone():
     assert without[0].png != with_slides[0].png
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [SLIDE, None], ids=["slides", "no slides"])
 def test_a_card_leaves_no_figure_open(fitted, groups):
     before = plt.get_fignums()
@@ -301,12 +309,14 @@ def test_a_card_leaves_no_figure_open(fitted, groups):
     assert plt.get_fignums() == before
 
 
+@pytest.mark.slow
 def test_a_card_of_another_classifier_is_written_too():
     X = np.zeros((240, 1))
     dummy = DummyClassifier().fit(X, Y)
     assert len(model_card(dummy, measure()).pictures) == 2
 
 
+@pytest.mark.slow
 def test_patches_of_another_evaluation_are_refused(fitted):
     with pytest.raises(ValueError, match="X has 3 entries"):
         model_card(fitted, measure(), X=np.zeros((3, 48, 48, 3), dtype=np.uint8))

@@ -63,6 +63,7 @@ def splits_or_error(splits):
 # --- SlideKFold
 
 
+@pytest.mark.slow
 @given(data=labels_and_slides(), n_splits=st.integers(2, 4), seed=st.integers(0, 99))
 def test_folds_hold_whole_slides_and_both_classes_or_there_is_an_error(data, n_splits, seed):
     y, slides = data

@@ -85,6 +85,7 @@ def test_the_notebook_s_training_is_adam_on_binary_cross_entropy():
 # --- history, held-out patches, early stopping
 
 
+@pytest.mark.slow
 def test_the_history_follows_loss_accuracy_and_auc_of_both_parts_by_epoch(fitted):
     names = {"loss", "accuracy", "auc", "val_loss", "val_accuracy", "val_auc"}
     assert set(fitted.history_) == names
@@ -132,11 +133,13 @@ def test_training_stops_when_nothing_has_improved_for_a_while(stopped):
     assert 1 < classifier.best_epoch_ < classifier.best_epoch_ + 3 == classifier.n_iter_ < 40
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_the_first_one_with_the_highest_value_counted_from_1(stopped):
     classifier, _, _ = stopped
     assert classifier.best_epoch_ == 1 + int(np.argmax(classifier.history_["val_auc"]))
 
 
+@pytest.mark.slow
 def test_the_network_is_that_of_the_best_epoch(stopped):
     classifier, patches, y = stopped
     best = classifier.best_epoch_ - 1
@@ -147,6 +150,7 @@ def test_the_network_is_that_of_the_best_epoch(stopped):
     assert auc == pytest.approx(classifier.history_["val_auc"][best], abs=0.03)
 
 
+@pytest.mark.slow
 def test_the_last_epoch_can_be_the_best_one():
     parameters = {"early_stopping": True, "validation_fraction": 0.25, "monitor": "val_loss"}
     classifier = quick(epochs=3, optimizer__learning_rate=1e-6, **parameters).fit(X, Y)
@@ -154,12 +158,14 @@ def test_the_last_epoch_can_be_the_best_one():
     assert classifier.best_epoch_ == 1 + int(np.argmin(classifier.history_["val_loss"]))
 
 
+@pytest.mark.slow
 def test_without_early_stopping_the_last_epoch_is_kept():
     classifier = quick(epochs=3, validation_fraction=0.25).fit(X, Y)
     assert (classifier.n_iter_, classifier.best_epoch_) == (3, 3)
     assert "val_loss" in classifier.history_
 
 
+@pytest.mark.slow
 def test_where_only_some_epochs_are_validated_the_best_of_those_is_kept():
     parameters = {"early_stopping": True, "validation_fraction": 0.25, "monitor": "val_loss"}
     classifier = quick(epochs=4, fit__validation_freq=2, **parameters).fit(X, Y)
@@ -185,10 +191,12 @@ def test_class_weight_is_a_sample_weight_of_each_patch():
     assert not same(by_class, quick().fit(X, Y))
 
 
+@pytest.mark.slow
 def test_a_class_that_class_weight_does_not_name_weighs_1():
     assert same(quick(class_weight={1: 5.0}).fit(X, Y), quick(class_weight={0: 1, 1: 5}).fit(X, Y))
 
 
+@pytest.mark.slow
 def test_balanced_weighs_classes_by_the_inverse_of_their_number():
     rows = np.r_[0:30, 31:40:2]
     y = Y[rows]
@@ -197,12 +205,14 @@ def test_balanced_weighs_classes_by_the_inverse_of_their_number():
     assert same(balanced, quick().fit(X[rows], y, sample_weight=weights))
 
 
+@pytest.mark.slow
 def test_class_weight_multiplies_sample_weight():
     weights = np.linspace(0.5, 2, len(Y))
     both = quick(class_weight={0: 2.0}).fit(X, Y, sample_weight=weights)
     assert same(both, quick().fit(X, Y, sample_weight=np.where(Y == 0, 2, 1) * weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("class_weight", [None, "balanced", {0: 2.0, 1: 3.0}], ids=str)
 def test_a_patch_of_weight_0_is_as_if_it_were_not_there(class_weight):
     weights = np.ones(len(Y))
@@ -224,6 +234,7 @@ def test_the_first_partial_fit_is_a_fit_of_one_epoch_that_holds_nothing_out():
     assert (part.n_iter_, part.best_epoch_, "val_loss" in part.history_) == (1, 1, False)
 
 
+@pytest.mark.slow
 def test_partial_fit_goes_on_epoch_by_epoch():
     classifier = quick().partial_fit(X, Y)
     first = classifier.predict_proba(X)
@@ -232,6 +243,7 @@ def test_partial_fit_goes_on_epoch_by_epoch():
     assert classifier.n_iter_ == 2 == len(classifier.history_["loss"])
 
 
+@pytest.mark.slow
 def test_partial_fit_takes_one_class_at_a_time_once_it_knows_both():
     classifier = quick(class_weight={1: 2.0}).partial_fit(X[::2], Y[::2], classes=[0, 1])
     classifier.partial_fit(X[1::2], Y[1::2]).partial_fit(X[:1], Y[:1])
@@ -239,11 +251,13 @@ def test_partial_fit_takes_one_class_at_a_time_once_it_knows_both():
     assert classifier.n_iter_ == 3
 
 
+@pytest.mark.slow
 def test_partial_fit_goes_on_from_a_fit():
     classifier = quick(epochs=2).fit(X, Y).partial_fit(X, Y)
     assert classifier.n_iter_ == 3
 
 
+@pytest.mark.slow
 def test_a_warm_start_goes_on_from_the_last_fit():
     classifier = quick(epochs=2, warm_start=True).fit(X, Y)
     before = classifier.history_["loss"]
@@ -261,6 +275,7 @@ def test_a_warm_start_watches_the_patches_that_it_was_never_trained_on():
     assert first == pytest.approx(second, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_first_fit_with_warm_start_is_an_ordinary_fit():
     assert same(quick(warm_start=True).fit(X, Y), quick().fit(X, Y))
 
@@ -275,6 +290,7 @@ def test_initialize_builds_the_network_and_trains_nothing():
 # --- fit again, fail, predict
 
 
+@pytest.mark.slow
 def test_a_fit_on_other_patches_forgets_the_first_ones():
     other, y = make_data(n=30, side=20, seed=5)
     names = np.array(["normal", "tumor"])
@@ -292,6 +308,7 @@ class Fail(keras.callbacks.Callback):
         raise RuntimeError("broken off")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_a_training_that_fails_changes_nothing(method, warm_start):
@@ -309,6 +326,7 @@ def test_a_training_that_fails_changes_nothing(method, warm_start):
         assert np.array_equal(value, variable)
 
 
+@pytest.mark.slow
 def test_the_probabilities_of_a_patch_sum_to_1_in_the_order_of_classes_(fitted):
     probabilities = fitted.predict_proba(X)
     assert (probabilities.shape, probabilities.dtype) == ((40, 2), np.float64)

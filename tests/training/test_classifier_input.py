@@ -53,6 +53,7 @@ def test_labels_may_be_numbers_bools_or_words(fitted, y, classes):
     assert np.array_equal(classifier.predict(X), classifier.classes_[fitted.predict(X)])
 
 
+@pytest.mark.slow
 def test_labels_in_a_column_are_taken_with_scikit_learn_s_warning(fitted):
     with pytest.warns(DataConversionWarning, match="column-vector"):
         classifier = quick().fit(X, Y[:, np.newaxis])
@@ -65,6 +66,7 @@ def test_patches_may_have_any_number_of_channels(channels):
     assert quick().fit(patches, Y).predict_proba(patches).shape == (40, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "as_weights",
     [list, lambda weights: pd.Series(weights, index=range(50, 90))],
@@ -182,6 +184,7 @@ def test_other_patches_than_trained_on_are_refused_at_predict(fitted, patches, m
         fitted.predict_proba(patches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "patches", "y", "message"),
     [

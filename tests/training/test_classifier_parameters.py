@@ -135,6 +135,7 @@ def test_compile__loss_and_loss__x_reach_compile():
     assert smooth.initialize(X, Y).trainer_.loss.get_config()["label_smoothing"] == 0.1
 
 
+@pytest.mark.slow
 def test_metrics__x_reaches_a_metric():
     classifier = quick(metrics=[keras.metrics.AUC], metrics__0__name="area").fit(X, Y)
     assert set(classifier.history_) == {"loss", "area"}
@@ -149,6 +150,7 @@ def test_a_metric_is_called_the_same_in_every_fit(metrics):
         assert set(quick(metrics=metrics).fit(X, Y).history_) == {"loss", "auc"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "callbacks",
     [
@@ -252,6 +254,7 @@ def test_early_stopping_without_patches_to_watch_is_refused():
         quick(early_stopping=True).fit(X, Y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("monitor", ["val_auc", "auc"])
 def test_a_monitor_that_is_not_recorded_is_an_error_that_lists_those_that_are(monitor):
     watching = {"early_stopping": True, "validation_fraction": 0.25, "monitor": monitor}

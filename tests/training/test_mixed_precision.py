@@ -59,6 +59,7 @@ def test_bytes_and_floats_give_the_same_probabilities(fitted):
     assert_allclose(fitted.predict_proba(floats), fitted.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_saved_classifier_predicts_the_same_and_keeps_its_policy(fitted, tmp_path):
     joblib.dump(fitted, tmp_path / "model.joblib")
     loaded = joblib.load(tmp_path / "model.joblib")
@@ -73,6 +74,7 @@ def test_a_loaded_classifier_trains_on(fitted, tmp_path):
     assert going_on.n_iter_ == 2 * fitted.n_iter_
 
 
+@pytest.mark.slow
 def test_the_loss_of_float16_is_scaled_and_that_of_bfloat16_is_not(fitted):
     scaled = isinstance(fitted.trainer_.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (fitted.dtype_policy == "mixed_float16")

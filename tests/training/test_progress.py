@@ -30,6 +30,7 @@ def on_screen(fit):
     return screen.getvalue()
 
 
+@pytest.mark.slow
 def test_a_fit_writes_one_line_to_stderr_and_nothing_to_stdout(capsys):
     talkative().fit(X, Y)
     said = capsys.readouterr()
@@ -38,12 +39,14 @@ def test_a_fit_writes_one_line_to_stderr_and_nothing_to_stdout(capsys):
     assert LINE.fullmatch(said.err.rstrip("\n"))
 
 
+@pytest.mark.slow
 def test_the_line_tells_loss_and_auc_of_the_last_epoch(capsys):
     history = talkative().fit(X, Y).history_
     told = f"loss {history['loss'][-1]:.4f}, auc {history['auc'][-1]:.4f},"
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_auc_is_that_of_the_patches_held_out_where_there_are_any(capsys):
     history = talkative(validation_fraction=0.2).fit(X, Y).history_
     said = capsys.readouterr().err
@@ -51,6 +54,7 @@ def test_the_auc_is_that_of_the_patches_held_out_where_there_are_any(capsys):
     assert ", auc" not in said
 
 
+@pytest.mark.slow
 def test_after_early_stopping_the_line_tells_of_the_epoch_that_was_kept(capsys):
     stops = {"validation_fraction": 0.2, "early_stopping": True, "n_iter_no_change": 1}
     fitted = talkative(epochs=9, optimizer__learning_rate=5.0, **stops).fit(X, Y)
@@ -84,6 +88,7 @@ def test_a_network_that_is_only_built_has_no_line(capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_verbose_0_is_silent(capfd):
     talkative(verbose=0).fit(X, Y)
     assert capfd.readouterr() == ("", "")
@@ -111,12 +116,14 @@ def test_a_terminal_shows_the_same_line_in_the_end():
     assert rest == ""
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_epoch_loss_auc_and_time_left_during_a_fit():
     states = on_screen(lambda: talkative(batch_size=2).fit(X, Y)).split("\r")
     pattern = r"epoch 2/3 \|#{6,13}\d? *\| \d\d:\d\d left, loss \d\.\d{4}, auc \d\.\d{4} *"
     assert any(re.fullmatch(pattern, state) for state in states), states
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_fit_that_fails_ends_its_line(error):
     def fail(epoch, logs):

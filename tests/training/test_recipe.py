@@ -65,6 +65,7 @@ def warm_up_and_cosine(epochs, warmup, highest=1.0):
     return highest * np.where(middle < warmup, rising, falling)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "warmup"), [(4, 0.0), (5, 0.3)])
 def test_the_rate_of_each_epoch_rises_and_falls_along_a_cosine(epochs, warmup):
     classifier, recorder = recorded(
@@ -97,6 +98,7 @@ def test_a_constant_rate_is_the_optimizer_s_own():
     assert recorder.rates == [0.25] * 3
 
 
+@pytest.mark.slow
 def test_after_fit_the_optimizer_has_its_own_rate_again():
     classifier, recorder = recorded(epochs=3, schedule="cosine", optimizer__learning_rate=0.25)
     classifier.fit(X, Y)
@@ -105,6 +107,7 @@ def test_after_fit_the_optimizer_has_its_own_rate_again():
     assert recorder.rates[3:] == [0.25]
 
 
+@pytest.mark.slow
 def test_a_warm_start_begins_the_course_again():
     classifier, recorder = recorded(
         epochs=3, schedule="cosine", optimizer__learning_rate=0.25, warm_start=True
@@ -120,6 +123,7 @@ class BreaksOff(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_leaves_the_optimizer_its_own_rate():
     classifier = trained(
         epochs=2, schedule="cosine", optimizer__learning_rate=0.25, warm_start=True,
@@ -218,6 +222,7 @@ def test_smoothing_moves_the_labels_of_the_cross_entropy_towards_one_half():
     assert still.history_["loss"] == [pytest.approx(expected, rel=1e-5)]
 
 
+@pytest.mark.slow
 def test_smoothing_is_that_of_keras():
     loss = keras.losses.BinaryCrossentropy(label_smoothing=0.2)
     assert same(trained(label_smoothing=0.2).fit(X, Y), trained(loss=loss).fit(X, Y))
@@ -297,6 +302,7 @@ def test_a_warm_start_goes_on_with_the_average(averaging):
     assert_same_weights(classifier.model_, average([first, *recorder.weights[9:]], 0.8)[-1])
 
 
+@pytest.mark.slow
 def test_where_patches_are_held_out_it_is_the_average_that_is_watched():
     classifier, recorder = recorded(weight_averaging=0.8, validation_fraction=0.25, **HASTY)
     classifier.fit(X, Y)
@@ -326,6 +332,7 @@ def test_the_best_epoch_is_kept_as_its_averaged_weights(watched):
     assert_same_weights(classifier.model_, average(recorder.weights, 0.8)[n_steps - 1])
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_that_average_and_not_from_the_last_weights(watched):
     classifier = copy.deepcopy(watched[0])
     best, (recorder,) = weights(classifier.model_), classifier.callbacks
@@ -335,6 +342,7 @@ def test_training_goes_on_from_that_average_and_not_from_the_last_weights(watche
     assert_same_weights(classifier.model_, expected)
 
 
+@pytest.mark.slow
 def test_the_last_epoch_can_be_the_best_one():
     classifier, recorder = recorded(
         weight_averaging=0.8, validation_fraction=0.25, early_stopping=True, monitor="val_loss",
@@ -359,6 +367,7 @@ def test_the_optimizer_keeps_its_own_parameters():
 # --- weight decay
 
 
+@pytest.mark.slow
 def test_adamw_by_name_decays_the_weights():
     parameters = {"optimizer": "adamw", "optimizer__learning_rate": 0.25, "batch_size": 40}
     before = weights(trained(**parameters).initialize(X, Y).model_)

@@ -24,6 +24,7 @@ def fitted():
     return small().fit(X, Y)
 
 
+@pytest.mark.slow
 def test_the_same_number_gives_the_same_bits(fitted):
     again = small().fit(X, Y)
     assert len(np.unique(proba(fitted))) > 40
@@ -31,10 +32,12 @@ def test_the_same_number_gives_the_same_bits(fitted):
     assert fitted.history_ == again.history_
 
 
+@pytest.mark.slow
 def test_another_number_gives_another_network():
     assert not np.array_equal(proba(quick().fit(X, Y)), proba(quick(random_state=1).fit(X, Y)))
 
 
+@pytest.mark.slow
 def test_random_state_instances_in_the_same_state_give_the_same_bits_and_move_on():
     one, other = np.random.RandomState(3), np.random.RandomState(3)
     first = proba(quick(random_state=one).fit(X, Y))
@@ -82,6 +85,7 @@ def digest(*arrays):
     return [hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_patches_labels_and_weights_are_not_changed(dtype):
     patches = (X if dtype == np.uint8 else X / 255).astype(dtype)
@@ -102,6 +106,7 @@ def test_a_read_only_memory_map_is_trained_on_and_predicted(tmp_path):
     assert digest(patches) == digest(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 7, 39, 40, 1000])
 def test_probabilities_do_not_depend_on_the_batch_size(fitted, batch_size):
     expected = proba(fitted)
@@ -121,12 +126,14 @@ def test_bytes_and_floats_get_the_same_probabilities(fitted, dtype):
     np.testing.assert_allclose(as_floats, proba(fitted), atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64", ">f4", "longdouble"])
 def test_trained_on_bytes_or_floats_it_is_the_same_network(dtype):
     as_floats = quick().fit((X / np.longdouble(255)).astype(dtype), Y)
     np.testing.assert_allclose(proba(as_floats), proba(quick().fit(X, Y)), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "laid_out",
     [np.asfortranarray, lambda X: X[::-1, ::-1][::-1, ::-1], lambda X: list(X)],

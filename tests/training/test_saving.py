@@ -41,6 +41,7 @@ def fitted():
     return quick_pipeline(optimizer="adam", metrics=("auc",)).fit(X, Y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_a_pipeline_comes_back_with_the_same_probabilities(way, fitted, tmp_path):
     back = way(fitted, tmp_path)
@@ -62,6 +63,7 @@ def test_a_loaded_classifier_trains_on_as_the_saved_one_does(way, tmp_path):
     np.testing.assert_allclose(back.predict_proba(patches), stays.predict_proba(patches), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_an_unfitted_pipeline_comes_back_unfitted_with_its_parameters(way, tmp_path):
     back = way(quick_pipeline(optimizer__learning_rate=0.25), tmp_path)
@@ -71,6 +73,7 @@ def test_an_unfitted_pipeline_comes_back_unfitted_with_its_parameters(way, tmp_p
     assert back.fit(X, Y).predict(X).shape == Y.shape
 
 
+@pytest.mark.slow
 def test_a_copy_shares_no_weights_with_the_original(fitted):
     before = fitted.predict_proba(X)
     copied = copy.deepcopy(fitted)
@@ -78,6 +81,7 @@ def test_a_copy_shares_no_weights_with_the_original(fitted):
     assert np.array_equal(fitted.predict_proba(X), before)
 
 
+@pytest.mark.slow
 def test_instances_among_the_parameters_are_saved_without_what_they_saw(tmp_path):
     classifier = quick(
         optimizer=keras.optimizers.Adam(0.01),

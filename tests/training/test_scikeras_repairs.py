@@ -104,11 +104,13 @@ REPAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("holds", REPAIRS, ids=lambda holds: holds.__name__)
 def test_cnnclassifier_keeps(holds):
     holds(quick)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("holds", REPAIRS, ids=lambda holds: holds.__name__)
 def test_plain_scikeras_breaks(holds):
     with warnings.catch_warnings():

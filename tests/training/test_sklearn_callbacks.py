@@ -165,6 +165,7 @@ def test_callbacks_are_told_of_the_fit_and_of_each_epoch_in_it():
     ]
 
 
+@pytest.mark.slow
 def test_a_warm_start_is_a_fit_of_its_own():
     counter = Counter()
     classifier = quick(epochs=2, warm_start=True).fit(X, Y).set_callbacks(counter)
@@ -194,6 +195,7 @@ def test_the_fitted_estimator_is_what_the_fit_would_have_given_with_fewer_epochs
                 np.testing.assert_equal(seen[name], value, err_msg=name)
 
 
+@pytest.mark.slow
 def test_only_what_is_trained_on_is_given_to_callbacks():
     recorder = Recorder()
     weights = np.where(np.arange(40) < 4, 0.0, 1.0)
@@ -210,6 +212,7 @@ def test_a_callback_may_end_the_training():
     assert classifier.n_iter_ == len(classifier.history_["loss"]) == 2
 
 
+@pytest.mark.slow
 def test_a_fit_leaves_nothing_but_what_it_learned():
     classifier = quick().set_callbacks(Counter())
     before = leftovers(classifier)
@@ -218,6 +221,7 @@ def test_a_fit_leaves_nothing_but_what_it_learned():
     assert set(learned(classifier)) == set(learned(quick().fit(X, Y)))
 
 
+@pytest.mark.slow
 def test_a_callback_that_fails_is_torn_down_and_leaves_the_classifier_as_it_was():
     failing = Failing()
     classifier = quick().fit(X, Y)
@@ -241,6 +245,7 @@ def test_anything_but_a_callback_is_refused():
         quick().set_callbacks(keras.callbacks.History())
 
 
+@pytest.mark.slow
 def test_a_clone_keeps_the_callbacks_and_a_copy_is_pickled_with_them():
     monitor = callback.ScoringMonitor(scoring="roc_auc")
     fitted = clone(quick().set_callbacks(monitor)).fit(X, Y)

@@ -108,6 +108,7 @@ def test_where_nothing_is_held_out_groups_change_nothing_that_is_learned():
     assert same(quick().fit(X, Y), quick().fit(X, Y, groups=SLIDES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "as_groups",
     [pd.Categorical, lambda slides: np.unique(slides, return_inverse=True)[1].tolist()],
@@ -164,11 +165,13 @@ def test_groups_are_the_slides_fitted_on_once_each():
     assert quick().fit(X, Y, groups=SLIDES[::-1]).groups_.tolist() == sorted(set(SLIDES))
 
 
+@pytest.mark.slow
 def test_groups_are_none_if_fit_was_given_none():
     classifier = quick().fit(X, Y, groups=SLIDES)
     assert classifier.fit(X, Y).groups_ is None
 
 
+@pytest.mark.slow
 def test_a_warm_start_adds_slides_to_those_it_knows():
     classifier = quick(warm_start=True).fit(X[:12], Y[:12], groups=SLIDES[:12])
     classifier.fit(X[6:18], Y[6:18], groups=SLIDES[6:18])
@@ -232,6 +235,7 @@ def test_routing_hands_slides_to_the_folds_and_to_the_fits(splits):
     assert len(search.best_estimator_[-1].groups_) == 8
 
 
+@pytest.mark.slow
 def test_slides_that_the_classifier_did_not_ask_for_reach_the_folds_alone(splits):
     with sklearn.config_context(enable_metadata_routing=True):
         pipeline = quick_pipeline(**WATCHES)

@@ -9,26 +9,11 @@ from hypothesis import settings
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
-# A second conftest.py, in a folder, would clash with this one when docstrings are collected.
-pytest_plugins = ["support.cli_fixtures"]
-
-# A page and a docstring cannot carry a marker.
-SLOW_DOCTESTS = {
-    "docs/getting_started.md::getting_started.md",
-    "pcam_sklearn/classifier.py::pcam_sklearn.classifier.CNNClassifier",
-    "pcam_sklearn/plotting/_heat.py::pcam_sklearn.plotting._heat.grad_cam",
-}
+# A conftest.py reaches no file outside of its folder, and a second one would clash with this one.
+pytest_plugins = ["support.cli_fixtures", "support.collection"]
 
 FEW = Path(__file__).parent / "data"
 MANY = Path(__file__).resolve().parents[2] / "shared" / "pcam-sample"
-
-
-@pytest.hookimpl(tryfirst=True)  # Pytest must see the markers when it leaves tests out.
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow pages and docstrings."""
-    for item in items:
-        if item.nodeid in SLOW_DOCTESTS:
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

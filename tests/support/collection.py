@@ -1,0 +1,30 @@
+"""What is collected from docstrings and pages, and which of that is slow."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+# A page and a docstring cannot carry a marker.
+SLOW_DOCTESTS = {
+    "docs/getting_started.md::getting_started.md",
+    "pcam_sklearn/classifier.py::pcam_sklearn.classifier.CNNClassifier",
+    "pcam_sklearn/plotting/_heat.py::pcam_sklearn.plotting._heat.grad_cam",
+}
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the module of a framework that is not installed: importing it would fail."""
+    if collection_path.parent.name != "_backends":
+        return None
+    framework = collection_path.stem.removeprefix("_")
+    known = framework in ("jax", "tensorflow", "torch")
+    return True if known and importlib.util.find_spec(framework) is None else None
+
+
+@pytest.hookimpl(tryfirst=True)  # Pytest must see the markers when it leaves tests out.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow pages and docstrings."""
+    for item in items:
+        if item.nodeid in SLOW_DOCTESTS:
+            item.add_marker(pytest.mark.slow)

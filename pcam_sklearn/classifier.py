@@ -1,5 +1,6 @@
 """CNNClassifier: a convolutional network as a scikit-learn classifier."""
 
+import copy
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Self
@@ -12,14 +13,15 @@ from sklearn.utils.validation import check_is_fitted
 from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
 from pcam_sklearn._training import _fit
-from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._checks import require_probabilities
 from pcam_sklearn._training._data import TrainingSet, check_training_set
 from pcam_sklearn._training._epoch_tasks import EpochTasks
 from pcam_sklearn._training._model import PatchModel, predict_in_batches
+from pcam_sklearn._training._pickling import require_findable
 from pcam_sklearn._training._plan import TrainingPlan
 from pcam_sklearn._training._recipe import check_recipe
 from pcam_sklearn._training._scikeras import TrueKerasClassifier, check_routes, takes_routes
+from pcam_sklearn._training._state import network_state, trainer_from_state
 from pcam_sklearn.augmentation import check_test_time_augmentation, d4_views
 from pcam_sklearn.networks import check_hyper_parameters, get_network
 
@@ -403,23 +405,47 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         """Number of epochs trained so far."""
         return getattr(self, "n_iter_", 0)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The devices come first: to build the state creates variables, which starts a GPU.
-        return _new_on_prepared_devices, (type(self),), self.__getstate__()
+    def trim(self) -> Self:
+        """Forget the optimizer's state, which takes twice the memory of the weights.
+
+        Predictions stay as they are. A fit that resumes this one starts with a new optimizer.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+        """
+        check_is_fitted(self)
+        self.model_.compile(optimizer=None)
+        self.trainer_ = PatchModel(self.model_, self.trainer_.blueprint)
+        return self
+
+    def __reduce_ex__(self, protocol: int) -> tuple[Any, ...]:
+        require_findable(self.get_params(deep=False))
+        return super().__reduce_ex__(protocol)
+
+    def __copy__(self) -> Self:
+        copied = object.__new__(type(self))
+        copied.__setstate__(self.__getstate__())
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # Functions and classes are copied as they are, so they need no name that pickle finds.
+        copied = memo[id(self)] = object.__new__(type(self))
+        copied.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {k: v for k, v in super().__getstate__().items() if k != "trainer_"}
-        if "model_" in state:
-            # Keras does not save the policy of a Sequential, and loads it under the present one.
-            state["_policy"] = self.model_.dtype_policy.name
+        state = {name: v for name, v in super().__getstate__().items() if name != "model_"}
+        if "trainer_" in state:
+            state["trainer_"] = network_state(state["trainer_"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        policy = state.get("_policy")
-        super().__setstate__({k: v for k, v in state.items() if k != "_policy"})
-        if "model_" in state:
-            self.model_.dtype_policy = policy
-            self.trainer_ = PatchModel(self.model_)
+        super().__setstate__(state)
+        if "trainer_" in state:
+            self.trainer_ = trainer_from_state(state["trainer_"], type(self))
+            self.model_ = self.trainer_.network
 
     def _routed(self, route: str) -> dict[str, Any]:
         start = f"{route}__"
@@ -491,9 +517,3 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
                 f"X has patches of shape {shape[1:]}, but this {type(self).__name__} was fitted "
                 f"on {self.X_shape_[1:]}; put CenterCropNormalizer before it in a pipeline."
             )
-
-
-def _new_on_prepared_devices(cls: type[CNNClassifier]) -> CNNClassifier:
-    """Return an instance for pickle to fill, once the framework's devices are prepared."""
-    current_framework().prepare_devices()
-    return cls.__new__(cls)

@@ -31,7 +31,7 @@ class EpochTasks(keras.callbacks.Callback):
     def begin(self, plan: TrainingPlan, trainer: PatchModel) -> None:
         """Tell that the fit begins; callbacks get the patches that are trained on as X and y."""
         self._plan = plan
-        self._network = trainer.network
+        self._trainer = trainer
         data, rows = plan.data, np.sort(plan.rows[0])
         takes_all = len(rows) == len(data.codes)
         self._facts = {
@@ -75,4 +75,4 @@ class EpochTasks(keras.callbacks.Callback):
     @functools.cached_property
     def _predicting(self) -> PatchModel:
         """A second model around the network: prediction would change the state of `self.model`."""
-        return PatchModel(self._network)
+        return PatchModel(self._trainer.network, self._trainer.blueprint)

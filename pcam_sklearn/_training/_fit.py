@@ -35,8 +35,9 @@ def run(
     # All random numbers of the fit. Their order is part of what `random_state` promises.
     rng = np.random.default_rng([plan.seed, plan.first_epoch])
     training, held_out = plan.rows
-    with seeded(int(rng.integers(2**32))):
-        trainer = plan.make_trainer()
+    seed = int(rng.integers(2**32))
+    with seeded(seed):
+        trainer = plan.make_trainer(seed)
         users = plan.make_users_callbacks()
     framework_seed = int(rng.integers(2**31))
 

@@ -11,23 +11,28 @@ from tqdm.auto import tqdm
 
 from pcam_sklearn._reading._batches import in_batches
 from pcam_sklearn._training._backends import current_framework
+from pcam_sklearn._training._blueprint import Blueprint
 from pcam_sklearn._training._recipe import layers_under
 from pcam_sklearn.augmentation import build_augmentation
 
 
-@keras.saving.register_keras_serializable("pcam_sklearn")
 class PatchModel(keras.Model):
     """A network behind scaling and augmentation, which takes bytes and floats.
 
-    `network` turns floats in [0, 1] into probabilities. `augmentation` works only in training.
+    `network` turns floats in [0, 1] into probabilities, and `blueprint` tells what it was built
+    from. `augmentation` works only in training.
     """
 
     def __init__(
-        self, network: keras.Model, augmentation: keras.layers.Layer | None = None, **kwargs: Any
+        self,
+        network: keras.Model,
+        blueprint: Blueprint,
+        augmentation: keras.layers.Layer | None = None,
     ) -> None:
         # The policy decides whether the loss is scaled. Patches must reach the network as they are.
-        super().__init__(**{"dtype": network.dtype_policy, "autocast": False, **kwargs})
+        super().__init__(dtype=blueprint.dtype_policy, autocast=False)
         self.network = network
+        self.blueprint = blueprint
         self.augmentation = augmentation
         self.compiled_functions: dict[str, Any] = {}  # By the framework, one per dtype.
 
@@ -44,24 +49,9 @@ class PatchModel(keras.Model):
         with current_framework().lean_step():
             return super().train_step(*arguments)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the configuration from which Keras rebuilds the model."""
-        parts = {"network": self.network, "augmentation": self.augmentation}
-        serialized = {k: v and keras.saving.serialize_keras_object(v) for k, v in parts.items()}
-        return {**super().get_config(), **serialized}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "PatchModel":
-        """Rebuild the model."""
-        parts = {
-            name: config[name] and keras.saving.deserialize_keras_object(config[name])
-            for name in ("network", "augmentation")
-        }
-        return cls(**{**config, **parts})
-
 
 def make_trainer(
-    network: keras.Model, augment: Any, compile_parameters: dict[str, Any]
+    network: keras.Model, blueprint: Blueprint, augment: Any, compile_parameters: dict[str, Any]
 ) -> PatchModel:
     """Return the compiled model that trains a network.
 
@@ -71,7 +61,7 @@ def make_trainer(
         augmentation = build_augmentation(augment, seed=random.randrange(2**31))
     if augmentation is not None:
         augmentation.build(network.input_shape)
-    trainer = PatchModel(network, augmentation)
+    trainer = PatchModel(network, blueprint, augmentation)
     steps = current_framework().steps_per_execution()
     trainer.compile(**{"steps_per_execution": steps, **compile_parameters})
     _build_variables(trainer)

@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import keras
 import numpy as np
 
+from pcam_sklearn._training._blueprint import Blueprint, build_optimizer
 from pcam_sklearn._training._callbacks import BestEpoch, Callbacks
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._model import PatchModel, make_trainer
 from pcam_sklearn._training._randomness import draw_seed
-from pcam_sklearn._training._recipe import Rate, average_weights, layers_under, smooth_labels
+from pcam_sklearn._training._recipe import Rate, smooth_labels
 from pcam_sklearn.model_selection import hold_out
-from pcam_sklearn.networks import build_network
-
-_LEARNING_RATE = "optimizer__learning_rate"
 
 
 @dataclass(frozen=True)
@@ -55,21 +52,22 @@ class TrainingPlan:
         """The learning rate by epoch."""
         return Rate(self.schedule, self.first_epoch, self.epochs, self.classifier.warmup)
 
-    def make_trainer(self) -> PatchModel:
-        """Return the model that trains the network: a new one, or the one to resume."""
+    def make_trainer(self, seed: int) -> PatchModel:
+        """Return the model that trains the network: a new one, or the one to resume.
+
+        `seed` is that of the global generators.
+        """
         clf = self.classifier
         if self.resume:
-            network = clf.model_
+            network, blueprint = clf.model_, clf.trainer_.blueprint
         else:
-            with layers_under(clf.dtype_policy):
-                network = build_network(clf.network, self.data.shape[1:], **clf._hyper_parameters())
-        parameters = clf._compile_parameters(self._learning_rate())
+            blueprint = Blueprint.of(clf, self.data.shape[1:], seed)
+            network = blueprint.build_network(type(clf))
+        parameters = clf._compile_parameters({})
         parameters["loss"] = smooth_labels(parameters["loss"], clf.label_smoothing)
-        if self.resume:  # It keeps its moments, even if the parameters were changed since.
-            parameters["optimizer"] = network.optimizer
-        else:
-            parameters["optimizer"] = average_weights(parameters["optimizer"], clf.weight_averaging)
-        return make_trainer(network, clf.augment, parameters)
+        # A resumed one keeps its moments, even if the parameters were changed since.
+        parameters["optimizer"] = getattr(network, "optimizer", None) or build_optimizer(clf)
+        return make_trainer(network, blueprint, clf.augment, parameters)
 
     def make_users_callbacks(self) -> Callbacks:
         """Return copies of the callbacks that the user passed."""
@@ -99,14 +97,6 @@ class TrainingPlan:
             "n_iter_": n_iter,
             "best_epoch_": n_iter if best_epoch is None else best_epoch,
         }
-
-    def _learning_rate(self) -> dict[str, float]:
-        """Return `learning_rate` as a routed parameter, unless something more special is set."""
-        clf = self.classifier
-        is_instance = isinstance(clf.optimizer, keras.optimizers.Optimizer)
-        if clf.learning_rate is None or is_instance or hasattr(clf, _LEARNING_RATE):
-            return {}
-        return {_LEARNING_RATE: clf.learning_rate}
 
     def _slides(self) -> np.ndarray | None:
         """Return the slides of all patches seen, those of the trainings before among them."""

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._training._keras_parts import recreate
+
 SCHEDULES = ("constant", "cosine")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -68,8 +70,7 @@ def average_weights(
     """
     if momentum is None:
         return optimizer
-    config = {**optimizer.get_config(), "use_ema": True, "ema_momentum": momentum}
-    return type(optimizer).from_config(config)
+    return recreate(optimizer, use_ema=True, ema_momentum=momentum)
 
 
 @dataclass(frozen=True)

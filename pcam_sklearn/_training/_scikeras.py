@@ -15,6 +15,7 @@ from scikeras.wrappers import BaseWrapper, KerasClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
+from pcam_sklearn._training._keras_parts import recreate, reduce_part
 from pcam_sklearn.networks import check_hyper_parameters, get_network
 
 ROUTES = ("model", "fit", "compile", "predict", "optimizer", "loss", "metrics", "callbacks")
@@ -23,6 +24,14 @@ FIT_ROUTES = (
     "validation_steps", "verbose",
 )  # fmt: skip
 PREDICT_ROUTES = ("batch_size", "verbose")
+
+
+# SciKeras has Keras' parts pickled by configuration, in which a class of one's own gets lost. That
+# holds for the whole process and for the copies that a search makes of its candidates, so it has to
+# be put right in the same place.
+keras.optimizers.Optimizer.__reduce__ = reduce_part
+keras.metrics.Metric.__reduce__ = reduce_part
+keras.losses.Loss.__reduce__ = object.__reduce__  # It has no variables, so pickle needs no help.
 
 
 # BaseWrapper still defines tags by a method that scikit-learn removed and now refuses.
@@ -207,10 +216,9 @@ def _metric(metric: Any) -> Any:
     if not isinstance(found, keras.metrics.Metric):
         return metric
     name = metric if isinstance(metric, str) else re.sub(r"_\d+$", "", found.name)
-    return type(found).from_config({**found.get_config(), "name": name})
+    return recreate(found, name=name)
 
 
 def _fresh(part: Any) -> Any:
-    if isinstance(part, (keras.optimizers.Optimizer, keras.metrics.Metric)):
-        return type(part).from_config(part.get_config())
-    return part
+    is_part = isinstance(part, (keras.optimizers.Optimizer, keras.metrics.Metric))
+    return recreate(part) if is_part else part

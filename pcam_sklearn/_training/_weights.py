@@ -1,7 +1,9 @@
-"""The values of a network's variables: copied, put back, averaged."""
+"""The values of a network's variables: copied, named, put back, averaged."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -17,6 +19,45 @@ def assign_values(variables: Sequence[keras.Variable], values: Sequence[np.ndarr
     """Give variables their values."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def named_values(variables: Sequence[keras.Variable]) -> dict[str, np.ndarray]:
+    """Return copies of the values of variables, by names that are the same in each process."""
+    return dict(zip(_names(variables), copy_values(variables), strict=True))
+
+
+def assign_named(
+    variables: Sequence[keras.Variable], values: Mapping[str, np.ndarray], owner: str
+) -> None:
+    """Give variables the values of `named_values`, or raise ValueError if these are of others.
+
+    `owner` stands in the message for what the variables belong to.
+    """
+    wanted = {name: tuple(v.shape) for name, v in zip(_names(variables), variables, strict=True)}
+    found = {name: np.shape(value) for name, value in values.items()}
+    if wanted != found:
+        different = sorted(wanted.items() ^ found.items())
+        raise ValueError(
+            f"{owner} is not the one whose values were saved; the first difference is at "
+            f"{different[0][0]!r}: {wanted.get(different[0][0], 'nothing')} wanted, "
+            f"{found.get(different[0][0], 'nothing')} found. Did its function change since?"
+        )
+    for name, variable in zip(_names(variables), variables, strict=True):
+        variable.assign(values[name])
+
+
+def _names(variables: Sequence[keras.Variable]) -> list[str]:
+    """Return each variable's path without the numbers by which Keras tells equal layers apart.
+
+    Keras counts layers within a process. Here the order of the variables counts instead.
+    """
+    seen: Counter[str] = Counter()
+    names = []
+    for variable in variables:
+        path = re.sub(r"_\d+(?=[_/]|$)", "", variable.path)
+        names.append(f"{path}#{seen[path]}" if seen[path] else path)
+        seen[path] += 1
+    return names
 
 
 def separate_memory(variables: Sequence[keras.Variable]) -> None:

@@ -1,0 +1,76 @@
+"""What a network and its optimizer are built from, so that both can be built once more."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from pcam_sklearn._training._recipe import average_weights, layers_under
+from pcam_sklearn.networks import build_network, get_network
+
+_PARAMETERS = (
+    "network", "filters", "third_pool", "dense_units", "dropout",
+    "optimizer", "learning_rate", "weight_averaging",
+)  # fmt: skip
+_ROUTES = ("model__", "optimizer__", "compile__")
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that a network and its optimizer are built from.
+
+    `parameters` are those of the classifier, as they were when the network was built. `seed` is
+    that of the global generators at that moment: a network may draw more than its weights.
+    """
+
+    parameters: dict[str, Any]
+    input_shape: tuple[int, int, int]
+    dtype_policy: str
+    seed: int
+
+    @classmethod
+    def of(cls, classifier: Any, input_shape: tuple[int, int, int], seed: int) -> "Blueprint":
+        """Return the blueprint of the network that a classifier builds for such patches."""
+        parameters = {
+            name: value
+            for name, value in classifier.get_params(deep=False).items()
+            if name in _PARAMETERS or name.startswith(_ROUTES)
+        }
+        policy = classifier.dtype_policy or keras.config.dtype_policy().name
+        return cls(parameters, tuple(input_shape), policy, seed)
+
+    def build_network(self, classifier_type: type, *, weights_follow: bool = False) -> keras.Model:
+        """Return a new network; `weights_follow` says that its weights will be assigned anyway."""
+        classifier = classifier_type(**self.parameters)
+        hyper_parameters = classifier._hyper_parameters()
+        if weights_follow:
+            hyper_parameters |= _nothing_pretrained(classifier.network, hyper_parameters)
+        with layers_under(self.dtype_policy):
+            return build_network(classifier.network, self.input_shape, **hyper_parameters)
+
+    def build_optimizer(self, classifier_type: type) -> keras.optimizers.Optimizer:
+        """Return a new optimizer."""
+        return build_optimizer(classifier_type(**self.parameters))
+
+
+def build_optimizer(classifier: Any) -> keras.optimizers.Optimizer:
+    """Return a new optimizer, as the parameters of a classifier say."""
+    optimizer = classifier._compile_parameters(_learning_rate(classifier))["optimizer"]
+    return average_weights(optimizer, classifier.weight_averaging)
+
+
+def _learning_rate(classifier: Any) -> dict[str, float]:
+    """Return `learning_rate` as a routed parameter, unless something more special is set."""
+    name = "optimizer__learning_rate"
+    is_instance = isinstance(classifier.optimizer, keras.optimizers.Optimizer)
+    if classifier.learning_rate is None or is_instance or hasattr(classifier, name):
+        return {}
+    return {name: classifier.learning_rate}
+
+
+def _nothing_pretrained(network: Any, hyper_parameters: dict[str, Any]) -> dict[str, None]:
+    """Return what keeps a network from loading weights: a name or a path in `weights`."""
+    default = inspect.signature(get_network(network)).parameters.get("weights")
+    weights = hyper_parameters.get("weights", default and default.default)
+    return {"weights": None} if isinstance(weights, str) else {}

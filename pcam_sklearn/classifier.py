@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 import keras
 import numpy as np
@@ -420,7 +420,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         self.trainer_ = PatchModel(self.model_, self.trainer_.blueprint)
         return self
 
-    def __reduce_ex__(self, protocol: int) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         require_findable(self.get_params(deep=False))
         return super().__reduce_ex__(protocol)
 

@@ -38,7 +38,7 @@ class Blueprint:
             if name in _PARAMETERS or name.startswith(_ROUTES)
         }
         policy = classifier.dtype_policy or keras.config.dtype_policy().name
-        return cls(parameters, tuple(input_shape), policy, seed)
+        return cls(parameters, input_shape, policy, seed)
 
     def build_network(self, classifier_type: type, *, weights_follow: bool = False) -> keras.Model:
         """Return a new network; `weights_follow` says that its weights will be assigned anyway."""

@@ -12,7 +12,7 @@ import keras
 
 from pcam_sklearn._training._backends import current_framework
 
-Description = tuple[type, dict[str, Any], dict[str, Any]]
+Description = tuple[Any, dict[str, Any], dict[str, Any]]
 
 
 def recreate(part: Any, **changes: Any) -> Any:
@@ -26,7 +26,7 @@ def reduce_part(part: Any) -> tuple[Callable[..., Any], Description]:
     return _create, _describe(part)
 
 
-def _create(kind: type, config: dict[str, Any], own: dict[str, Any]) -> Any:
+def _create(kind: Any, config: dict[str, Any], own: dict[str, Any]) -> Any:
     # It creates variables, which would start a GPU that takes all of its memory.
     current_framework().prepare_devices()
     with keras.saving.custom_object_scope(own):
@@ -65,7 +65,7 @@ def _arguments(part: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 def _own_objects(part: Any) -> dict[str, Any]:
     """Return the functions and classes that a part holds and Keras lacks, by Keras' name."""
-    found = {}
+    found: dict[str, Any] = {}
     for value in vars(part).values():
         if isinstance(value, keras.optimizers.Optimizer):
             found |= {keras.saving.get_registered_name(type(value)): type(value)}

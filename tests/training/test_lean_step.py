@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from support.tiny import make_data
 
+from pcam_sklearn._training._blueprint import Blueprint
 from pcam_sklearn._training._model import make_trainer
 from pcam_sklearn.networks import notebook
 
 X, Y = make_data(48)
 PATCHES, TARGETS = X.astype(np.float32) / 255, Y.astype(np.float32)[:, None]
+BLUEPRINT = Blueprint({}, X.shape[1:], "float32", seed=0)
 RATE = 0.01  # High enough that a wrong update shows after a few steps.
 OPTIMIZERS = {
     "Adam": (keras.optimizers.Adam, {}),
@@ -53,7 +55,7 @@ def both_ways(network, make_optimizer):
     twin = keras.models.clone_model(network)
     twin.set_weights(network.get_weights())
     parameters = {"loss": "binary_crossentropy", "metrics": []}
-    trainer = make_trainer(network, None, {**parameters, "optimizer": make_optimizer()})
+    trainer = make_trainer(network, BLUEPRINT, None, {**parameters, "optimizer": make_optimizer()})
     twin.compile(**parameters, optimizer=make_optimizer())
     return trained(trainer), trained(twin)
 
@@ -89,7 +91,7 @@ def test_a_sparse_gradient_is_taken():
 def test_layers_frozen_after_some_epochs_stay_as_they_are():
     network = small_notebook()
     parameters = {"loss": "binary_crossentropy", "optimizer": "adam", "metrics": []}
-    trainer = make_trainer(network, None, parameters)
+    trainer = make_trainer(network, BLUEPRINT, None, parameters)
     trained(trainer)
     network.layers[0].trainable = False
     trainer.compile(loss="binary_crossentropy", optimizer=trainer.optimizer)

@@ -1,6 +1,7 @@
 """CNNClassifier: a convolutional network as a scikit-learn classifier."""
 
 import copy
+import os
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Self, SupportsIndex
@@ -119,6 +120,10 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         0 is silent. 1 shows one line per fit on stderr: epoch, loss, AUC of the held-out patches
         (of the training patches if none are held out), time left. A screen shows it all the time,
         a file or a parallel fit only at the end. 2 is Keras' own output, one line per epoch.
+    checkpoint_dir : str, path or None, default=None
+        A folder for the state after each epoch. If the process is killed or the fit fails, the same
+        fit, with equal parameters and data, goes on there after its last whole epoch; on a CPU it
+        ends with the same bits. Each fit has a file of its own, and removes it when it is done.
 
     Attributes
     ----------
@@ -199,6 +204,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.network = network
         self.filters = filters
@@ -227,6 +233,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+        self.checkpoint_dir = checkpoint_dir
 
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
@@ -260,7 +267,10 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         data = self._check_arguments(X, y, sample_weight, groups, classes)
         epochs = self._routed("fit").get("epochs", self.epochs)
         tasks = EpochTasks(self, epochs, sample_weight)
-        plan = TrainingPlan(self, data, epochs, resume, self.validation_fraction, self.schedule)
+        plan = TrainingPlan(
+            self, data, epochs, resume, self.validation_fraction, self.schedule,
+            keeps_checkpoint=True,
+        )  # fmt: skip
         self._train(plan, tasks)
         tasks.end()
         return self

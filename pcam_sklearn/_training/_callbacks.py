@@ -22,9 +22,10 @@ def order_callbacks(
     recipe: Callbacks,
     progress: Callbacks,
     stopper: keras.callbacks.Callback | None,
+    saver: Any = None,
 ) -> Callbacks:
     """Return all callbacks in the order in which Keras calls them."""
-    return [
+    callbacks = [
         # The order of the rows is read when the epoch begins, right after these calls.
         shuffle,
         # Tasks look at weights as they were trained, before `recipe` swaps averaged ones in.
@@ -34,9 +35,14 @@ def order_callbacks(
         *recipe,
         # The line tells what all the others have made of the epoch.
         *progress,
-        # Last: the best weights to keep are those that the recipe has put in place.
+        # The best weights to keep are those that the recipe has put in place.
         *([stopper] if stopper is not None else []),
     ]
+    if saver is None:
+        return callbacks
+    # Last: it saves what all the others have noted, and gives it back to them in the beginning.
+    saver.others = callbacks
+    return [*callbacks, saver]
 
 
 def recipe_callbacks(
@@ -80,6 +86,21 @@ class Shuffle(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Draw a new order."""
         self._batches.shuffle(self._rng)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows in the order that the next one is drawn from."""
+        return self._batches.rows
+
+    @property
+    def generator(self) -> dict[str, Any]:
+        """The state of the generator that draws the orders."""
+        return dict(self._rng.bit_generator.state)
+
+    def go_on(self, generator: dict[str, Any], rows: np.ndarray) -> None:
+        """Go on from the state and the order that another process has come to."""
+        self._rng.bit_generator.state = generator
+        self._batches.rows = rows
 
 
 class SetRate(keras.callbacks.Callback):

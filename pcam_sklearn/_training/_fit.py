@@ -6,9 +6,10 @@ import numpy as np
 
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._callbacks import Shuffle, order_callbacks, recipe_callbacks
+from pcam_sklearn._training._checkpoint import SaveEpochs
 from pcam_sklearn._training._data import Batches
 from pcam_sklearn._training._epoch_tasks import EpochTasks
-from pcam_sklearn._training._plan import TrainingPlan
+from pcam_sklearn._training._plan import TrainingPlan, join_histories
 from pcam_sklearn._training._progress import progress_line
 from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._weights import restored_on_error, separate_memory
@@ -50,19 +51,19 @@ def run(
     recipe = recipe_callbacks(plan.rate, trainer.optimizer, users, keeps_best=stopper is not None)
     if tasks is not None:
         tasks.begin(plan, trainer)
+    shuffle = Shuffle(batches, rng)
+    saver = None if plan.checkpoint is None else SaveEpochs(plan.checkpoint, plan.seed, shuffle)
     with (
         framework.training(),
         framework.seeded(framework_seed),
         restored_on_error(trainer),
-        progress_line(verbose, stopper) as (keras_verbose, progress),
+        progress_line(verbose, stopper, plan.logs_done) as (keras_verbose, progress),
     ):
         history = trainer.fit(
             batches.for_keras(),
             validation_data=watched,
-            callbacks=order_callbacks(
-                Shuffle(batches, rng), tasks, users, recipe, progress, stopper
-            ),
-            initial_epoch=plan.first_epoch,
+            callbacks=order_callbacks(shuffle, tasks, users, recipe, progress, stopper, saver),
+            initial_epoch=plan.next_epoch,
             epochs=plan.first_epoch + plan.epochs,
             shuffle=False,  # `Shuffle` does it, with this fit's own numbers.
             verbose=keras_verbose,
@@ -74,4 +75,7 @@ def run(
     if stopper is not None and stopper.best_weights is not None:
         best_epoch = stopper.best_epoch + 1
     values = {name: [float(value) for value in row] for name, row in history.items()}
-    return plan.learned(trainer, values, best_epoch)
+    learned = plan.learned(trainer, join_histories(plan.history_done, values), best_epoch)
+    if plan.checkpoint is not None:
+        plan.checkpoint.remove()
+    return learned

@@ -17,13 +17,21 @@ Description = tuple[Any, dict[str, Any], dict[str, Any]]
 
 def recreate(part: Any, **changes: Any) -> Any:
     """Return a new optimizer or metric like one that may have been used, with some changes."""
-    kind, config, own = _describe(part)
+    kind, config, own = describe_part(part)
     return _create(kind, {**config, **changes}, own)
 
 
 def reduce_part(part: Any) -> tuple[Callable[..., Any], Description]:
     """Return what pickle needs to make an optimizer or metric again, without what it has seen."""
-    return _create, _describe(part)
+    return _create, describe_part(part)
+
+
+def describe_part(part: Any) -> Description:
+    """Return a part's class, its configuration, and the classes and functions inside by name."""
+    kind, config = type(part), part.get_config()
+    if _is_own(kind) and not _is_own(kind.from_config):
+        config = _arguments(part, config)
+    return kind, config, _own_objects(part)
 
 
 def _create(kind: Any, config: dict[str, Any], own: dict[str, Any]) -> Any:
@@ -31,14 +39,6 @@ def _create(kind: Any, config: dict[str, Any], own: dict[str, Any]) -> Any:
     current_framework().prepare_devices()
     with keras.saving.custom_object_scope(own):
         return kind.from_config(config)
-
-
-def _describe(part: Any) -> Description:
-    """Return a part's class, its configuration, and the classes and functions inside by name."""
-    kind, config = type(part), part.get_config()
-    if _is_own(kind) and not _is_own(kind.from_config):
-        config = _arguments(part, config)
-    return kind, config, _own_objects(part)
 
 
 def _arguments(part: Any, config: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from pcam_sklearn._training._blueprint import Blueprint, build_optimizer
 from pcam_sklearn._training._callbacks import BestEpoch, Callbacks
+from pcam_sklearn._training._checkpoint import Checkpoint
 from pcam_sklearn._training._data import TrainingSet
+from pcam_sklearn._training._identity import identify
 from pcam_sklearn._training._model import PatchModel, make_trainer
 from pcam_sklearn._training._randomness import draw_seed
 from pcam_sklearn._training._recipe import Rate, smooth_labels
@@ -30,16 +32,52 @@ class TrainingPlan:
     resume: bool = False
     validation_fraction: float = 0.0
     schedule: str = "constant"
+    keeps_checkpoint: bool = False
 
     @cached_property
     def seed(self) -> int:
-        """The seed, drawn once from `random_state`."""
-        return draw_seed(self.classifier.random_state)
+        """The seed, drawn once from `random_state`; a training that goes on keeps its own."""
+        drawn = draw_seed(self.classifier.random_state)
+        done = self.checkpoint and self.checkpoint.done
+        return done.seed if done else drawn
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint | None:
+        """The file of the epochs done, if the classifier keeps one."""
+        folder = self.classifier.checkpoint_dir
+        if folder is None or not self.keeps_checkpoint:
+            return None
+        return Checkpoint(folder, identify(self))
 
     @property
     def first_epoch(self) -> int:
         """The first epoch, counted from 0 over all trainings that this one resumes."""
         return self.classifier.n_iter_ if self.resume else 0
+
+    @property
+    def history_done(self) -> dict[str, list[float]]:
+        """The history of the epochs that an earlier process has trained."""
+        done = self.checkpoint and self.checkpoint.done
+        return done.history if done else {}
+
+    @property
+    def logs_done(self) -> dict[int, dict[str, float]]:
+        """The same by epoch, counted from 1."""
+        done = self.checkpoint and self.checkpoint.done
+        epochs = range(self.first_epoch, done.n_done) if done else ()
+        followed = {k: row for k, row in self.history_done.items() if len(row) == len(epochs)}
+        return {
+            epoch + 1: {name: row[epoch - self.first_epoch] for name, row in followed.items()}
+            for epoch in epochs
+        }
+
+    @property
+    def next_epoch(self) -> int:
+        """The first epoch that is not done, counted from 0; with nothing left, the one after."""
+        done = self.checkpoint and self.checkpoint.done
+        if not done:
+            return self.first_epoch
+        return self.first_epoch + self.epochs if done.stopped else done.n_done
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -107,9 +145,15 @@ class TrainingPlan:
         return np.unique(np.concatenate(known)) if known else None
 
     def _whole_history(self, later: Mapping[str, list[float]]) -> dict[str, list[float]]:
-        earlier = self.classifier.history_ if self.resume else {}
-        names = {**earlier, **later}
-        return {name: [*earlier.get(name, ()), *later.get(name, ())] for name in names}
+        return join_histories(self.classifier.history_ if self.resume else {}, later)
+
+
+def join_histories(
+    earlier: Mapping[str, list[float]], later: Mapping[str, list[float]]
+) -> dict[str, list[float]]:
+    """Return one history of two trainings, one after the other."""
+    names = {**earlier, **later}
+    return {name: [*earlier.get(name, ()), *later.get(name, ())] for name in names}
 
 
 def split_rows(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,10 +18,12 @@ _FORMAT = "{desc} |{bar:20}| {remaining} left{postfix}"
 class EndLine(keras.callbacks.Callback):
     """Write a line to stderr in the end: epochs, loss and AUC of the kept epoch, time taken."""
 
-    def __init__(self, stopper: keras.callbacks.EarlyStopping | None) -> None:
+    def __init__(
+        self, stopper: keras.callbacks.EarlyStopping | None, logs: dict[int, dict[str, float]]
+    ) -> None:
         super().__init__()
         self._stopper = stopper
-        self._logs: dict[int, dict[str, float]] = {}
+        self._logs = logs  # By epoch, counted from 1; those that another process has trained.
         self._start = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -48,8 +50,10 @@ class EndLine(keras.callbacks.Callback):
 class LiveLine(EndLine):
     """Rewrite the line while training goes on, with the time left instead of that taken."""
 
-    def __init__(self, stopper: keras.callbacks.EarlyStopping | None) -> None:
-        super().__init__(stopper)
+    def __init__(
+        self, stopper: keras.callbacks.EarlyStopping | None, logs: dict[int, dict[str, float]]
+    ) -> None:
+        super().__init__(stopper, logs)
         self._bar: Any = None
         self._before = 0
 
@@ -100,16 +104,19 @@ class LiveLine(EndLine):
 
 @contextlib.contextmanager
 def progress_line(
-    verbose: int | str, stopper: keras.callbacks.EarlyStopping | None
+    verbose: int | str,
+    stopper: keras.callbacks.EarlyStopping | None,
+    logs: dict[int, dict[str, float]],
 ) -> Iterator[tuple[int | str, list[keras.callbacks.Callback]]]:
     """Show the progress of the training within; give Keras' own `verbose` and the callbacks.
 
+    `logs` are those of the epochs done, by epoch.
     1, or "auto", shows one line on stderr. 0 and 2 are left to Keras.
     """
     if verbose not in (1, "auto"):
         yield verbose, []
         return
-    line = LiveLine(stopper) if _may_rewrite() else EndLine(stopper)
+    line = LiveLine(stopper, logs) if _may_rewrite() else EndLine(stopper, logs)
     try:
         yield 0, [line]
     finally:

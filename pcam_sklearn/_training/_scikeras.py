@@ -160,7 +160,14 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
         """Return copies of the callbacks, because a callback keeps the model that it trained."""
         scratch = self._scratch()
         scratch._initialize_callbacks()
-        return [copy.copy(callback) for callback in keras.tree.flatten(scratch._fit_callbacks)]
+        callbacks = keras.tree.flatten(scratch._fit_callbacks)
+        if any(isinstance(callback, keras.callbacks.BackupAndRestore) for callback in callbacks):
+            raise ValueError(
+                "keras.callbacks.BackupAndRestore cannot restore this training: it knows neither "
+                "its random generators nor the other callbacks; pass checkpoint_dir=FOLDER to the "
+                "classifier instead."
+            )
+        return [copy.copy(callback) for callback in callbacks]
 
     def _scratch(self, **changes: Any) -> Self:
         """Return a shallow copy, so that SciKeras leaves its working state there."""

@@ -36,6 +36,13 @@ class Framework:
         """Seed the global generator that Keras' layers draw from, where there is one."""
         return contextlib.nullcontext()
 
+    def random_state(self) -> np.ndarray | None:
+        """Return the state of the generator of `seeded`, None where there is none."""
+        return None
+
+    def set_random_state(self, state: np.ndarray | None) -> None:
+        """Put the generator of `seeded` into a state of `random_state`."""
+
     def training(self) -> contextlib.AbstractContextManager[Any]:
         """Return a context for all of `keras.Model.fit`."""
         return contextlib.nullcontext()

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from pcam_sklearn._training._backends._base import Framework
@@ -18,6 +19,14 @@ class Torch(Framework):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             yield
+
+    def random_state(self) -> np.ndarray:
+        """Return the state of the generator of `seeded`."""
+        return torch.random.get_rng_state().numpy()
+
+    def set_random_state(self, state: np.ndarray | None) -> None:
+        """Put the generator of `seeded` into a state of `random_state`."""
+        torch.random.set_rng_state(torch.from_numpy(state))
 
     def input_gradient(self, head: Any, features: Any) -> Any:
         """Return the gradient of a model's summed output with respect to its input."""

@@ -1,0 +1,245 @@
+"""A fit that was killed goes on at its last whole epoch, and ends as if nothing had happened."""
+
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.model_selection import cross_val_score
+from support.other_process import start_python
+from support.own_parts import Count, Damped, Falling
+from support.tiny import make_data, quick, small
+
+from pcam_sklearn import CNNClassifier
+from pcam_sklearn._training._checkpoint import Checkpoint
+
+X, Y = make_data(60)
+EPOCHS = 4
+RECIPE = {
+    "network": "residual", "filters": (2, 3), "dense_units": None, "dropout": 0.3,
+    "augment": ("d4", "stain", "sharpness", "shift"), "schedule": "cosine", "optimizer": "adamw",
+    "learning_rate": 0.01, "weight_averaging": 0.9,
+}  # fmt: skip
+FITS = {
+    "early stopping": {},
+    "the whole recipe, averaged weights watched": RECIPE,
+    "averaged weights": {
+        "weight_averaging": 0.9,
+        "validation_fraction": 0,
+        "early_stopping": False,
+    },
+    "a loss that is scaled": {"dtype_policy": "mixed_float16"},
+    "own optimizer and schedule": {"optimizer": Damped(Falling(0.1)), "learning_rate": None},
+    "callbacks": {
+        "callbacks": [keras.callbacks.ReduceLROnPlateau("loss", patience=0, min_delta=9), Count()]
+    },
+    "a user's early stopping": {
+        "callbacks": [keras.callbacks.EarlyStopping("loss", min_delta=9, patience=3)],
+        "early_stopping": False,
+    },
+}
+
+
+class Killed(BaseException):
+    """What a process that is killed would end with, if it could."""
+
+
+def kill(monkeypatch, fit, after):
+    """Run a fit that ends at once when the epoch `after` is in its file."""
+    write = Checkpoint.write
+
+    def write_and_end(self, done):
+        write(self, done)
+        if done.n_done == after:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "write", write_and_end)
+        with pytest.raises(Killed):
+            fit()
+
+
+@pytest.fixture(scope="module", params=FITS.items(), ids=FITS)
+def undisturbed(request):
+    parameters = {"epochs": EPOCHS, **request.param[1]}
+    return parameters, small(**parameters).fit(X, Y)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [1, EPOCHS])
+def test_it_ends_with_the_bits_of_an_undisturbed_fit(undisturbed, after, monkeypatch, tmp_path):
+    parameters, whole = undisturbed
+    classifier = small(**parameters, checkpoint_dir=tmp_path / "new")
+    kill(monkeypatch, lambda: classifier.fit(X, Y), after)
+    assert not hasattr(classifier, "model_")
+    classifier.fit(X, Y)
+    assert_array_equal(classifier.predict_proba(X), whole.predict_proba(X))
+    for weight, expected in zip(
+        classifier.model_.get_weights(), whole.model_.get_weights(), strict=True
+    ):
+        assert_array_equal(weight, expected)
+    for name in ("history_", "n_iter_", "best_epoch_"):
+        assert getattr(classifier, name) == getattr(whole, name)
+    assert os.listdir(tmp_path / "new") == []
+
+
+@pytest.mark.slow
+def test_a_fit_that_had_stopped_early_trains_no_more(monkeypatch, tmp_path):
+    never = {"n_iter_no_change": 1, "epochs": 9, "learning_rate": 1e-9}
+    whole = small(**never).fit(X, Y)
+    assert whole.n_iter_ < 9
+    classifier = small(**never, checkpoint_dir=tmp_path)
+    kill(monkeypatch, lambda: classifier.fit(X, Y), whole.n_iter_)
+    assert classifier.fit(X, Y).n_iter_ == whole.n_iter_
+    assert classifier.best_epoch_ == whole.best_epoch_
+    assert_array_equal(classifier.predict_proba(X), whole.predict_proba(X))
+
+
+def test_a_fit_that_resumes_another_goes_on_as_well(monkeypatch, tmp_path):
+    fits = []
+    for folder in (None, tmp_path):
+        fits.append(quick(optimizer="adam", epochs=2).fit(X, Y))
+        fits[-1].set_params(warm_start=True, checkpoint_dir=folder)
+    whole, classifier = fits
+    whole.fit(X, Y)
+    kill(monkeypatch, lambda: classifier.fit(X, Y), after=3)
+    classifier.fit(X, Y)
+    assert classifier.n_iter_ == 4
+    assert classifier.history_ == whole.history_
+    assert_array_equal(classifier.predict_proba(X), whole.predict_proba(X))
+
+
+def test_a_fit_without_a_seed_goes_on_with_its_own(monkeypatch, tmp_path):
+    classifier = quick(random_state=None, epochs=2, checkpoint_dir=tmp_path)
+    kill(monkeypatch, lambda: classifier.fit(X, Y), after=1)
+    classifier.fit(X, Y)
+    assert classifier.n_iter_ == 2
+    assert len(classifier.history_["loss"]) == 2
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_callbacks_have_noted_is_given_back(monkeypatch, tmp_path):
+    seen = []
+
+    class Noting(Count):
+        def on_train_end(self, logs=None):
+            seen.append(self.count)
+
+    classifier = quick(callbacks=[Noting(10)], epochs=3, checkpoint_dir=tmp_path)
+    kill(monkeypatch, lambda: classifier.fit(X, Y), after=2)
+    classifier.fit(X, Y)
+    assert seen == [13]
+
+
+CHANGES = {
+    "a parameter": ({"batch_size": 15}, X, Y, {}),
+    "the seed": ({"random_state": 1}, X, Y, {}),
+    "an optimizer's factor": ({"optimizer": Damped(0.1, factor=0.25)}, X, Y, {}),
+    "the patches": ({}, X[::-1], Y, {}),
+    "the labels": ({}, X, 1 - Y, {}),
+    "the weights": ({}, X, Y, {"sample_weight": np.full(60, 2.0)}),
+    "the slides": ({}, X, Y, {"groups": np.arange(60) // 2}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_another_fit_begins_anew(change, monkeypatch, tmp_path):
+    first = {"optimizer": Damped(0.1), "epochs": 2, "checkpoint_dir": tmp_path}
+    kill(monkeypatch, lambda: quick(**first).fit(X, Y), after=1)
+    parameters, patches, labels, arguments = change
+    other = {**first, **parameters}
+    quick(**other).fit(patches, labels, **arguments)
+    assert len(os.listdir(tmp_path)) == 1  # The file of the first fit is still there.
+    fresh = quick(**{**other, "checkpoint_dir": None}).fit(patches, labels, **arguments)
+    again = quick(**other).fit(patches, labels, **arguments)
+    assert_array_equal(again.predict_proba(X), fresh.predict_proba(X))
+
+
+def test_what_does_not_change_the_training_does_not_matter(monkeypatch, tmp_path):
+    kill(monkeypatch, lambda: quick(epochs=2, checkpoint_dir=tmp_path).fit(X, Y), after=1)
+    quick(epochs=2, verbose=2, test_time_augmentation="d4", checkpoint_dir=str(tmp_path)).fit(X, Y)
+    assert os.listdir(tmp_path) == []
+
+
+def test_each_fold_of_a_search_has_its_own_file(tmp_path):
+    scores = [
+        cross_val_score(quick(epochs=2, checkpoint_dir=folder), X, Y, cv=2)
+        for folder in (None, tmp_path)
+    ]
+    assert_array_equal(*scores)
+    assert os.listdir(tmp_path) == []
+
+
+def test_partial_fit_and_initialize_write_nothing(tmp_path):
+    quick(checkpoint_dir=tmp_path).partial_fit(X, Y).partial_fit(X, Y)
+    quick(checkpoint_dir=tmp_path).initialize(X, Y)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_damaged_file_is_an_error_that_names_it(monkeypatch, tmp_path):
+    classifier = quick(epochs=2, checkpoint_dir=tmp_path)
+    kill(monkeypatch, lambda: classifier.fit(X, Y), after=1)
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+    for damage in (content[: len(content) // 2], b"", content[:200] + b"!" + content[201:]):
+        file.write_bytes(damage)
+        with pytest.raises(ValueError, match=rf"{file.name} is damaged.*[Rr]emove it"):
+            quick(epochs=2, checkpoint_dir=tmp_path).fit(X, Y)
+
+
+def test_keras_own_backup_is_refused_with_the_way_out(tmp_path):
+    backup = keras.callbacks.BackupAndRestore(tmp_path)
+    with pytest.raises(ValueError, match=r"BackupAndRestore.*checkpoint_dir"):
+        quick(callbacks=[backup]).fit(X, Y)
+
+
+# The optimizer is saved twice, and loaded once.
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_keras_own_model_checkpoint_saves_what_keras_loads(tmp_path):
+    path = tmp_path / "best.keras"
+    best = keras.callbacks.ModelCheckpoint(path, monitor="loss", save_best_only=True)
+    classifier = quick(callbacks=[best]).fit(X, Y)
+    loaded = keras.saving.load_model(path)
+    expected = classifier.predict_proba(X)[:, 1]
+    np.testing.assert_allclose(loaded.predict(X, verbose=0)[:, 0], expected, atol=1e-6)
+
+
+IN_A_PROCESS = """
+import sys, numpy as np
+from support.tiny import make_data, small
+X, y = make_data(60)
+fitted = small(epochs=30, early_stopping=False, checkpoint_dir=sys.argv[1], verbose=2).fit(X, y)
+np.save(sys.argv[2], fitted.predict_proba(X))
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path):
+    arguments = "-c", IN_A_PROCESS, str(tmp_path / "checkpoints"), str(tmp_path / "end.npy")
+    for _ in range(2):
+        with start_python(*arguments) as process:
+            while "Epoch" not in (line := process.stdout.readline()):
+                assert line, process.stderr.read()
+            for _ in range(12):
+                process.stdout.readline()
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        assert [path.suffix for path in (tmp_path / "checkpoints").iterdir()].count(".npz") >= 1
+    with start_python(*arguments) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "Epoch 1/" not in output
+    whole = small(epochs=30, early_stopping=False).fit(X, Y)
+    assert_array_equal(np.load(tmp_path / "end.npy"), whole.predict_proba(X))
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises((NotADirectoryError, FileExistsError), match="file"):
+        quick(checkpoint_dir=tmp_path / "file" / "folder").fit(X, Y)
+
+
+def test_a_classifier_with_a_folder_is_cloned_and_shown_as_any_other():
+    assert "checkpoint_dir='here'" in repr(CNNClassifier(checkpoint_dir="here"))

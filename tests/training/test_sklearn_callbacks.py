@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from support.other_process import STRICT, run_python
-from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline
+from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline, with_dropout
 
 from pcam_sklearn import CenterCropNormalizer, PatchReader
 
@@ -80,13 +80,6 @@ def monitored(classifier, X=X, y=Y, **fit_parameters):
 def linear_area(kernel, y=Y, X=X, **settings):
     """Return the area of the network of `quick`, a logistic regression on the pixels."""
     return roc_auc_score(y, (X.reshape(len(X), -1) / 255 @ kernel)[:, 0], **settings)
-
-
-def with_dropout(input_shape):
-    """Return a logistic regression on some of the pixels, others at each step."""
-    layers = [keras.layers.Flatten(), keras.layers.Dropout(0.5)]
-    output = keras.layers.Dense(1, activation="sigmoid")
-    return keras.Sequential([keras.Input(input_shape), *layers, output])
 
 
 def leftovers(classifier):

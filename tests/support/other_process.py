@@ -11,23 +11,29 @@ TESTS = Path(__file__).resolve().parents[1]
 STRICT = ("-W", "error", "-W", "ignore:__array__")
 
 
-def run_python(*arguments, cwd=None, **variables):
-    """Run Python with some arguments and environment variables, and return output and errors.
+def start_python(*arguments, cwd=None, **variables):
+    """Start Python with some arguments and environment variables, and return the process.
 
     `python -c` does not inherit the places where pytest finds modules, so PYTHONPATH names them.
     With it, `import training.test_strategies` works from any folder.
     """
     paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **variables},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
+
+
+def run_python(*arguments, **options):
+    """Run Python to its end, which must be a success, and return its output and its errors."""
+    with start_python(*arguments, **options) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return output, errors
 
 
 def print_from_fork(call):

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 from sklearn.base import clone
-from sklearn.model_selection import cross_validate
+from sklearn.model_selection import GridSearchCV, cross_validate
 
 from support.tiny import make_data, quick
 
@@ -253,8 +253,6 @@ def copy_in_main():
     X, y = make_data()
     name, parameters = next(iter(KITS.items()))
     classifier = quick(**parameters).fit(X, y)
-    scores = cross_validate(classifier, X, y, cv=2, n_jobs=2, return_estimator=True)
-    assert np.isfinite(scores["test_score"]).all()
     copies = {
         "pickle": pickle.loads(pickle.dumps(classifier)),
         "deepcopy": copy.deepcopy(classifier),
@@ -267,5 +265,44 @@ def copy_in_main():
     }
 
 
+def local_network():
+    """Return a network that only this call knows."""
+    return lambda input_shape: own_layer(input_shape)
+
+
+GRID = {
+    "optimizer": [Damped(0.5, factor=0.25), keras.optimizers.Adam(Falling(0.1)), Damped],
+    "loss": [Squares(2.0), Squares],
+    "metrics": [[MeanAbove(0.25)]],
+    "network": [own_layer],
+}
+
+
+def work_in_parallel():
+    """Return the scores that two workers find, by name: of this module's parts and of `__main__`'s.
+
+    They return fitted estimators as well, which must predict.
+    """
+    from support import own_parts
+
+    X, y = make_data()
+    module = {f"module: {name}": parameters for name, parameters in own_parts.KITS.items()}
+    main = {f"main: {name}": parameters for name, parameters in KITS.items()}
+    scores = {}
+    for name, parameters in {**module, **main, "local": {"network": local_network()}}.items():
+        found = cross_validate(quick(**parameters), X, y, cv=2, n_jobs=2, return_estimator=True)
+        assert found["estimator"][0].predict_proba(X).shape == (len(X), 2)
+        scores[name] = found["test_score"].tolist()
+    for name, grid in {"module: grid": own_parts.GRID, "main: grid": GRID}.items():
+        search = GridSearchCV(quick(), grid, cv=2, n_jobs=2, scoring="roc_auc").fit(X, y)
+        scores[name] = search.cv_results_["mean_test_score"].tolist()
+    return scores
+
+
 if __name__ == "__main__":
-    print(json.dumps({"loaded": load_and_train_on(sys.argv[1]), "in main": copy_in_main()}))
+    found = {
+        "loaded": load_and_train_on(sys.argv[1]),
+        "main": copy_in_main(),
+        "workers": work_in_parallel(),
+    }
+    print(json.dumps(found))

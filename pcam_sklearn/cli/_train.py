@@ -17,8 +17,8 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
         return None
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        options, parameters = config["options"], config["parameters"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        options, parameters = dict(config["options"]), dict(config["parameters"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise click.BadParameter(
             f"{path} is not the config.json of a run: {type(error).__name__}: {error}"
         ) from error
@@ -44,6 +44,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     is_eager=True,
     callback=_read_config,
     help="Repeat the run that wrote this config.json; other options override it.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on at the last whole epoch of a run that was killed or interrupted. If this run ends "
+    "early too, even by an error, its epochs stay for the next --resume.",
 )
 @reports
 @click.pass_context

@@ -54,13 +54,7 @@ def workspace(final: Path, *, alone: bool = False) -> Iterator[Workspace]:
     this target is removed.
     """
     _remove_leftovers(final)
-    path = final.with_name(_name(final) + ("" if alone else f"-{secrets.token_hex(4)}"))
-    lock = _make_and_lock(path)
-    if lock is None:
-        raise BlockingIOError(
-            f"another process is writing {final}; wait until it ends, or choose another name (if "
-            f"there is no such process, delete {path})"
-        )
+    path, lock = _claim(final, alone)
     work = Workspace(path)
     try:
         work.kept |= work.names()
@@ -72,6 +66,20 @@ def workspace(final: Path, *, alone: bool = False) -> Iterator[Workspace]:
 
 def _name(final: Path) -> str:
     return f".{final.name}.partial"
+
+
+def _claim(final: Path, alone: bool) -> tuple[Path, int]:
+    """Make and lock a folder for a target; return it with the descriptor that holds the lock."""
+    while True:
+        path = final.with_name(_name(final) + ("" if alone else f"-{secrets.token_hex(4)}"))
+        if (lock := _make_and_lock(path)) is not None:
+            return path, lock
+        if alone:
+            raise BlockingIOError(
+                f"another process is writing {final}; wait until it ends, or choose another name "
+                f"(if there is no such process, delete {path})"
+            )
+        # A process that looks for leftovers has found this folder before it was locked.
 
 
 def _remove_leftovers(final: Path) -> None:
@@ -94,12 +102,12 @@ def _remove_leftovers(final: Path) -> None:
 def _make_and_lock(path: Path) -> int | None:
     """Make a folder and lock it; return None if another process holds it."""
     while True:
-        path.mkdir(exist_ok=True)
-        if not (path / _LOCK).exists() and any(path.iterdir()):
-            raise FileExistsError(
-                f"{path} is in the way, and pcam-sklearn did not make it; move it"
-            )
+        with suppress(FileExistsError):
+            path.mkdir()
         try:
+            names = os.listdir(path)
+            if names and _LOCK not in names:
+                raise OSError(f"{path} is in the way, and pcam-sklearn did not make it; move it")
             return _lock(path, make=True)
         except (FileNotFoundError, FileExistsError):
             continue  # Another process removed or made the lock in the same moment.

@@ -125,9 +125,10 @@ def _write_tiffs(folder: Path, files: list[str], images: "np.ndarray") -> None:
     for file, image in zip(files, images, strict=True):
         path = folder / file
         path.parent.mkdir(exist_ok=True)
-        # OpenCV takes BGR. Compression 1 means none, as in Kaggle's files.
-        if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1]):
-            raise OSError(f"{path} cannot be written; check that the disk is writable and not full")
+        # OpenCV takes BGR. Compression 1 means none, as in Kaggle's files. OpenCV would not say why
+        # it cannot write a file.
+        _, content = cv2.imencode(".tif", image[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+        path.write_bytes(content.tobytes())
 
 
 def _search(

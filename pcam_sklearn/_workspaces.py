@@ -1,4 +1,4 @@
-"""Folders to work in beside a target. A lock tells whether the process that made one still lives.
+"""Folders to work in, next to a target. A lock tells whether the process that made one still lives.
 
 The folder for a target NAME is ``.NAME.partial``, or ``.NAME.partial-1a2b3c4d`` where several
 processes may write the same target. The system drops the lock when a process ends, however it ends.

@@ -29,7 +29,7 @@ _TO_RESUME = {_CHECKPOINT, CONFIG_FILE}
 
 @dataclass(frozen=True)
 class RunInProgress:
-    """The place where a run is written until it is complete, beside its final folder."""
+    """The place where a run is written until it is complete, next to its final folder."""
 
     work: Workspace
     out: Output
@@ -74,7 +74,7 @@ class RunInProgress:
             self.work.kept |= _TO_RESUME
             error.add_note(
                 f"The epochs so far are kept in {self.work.path}: go on with --resume, or start "
-                "anew without it."
+                "again without it."
             )
 
 
@@ -122,7 +122,7 @@ def _check_same(path: Path, config: Mapping[str, Any]) -> None:
     if changed:
         raise ValueError(
             f"the run to resume had other options: {first_few(changed)}; pass the same ones, or "
-            "leave out --resume to start anew"
+            "leave out --resume to start again"
         )
 
 
@@ -130,7 +130,9 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}; leave out --resume to start anew") from error
+        raise ValueError(
+            f"{path} is damaged: {error}; leave out --resume to start again"
+        ) from error
     return config if isinstance(config, dict) else {}
 
 

@@ -154,7 +154,7 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
 
 
 def read_options(folder: Path) -> dict[str, Any]:
-    """Return the options in ``config.json`` that tell which patches a run had."""
+    """Return the options of a run by which its patches are found again."""
     path = folder / CONFIG_FILE
     options = _check_types(_read_json(path), {"options": (dict,)}, str(path))["options"]
     return _check_types(options, _OPTIONS, f"options in {path}")

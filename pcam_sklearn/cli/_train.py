@@ -61,8 +61,8 @@ def train(context: click.Context, recorded: Mapping[str, Any] | None, **options:
     on, which is then frozen, others to report on.
 
     The folder holds model.joblib, card.html and card.md, evaluation.json, predictions.csv,
-    history.csv, split.csv, pictures, and the config.json that reproduces the run. It appears only
-    when it is complete.
+    history.csv, split.csv, pictures, the config.json that reproduces the run, and the manifest.json
+    by which damage is found. It appears only when it is complete.
     """
     from pcam_sklearn.cli._parameters import from_json_values
     from pcam_sklearn.cli._training_run import make_run

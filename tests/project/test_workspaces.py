@@ -1,4 +1,4 @@
-"""What a killed process left is removed by the next one; a living process is left in peace."""
+"""Leftovers of killed processes are removed, and the files of living ones are not touched."""
 
 import fcntl
 import os

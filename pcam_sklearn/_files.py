@@ -1,64 +1,86 @@
 """Files and folders that are written as a whole or not at all, and their checksums."""
 
+import ctypes
+import errno
 import hashlib
 import os
-import secrets
-import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+
+from pcam_sklearn._workspaces import Workspace, workspace
+
+# A workspace holds the new folder, and for a moment the old one.
+_NEW, _OLD = "new", "old"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path to write to, and give the file its final name after the block.
 
-    An error in the block leaves the old file as it was. A link is followed.
+    An error in the block leaves the old file as it was. A link is followed. What killed processes
+    left behind when they wrote this file is removed.
     """
     final = Path(os.path.realpath(path))
     if final.is_dir():
         raise IsADirectoryError(f"{final} is a folder; give the name of a file in it")
     _check_parent(final)
-    temporary = _temporary_name(final)
-    try:
+    with name_full_disk(final), workspace(final) as work:
+        # With the same ending, because some writers choose the format by it.
+        temporary = work.path / f"{_NEW}{final.suffix}"
         yield temporary
         if not temporary.is_file():
             raise FileNotFoundError(f"nothing was written for {final}")
         flush_to_disk(temporary)
         os.replace(temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str], check: Callable[[], None]) -> Iterator[Path]:
     """Yield a temporary folder to fill, and give it the final name after the block.
 
-    An error in the block leaves the old folder as it was. A link is followed. `check` raises if
-    that folder must stay; it is called before the block, which may take hours, and after it.
+    An error in the block leaves the old folder as it was. `check` and the rest are as for
+    `folder_in_progress`.
+    """
+    with folder_in_progress(path, check) as work:
+        work.clear()
+        yield new_folder(work)
+
+
+@contextmanager
+def folder_in_progress(
+    path: str | os.PathLike[str], check: Callable[[], None]
+) -> Iterator[Workspace]:
+    """Yield the workspace of a folder, and give `new_folder` of it the final name after the block.
+
+    A second process that writes this folder is refused. A link is followed. `check` raises if the
+    old folder must stay; it is called before the block, which may take hours, and after it. What a
+    killed process left in the workspace is still there: clear it, or go on with it.
     """
     final = Path(os.path.realpath(path))
     _check_parent(final)
     if final.is_file():
         raise NotADirectoryError(f"{final} is a file; give the name of a folder")
-    check()
-    temporary = _temporary_name(final)
-    temporary.mkdir()
-    try:
-        yield temporary
-        for file in filter(Path.is_file, temporary.rglob("*")):
+    with name_full_disk(final), workspace(final, alone=True) as work:
+        _repair(work.path, final)
+        check()
+        yield work
+        new = work.path / _NEW
+        for file in filter(Path.is_file, new.rglob("*")):
             flush_to_disk(file)
         check()
-        _replace_folder(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _replace_folder(new, final)
+        work.kept.clear()
 
 
-def _temporary_name(final: Path) -> Path:
-    # In the same folder, because a rename across file systems would copy. With the same ending,
-    # because some writers choose the format by it.
-    return final.with_name(f".{secrets.token_hex(4)}-{final.name}")
+def new_folder(work: Workspace) -> Path:
+    """Make the folder in a workspace that will get the final name, without files."""
+    folder = work.path / _NEW
+    folder.mkdir()
+    return folder
 
 
 def _check_parent(final: Path) -> None:
@@ -66,19 +88,51 @@ def _check_parent(final: Path) -> None:
         raise FileNotFoundError(f"there is no folder {final.parent}; create it first")
 
 
-def _replace_folder(temporary: Path, final: Path) -> None:
+def _replace_folder(new: Path, final: Path) -> None:
     if not final.exists():
-        temporary.rename(final)
-        return
-    # A full folder cannot be replaced in one step, so the old one is kept until the new one is in.
-    old = temporary.with_name(f"{temporary.name}-old")
-    final.rename(old)
+        new.rename(final)
+    elif not _exchange(new, final):
+        # A full folder cannot be replaced in one step. If the process is killed between the two,
+        # `_repair` does the second one.
+        old = new.with_name(_OLD)
+        final.rename(old)
+        try:
+            new.rename(final)
+        except BaseException:
+            old.rename(final)
+            raise
+
+
+def _repair(folder: Path, final: Path) -> None:
+    """Finish a replacement that was killed when the old folder had lost its name."""
+    new, old = folder / _NEW, folder / _OLD
+    if old.exists() and not final.exists():
+        (new if new.exists() else old).rename(final)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders exchange their names in one step, or return False where none does that."""
+    if sys.platform != "linux":
+        return False
     try:
-        temporary.rename(final)
-    except BaseException:
-        old.rename(final)
-        raise
-    shutil.rmtree(old)
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # Only some C libraries have it.
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux.
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+@contextmanager
+def name_full_disk(final: Path) -> Iterator[None]:
+    """Name the target in the error of a full disk, which names no file itself."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise OSError(
+            f"{final} cannot be written: {error.strerror}; make room, or choose another folder"
+        ) from error
 
 
 def flush_to_disk(path: str | os.PathLike[str]) -> None:

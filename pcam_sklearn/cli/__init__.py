@@ -31,7 +31,7 @@ Exit codes:
   0    done, and nothing wrong was found
   1    check found damage
   2    wrong usage, or input that cannot be used
-  130  interrupted; nothing is left half written
+  130  interrupted; nothing is left half written (143 after SIGTERM, 129 after SIGHUP)
 """
 
 

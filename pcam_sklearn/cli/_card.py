@@ -1,6 +1,5 @@
 """The command ``card``: write the model card of a run, or of a model measured on other patches."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pcam_sklearn.cli._patches import Patches
-    from pcam_sklearn.cli._run_folder import Model
+    from pcam_sklearn.cli._run_model import Model
     from pcam_sklearn.report import ModelCard
 
 
@@ -59,7 +58,7 @@ def card(
     MODEL is a run folder or a pipeline saved with joblib; the latter needs DATA. Loading it runs
     code, so load only files that you trust.
     """
-    from pcam_sklearn.cli._run_folder import load_model
+    from pcam_sklearn.cli._run_model import load_model
 
     # Checked first, because measuring may take minutes.
     if output.suffix not in (".html", ".md"):
@@ -137,26 +136,24 @@ def _read_predictions(folder: Path, name: str) -> "tuple[Patches, np.ndarray]":
     import numpy as np
 
     from pcam_sklearn.cli._patches import Patches, known_hospitals
-    from pcam_sklearn.cli._run_folder import PREDICTIONS_FILE, read_table_of_run
+    from pcam_sklearn.cli._run_model import read_predictions
 
-    table = read_table_of_run(folder / PREDICTIONS_FILE)
+    table = read_predictions(folder)
     ids, slides = (table[column].to_numpy(dtype=str) for column in ("id", "slide"))
     groups = None if (slides == "").all() else slides
     target = table["label"].to_numpy(dtype=int)
-    # NumPy reads the number that was written; pandas' own parser may miss the last digit.
-    probabilities = table["probability"].to_numpy(dtype=str).astype(float)
     no_pixels = np.empty(0)
     patches = Patches(name, no_pixels, ids, target, groups, known_hospitals(groups))
-    return patches, probabilities
+    return patches, table["probability"].to_numpy(dtype=float)
 
 
 def _find_patches_of_run(folder: Path, ids: "np.ndarray", out: Output) -> "np.ndarray | None":
     """Return the patches that the run held out, or warn and return None if they are gone."""
     from pcam_sklearn.cli._patches import TO_LEARN, load_patches
-    from pcam_sklearn.cli._run_folder import CONFIG_FILE
+    from pcam_sklearn.cli._run_model import read_options
 
     # The data are found where config.json says; a run folder may have been copied elsewhere.
-    options = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["options"]
+    options = read_options(folder)
     slides = None if options["slides"] is None else Path(options["slides"])
     source = options["data"], options["subset"], slides, options["random_state"]
     try:

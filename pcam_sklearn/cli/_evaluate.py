@@ -52,7 +52,7 @@ def evaluate(
         evaluation_text,
         load_evaluation_patches,
     )
-    from pcam_sklearn.cli._run_folder import load_model
+    from pcam_sklearn.cli._run_model import load_model
 
     loaded = load_model(model)
     patches, used = load_evaluation_patches(loaded, data, options, unseen=unseen, out=out)

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from pcam_sklearn.cli._output import Output
 from pcam_sklearn.cli._patches import TO_MEASURE, Patches, load_labelled_patches
-from pcam_sklearn.cli._run_folder import Model
+from pcam_sklearn.cli._run_model import Model
 from pcam_sklearn.metrics import OperatingPoint
 from pcam_sklearn.report import Evaluation, evaluate_predictions, hash_patches
 

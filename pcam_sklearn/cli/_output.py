@@ -5,7 +5,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from pcam_sklearn.cli._options import Command
+from pcam_sklearn.cli._signals import exit_code, signals_as_interrupts
 
 _WIDTH = 96  # characters per line
 
@@ -24,7 +25,7 @@ class UnusableInput(click.ClickException):
 
 
 class CommandGroup(click.Group):
-    """The commands in the order of work. An interrupted command ends with 130, as in a shell."""
+    """The commands in the order of work. An interrupted one ends with 128 and the signal."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which they were added."""
@@ -33,10 +34,15 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run a command."""
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("Interrupted. Nothing is left half written.", err=True)
-            ctx.exit(130)
+            with signals_as_interrupts():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            # The terminal may be closed, which is what SIGHUP tells.
+            with suppress(OSError):
+                click.echo(
+                    _with_notes("Interrupted. Nothing is left half written.", interrupt), err=True
+                )
+            ctx.exit(exit_code(interrupt))
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,12 @@ def _convert_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise  # The reader of stdout, such as `head`, has read enough.
     except (OSError, ValueError, TypeError) as error:
-        raise UnusableInput(str(error) or type(error).__name__) from error
+        raise UnusableInput(_with_notes(str(error) or type(error).__name__, error)) from error
+
+
+def _with_notes(text: str, error: BaseException) -> str:
+    """Return a message, and behind it what the code on the way added to the error."""
+    return "\n".join([text, *getattr(error, "__notes__", [])])
 
 
 @contextmanager

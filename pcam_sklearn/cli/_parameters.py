@@ -9,6 +9,9 @@ from sklearn.pipeline import Pipeline
 
 from pcam_sklearn import make_pcam_pipeline
 
+# The command sets it for a fit, and no run records it: the folder is gone when the run is there.
+CHECKPOINT = "cnnclassifier__checkpoint_dir"
+
 
 def parse_value(text: str) -> Any:
     """Return the text read as a Python literal, or the text itself if it is not one.
@@ -90,6 +93,8 @@ def build_pipeline(
         step_of = {"crop_size": "centercropnormalizer"}
         named = {f"{step_of.get(k, 'cnnclassifier')}__{k}": v for k, v in given.items()}
         pipeline, overrides = make_pcam_pipeline(), {**recorded, **named, **settings}
+    if CHECKPOINT in settings:
+        raise ValueError(f"{CHECKPOINT} cannot be set; a run has its own, see --resume")
     check_names(pipeline, overrides)
     return pipeline.set_params(**overrides)
 
@@ -117,8 +122,8 @@ def to_json_values(pipeline: Pipeline) -> dict[str, Any]:
     >>> values["cnnclassifier__class_weight"], values["cnnclassifier__filters"]
     ('{0: 1, 1: 2}', (4, 4, 4))
     """
-    steps = {"steps", *pipeline.named_steps}
-    values = {k: v for k, v in pipeline.get_params().items() if k not in steps}
+    left_out = {"steps", *pipeline.named_steps, CHECKPOINT}
+    values = {k: v for k, v in pipeline.get_params().items() if k not in left_out}
     # JSON changes some values, such as a dict whose keys are numbers. These are written as text.
     # A value that text cannot express either, such as a function, was not typed by the user: it is
     # a default of the package, which the next run has as well.

@@ -58,13 +58,14 @@ def predict(
     """
     from pcam_sklearn.cli._measure import predict_tumour
     from pcam_sklearn.cli._patches import TO_PREDICT, choose_patches, load_patches, read_ids
-    from pcam_sklearn.cli._run_folder import load_model
+    from pcam_sklearn.cli._run_model import find_run, load_model
     from pcam_sklearn.submission import write_submission
 
+    # Keras takes seconds to load. Errors in the run folder, DATA and IDS come before that.
+    find_run(model)
     wanted = [*ids, *(read_ids(ids_file) if ids_file else [])]
     patches = load_patches(data, **options, default=TO_PREDICT, progress=out.progress)
     patches = choose_patches(patches, wanted) if wanted else patches
-    # Keras takes seconds to load. Errors in DATA and IDS come before that.
     loaded = load_model(model)
     prob = predict_tumour(loaded.estimator, patches.X, "predict", progress=out.progress)
     write_submission(output, patches.ids, prob, sample)

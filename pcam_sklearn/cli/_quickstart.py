@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ def _tune_and_draw(
     """Tune on a part of the patches, save the best pipeline, and test it on the others."""
     import joblib
 
+    from pcam_sklearn._files import atomic_path
     from pcam_sklearn.datasets import load_kaggle
     from pcam_sklearn.model_selection import hold_out
 
@@ -74,7 +76,8 @@ def _tune_and_draw(
     out.note(f"{len(train.paths)} patches, {len(held_out)} of them held out to test on")
     search = _search(train, fitting, epochs=epochs, jobs=jobs, random_state=random_state)
     out.note(f"cross-validated AUC {search.best_score_:.3f} with {search.best_params_}")
-    joblib.dump(search.best_estimator_, output / "model.joblib")
+    with atomic_path(output / "model.joblib") as path:
+        joblib.dump(search.best_estimator_, path)
     return {
         "auc": _draw(search.best_estimator_, train, held_out, output),
         "cross_validated_auc": float(search.best_score_),
@@ -87,6 +90,7 @@ def _write_kaggle_folder(folder: Path, random_state: int) -> None:
     import numpy as np
     import pandas as pd
 
+    from pcam_sklearn._files import atomic_folder
     from pcam_sklearn.datasets import make_patches
 
     # Few patches keep the job short. They come from enough slides for a test part and three folds.
@@ -95,22 +99,36 @@ def _write_kaggle_folder(folder: Path, random_state: int) -> None:
     ids = np.array([hashlib.sha1(image.tobytes()).hexdigest() for image in patches.images])
     # The last four slides become Kaggle's test folder: no slide is in both folders.
     in_test = np.isin(patches.groups, np.unique(patches.groups)[-4:])
-    for subset, rows in (("train", ~in_test), ("test", in_test)):
-        _write_tiffs(folder / subset, ids[rows], patches.images[rows])
+    subset = np.where(in_test, "test", "train")
+    files = [f"{part}/{id_}.tif" for part, id_ in zip(subset, ids, strict=True)]
     train = pd.DataFrame({"id": ids, "label": patches.target, "slide": patches.groups})[~in_test]
-    train[["id", "label"]].to_csv(folder / "train_labels.csv", index=False)
-    train[["id", "slide"]].to_csv(folder / "slides.csv", index=False)
+    tables = {"train_labels.csv": train[["id", "label"]], "slides.csv": train[["id", "slide"]]}
+    with atomic_folder(folder, partial(_check_holds_only, folder, {*files, *tables})) as new:
+        _write_tiffs(new, files, patches.images)
+        for name, table in tables.items():
+            table.to_csv(new / name, index=False)
 
 
-def _write_tiffs(folder: Path, ids: "np.ndarray", images: "np.ndarray") -> None:
+def _check_holds_only(folder: Path, names: set[str]) -> None:
+    """Raise FileExistsError if a folder holds other files than these."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if found - names:
+        raise FileExistsError(
+            f"{folder} holds other files than those to write, such as {min(found - names)}; pass "
+            "another --output"
+        )
+
+
+def _write_tiffs(folder: Path, files: list[str], images: "np.ndarray") -> None:
     import cv2
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for id_, image in zip(ids, images, strict=True):
-        path = folder / f"{id_}.tif"
-        # OpenCV takes BGR. Compression 1 means none, as in Kaggle's files.
-        if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1]):
-            raise OSError(f"{path} cannot be written; check that the disk is writable and not full")
+    for file, image in zip(files, images, strict=True):
+        path = folder / file
+        path.parent.mkdir(exist_ok=True)
+        # OpenCV takes BGR. Compression 1 means none, as in Kaggle's files. OpenCV would not say why
+        # it cannot write a file.
+        _, content = cv2.imencode(".tif", image[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+        path.write_bytes(content.tobytes())
 
 
 def _search(
@@ -139,18 +157,19 @@ def _draw(pipeline: "Pipeline", train: "Bunch", rows: "np.ndarray", output: Path
     import matplotlib.pyplot as plt
     from sklearn.metrics import RocCurveDisplay, roc_auc_score
 
+    from pcam_sklearn._files import atomic_path
     from pcam_sklearn.plotting import TrainingHistoryDisplay
 
     probabilities = pipeline.predict_proba(train.paths[rows])[:, 1]
     roc = RocCurveDisplay.from_predictions(
         train.target[rows], probabilities, name="held-out patches", plot_chance_level=True
     )
-    roc.figure_.savefig(output / "roc.png", dpi=120, bbox_inches="tight")
     history = TrainingHistoryDisplay.from_estimator(pipeline)
-    history.figure_.savefig(output / "history.png", dpi=120)
-    # pyplot keeps a figure in memory until it is closed.
-    plt.close(roc.figure_)
-    plt.close(history.figure_)
+    for name, display in (("roc.png", roc), ("history.png", history)):
+        with atomic_path(output / name) as path:
+            display.figure_.savefig(path, dpi=120, bbox_inches="tight")
+        # pyplot keeps a figure in memory until it is closed.
+        plt.close(display.figure_)
     return float(roc_auc_score(train.target[rows], probabilities))
 
 

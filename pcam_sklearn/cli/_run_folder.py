@@ -1,54 +1,147 @@
-"""A run folder: what it holds, and the model that is read from it."""
+"""A run folder: where it is written, what it holds, and when it may be replaced."""
 
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
-import numpy as np
 import pandas as pd
 
-from pcam_sklearn._estimators import slides_trained_on
-from pcam_sklearn._files import atomic_folder
-from pcam_sklearn.cli._output import to_json
-from pcam_sklearn.cli._patches import Patches
-from pcam_sklearn.metrics import OperatingPoint
+from pcam_sklearn._files import atomic_path, folder_in_progress, new_folder
+from pcam_sklearn._messages import first_few
+from pcam_sklearn._workspaces import Workspace
+from pcam_sklearn.cli._manifest import MANIFEST_FILE, read_manifest, write_manifest
+from pcam_sklearn.cli._output import Output, to_json
 
 if TYPE_CHECKING:
     from pcam_sklearn.cli._training_run import Run
 
 MODEL_FILE, CONFIG_FILE, EVALUATION_FILE = "model.joblib", "config.json", "evaluation.json"
 SPLIT_FILE, PREDICTIONS_FILE = "split.csv", "predictions.csv"
-_REQUIRED = (MODEL_FILE, CONFIG_FILE, EVALUATION_FILE, SPLIT_FILE)
+# What stays of a run that ends early, for --resume.
+_CHECKPOINT = "checkpoint"
+_TO_RESUME = {_CHECKPOINT, CONFIG_FILE}
 
 
-def new_run_folder(folder: Path, *, overwrite: bool) -> AbstractContextManager[Path]:
-    """Return a context with a folder for a run, which takes its name if all goes well."""
-    return atomic_folder(folder, partial(check_replaceable, folder, overwrite=overwrite))
+@dataclass(frozen=True)
+class RunInProgress:
+    """The place where a run is written until it is complete, next to its final folder."""
+
+    work: Workspace
+    out: Output
+
+    def start(self) -> Path:
+        """Remove what an ended process left, and return an empty folder for the files."""
+        if self.work.names():
+            self.out.note(f"Removed {self.work.path}, which a run that ended early had left.")
+        self.work.clear()
+        return new_folder(self.work)
+
+    def resume(self, config: Mapping[str, Any]) -> Path:
+        """Keep the checkpoint of a run with the same config, and return a folder for the files."""
+        if not self.work.names() >= _TO_RESUME:
+            self.out.note("There is no run to resume, so this one starts from the beginning.")
+            return self.start()
+        path = self.work.path / CONFIG_FILE
+        _check_same(path, config)
+        self.out.note(f"Resuming the run of {self.work.path}.")
+        self.work.kept &= _TO_RESUME
+        self.work.remove_rest()
+        return new_folder(self.work)
+
+    @contextmanager
+    def checkpoint(self, config: Mapping[str, Any], *, resume: bool) -> Iterator[Path]:
+        """Yield a folder for checkpoints, which stays if the block is interrupted.
+
+        With `resume` it stays after errors as well.
+        """
+        with atomic_path(self.work.path / CONFIG_FILE) as path:
+            path.write_text(to_json(config), encoding="utf-8")
+        try:
+            yield self.work.path / _CHECKPOINT
+        except (Exception, KeyboardInterrupt) as error:
+            if resume or isinstance(error, KeyboardInterrupt):
+                self._keep(error)
+            raise
+
+    def _keep(self, error: BaseException) -> None:
+        folder = self.work.path / _CHECKPOINT
+        if folder.is_dir() and any(folder.iterdir()):
+            self.work.kept |= _TO_RESUME
+            error.add_note(
+                f"The epochs so far are kept in {self.work.path}: go on with --resume, or start "
+                "again without it."
+            )
+
+
+@contextmanager
+def new_run_folder(folder: Path, *, overwrite: bool, out: Output) -> Iterator[RunInProgress]:
+    """Yield a run in progress, whose folder takes its name if all goes well.
+
+    Another process that writes the same run, and an old folder that must stay, are errors.
+    """
+    check = partial(check_replaceable, folder, overwrite=overwrite)
+    with folder_in_progress(folder, check) as work:
+        yield RunInProgress(work, out)
 
 
 def check_replaceable(folder: Path, *, overwrite: bool) -> None:
     """Raise FileExistsError unless a run may be written to `folder`.
 
-    `overwrite` allows to replace a run folder, and never a folder that holds anything else.
+    `overwrite` allows to replace a run folder, and never one that holds anything else.
     """
     if not folder.exists():
         return
     if not overwrite:
         raise FileExistsError(f"{folder} exists; pass another --output, or --overwrite")
-    if any(folder.iterdir()) and not is_run_folder(folder):
+    names = {path.name for path in folder.iterdir()}
+    if names and MANIFEST_FILE not in names:
         raise FileExistsError(
             f"{folder} is not a run folder, so it is not overwritten; pass another --output"
         )
+    foreign = names - {MANIFEST_FILE} - set(read_manifest(folder)) if names else set()
+    if foreign:
+        raise FileExistsError(
+            f"{folder} also holds what no run wrote: {first_few(sorted(foreign))}; move it, or "
+            "pass another --output"
+        )
 
 
-def is_run_folder(folder: Path) -> bool:
-    """Return whether a folder holds the files that `train` and `tune` write."""
-    return all((folder / name).is_file() for name in _REQUIRED)
+def _check_same(path: Path, config: Mapping[str, Any]) -> None:
+    """Raise ValueError if the run that wrote a config had other options or parameters."""
+    before, now = _flatten(_read_config(path)), _flatten(json.loads(to_json(config)))
+    changed = [
+        f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+    if changed:
+        raise ValueError(
+            f"the run to resume had other options: {first_few(changed)}; pass the same ones, or "
+            "leave out --resume to start again"
+        )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged: {error}; leave out --resume to start again"
+        ) from error
+    return config if isinstance(config, dict) else {}
+
+
+def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options, the parameters, and all else of a config in one dict."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def write_run(folder: Path, run: "Run", config: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +156,8 @@ def write_run(folder: Path, run: "Run", config: Mapping[str, Any]) -> dict[str, 
     (folder / "card.md").write_text(card.to_markdown(), encoding="utf-8")
     for picture in card.pictures:
         (folder / f"{picture.name}.png").write_bytes(picture.png)
+    # The manifest comes last, since it describes all other files.
+    write_manifest(folder)
     return facts
 
 
@@ -78,92 +173,3 @@ def _write_tables(folder: Path, run: "Run") -> None:
         label=run.evaluation.positive.astype(int), probability=run.evaluation.y_prob
     )
     predictions.to_csv(folder / PREDICTIONS_FILE, index=False)
-
-
-def read_table_of_run(path: Path) -> pd.DataFrame:
-    """Read a table of a run folder as text, so that ids such as 007 or NA stay as they are."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A fitted classifier and its run folder, which is None for a model saved by itself."""
-
-    estimator: Any
-    folder: Path | None
-
-    @cached_property
-    def evaluation(self) -> dict[str, Any]:
-        """The content of ``evaluation.json``; empty without a run folder."""
-        if self.folder is None:
-            return {}
-        return json.loads((self.folder / EVALUATION_FILE).read_text(encoding="utf-8"))
-
-    @property
-    def operating_point(self) -> OperatingPoint | None:
-        """The frozen threshold; None without a run folder."""
-        return operating_point_from_facts(self.evaluation.get("operating_point"))
-
-    def find_used(self, patches: Patches) -> tuple[np.ndarray, np.ndarray]:
-        """Return two masks: patches that took part in the run, and patches whose slide did.
-
-        Patches are known by their ids, slides by their names. The held-out patches did not take
-        part. Without a run folder only the slides are known.
-        """
-        ids, slides = self._used
-        if patches.groups is None:
-            return np.isin(patches.ids, ids), np.zeros(len(patches), dtype=bool)
-        return np.isin(patches.ids, ids), np.isin(patches.groups, slides)
-
-    @cached_property
-    def _used(self) -> tuple[list[str], list[str]]:
-        """The ids and slides that the model learned from or its threshold was chosen on."""
-        if self.folder is None:
-            slides = slides_trained_on(self.estimator)
-            return [], [] if slides is None else list(slides)
-        split = read_table_of_run(self.folder / SPLIT_FILE)
-        used = split[split["part"] != "test"]
-        # An unknown slide is written as an empty field.
-        return used["id"].tolist(), list(filter(None, used["slide"].unique()))
-
-
-def operating_point_from_facts(facts: Mapping[str, Any] | None) -> OperatingPoint | None:
-    """Return the operating point that was written to ``evaluation.json``, or None."""
-    if facts is None:
-        return None
-    values = dict(facts)
-    # JSON has no infinity, the threshold that no score reaches. It is written as null.
-    if values["threshold"] is None:
-        values["threshold"] = np.inf
-    return OperatingPoint(**values)
-
-
-def load_model(path: Path) -> Model:
-    """Load a fitted classifier from a run folder, or from any joblib file.
-
-    Loading runs code in the file. The ``model.joblib`` of a run folder stands for the folder.
-    """
-    folder = path if path.is_dir() else path.parent
-    if path.is_dir() and not is_run_folder(path):
-        missing = [name for name in _REQUIRED if not (path / name).is_file()]
-        raise ValueError(f"{path} is not a run folder: it lacks {', '.join(missing)}")
-    file = folder / MODEL_FILE if path.is_dir() else path
-    estimator = _load_joblib(file)
-    if len(getattr(estimator, "classes_", ())) != 2 or not hasattr(estimator, "predict_proba"):
-        raise ValueError(
-            f"{file} holds a {type(estimator).__name__}, not a fitted classifier of two classes; "
-            "pass a file that joblib.dump(pipeline, path) wrote"
-        )
-    belongs_to_run = file.name == MODEL_FILE and is_run_folder(folder)
-    return Model(estimator, folder if belongs_to_run else None)
-
-
-def _load_joblib(file: Path) -> Any:
-    try:
-        return joblib.load(file)
-    except OSError:
-        raise
-    except Exception as error:  # Unpickling other content can raise any exception.
-        raise ValueError(
-            f"{file} cannot be loaded as a model saved with joblib: {type(error).__name__}: {error}"
-        ) from error

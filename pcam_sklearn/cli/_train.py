@@ -17,8 +17,8 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
         return None
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        options, parameters = config["options"], config["parameters"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        options, parameters = dict(config["options"]), dict(config["parameters"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise click.BadParameter(
             f"{path} is not the config.json of a run: {type(error).__name__}: {error}"
         ) from error
@@ -45,6 +45,12 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     callback=_read_config,
     help="Repeat the run that wrote this config.json; other options override it.",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on at the last whole epoch of a run that was killed or interrupted. If this run ends "
+    "early too, even by an error, its epochs stay for the next --resume.",
+)
 @reports
 @click.pass_context
 def train(context: click.Context, recorded: Mapping[str, Any] | None, **options: Any) -> None:
@@ -55,8 +61,8 @@ def train(context: click.Context, recorded: Mapping[str, Any] | None, **options:
     on, which is then frozen, others to report on.
 
     The folder holds model.joblib, card.html and card.md, evaluation.json, predictions.csv,
-    history.csv, split.csv, pictures, and the config.json that reproduces the run. It appears only
-    when it is complete.
+    history.csv, split.csv, pictures, the config.json that reproduces the run, and the manifest.json
+    by which damage is found. It appears only when it is complete.
     """
     from pcam_sklearn.cli._parameters import from_json_values
     from pcam_sklearn.cli._training_run import make_run

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from pcam_sklearn.cli._measure import evaluation_facts, evaluation_text, measure
 from pcam_sklearn.cli._options import RECORDED
 from pcam_sklearn.cli._output import Output
 from pcam_sklearn.cli._parameters import (
+    CHECKPOINT,
     build_pipeline,
     parse_augment,
     parse_operating_point,
@@ -103,22 +104,29 @@ def make_run(
     overwrite: bool,
     out: Output,
     recorded: Mapping[str, Any] | None = None,
+    resume: bool = False,
     search: Search | None = None,
     **options: Any,
 ) -> None:
     """Do a whole run and write its folder. `recorded` holds the parameters of an earlier run."""
     criterion = parse_operating_point(options["operating_point"])
-    with new_run_folder(output, overwrite=overwrite) as folder:
+    with new_run_folder(output, overwrite=overwrite, out=out) as run:
         # The pipeline comes first: a mistyped parameter is found before many files are read.
         given = _given_parameters(context, options, recorded)
         pipeline = build_pipeline(given, parse_settings(options["settings"]), recorded)
-        patches, split = _load_and_split(options, out)
-        searched = search(folder, pipeline, patches.take(split.training)) if search else {}
-        config = _config(context, options, pipeline) | searched
-        fit_pipeline(pipeline, patches, split.training, progress=out.progress)
-        point = _choose_threshold(pipeline, patches.take(split.threshold), criterion, out)
-        evaluation = _evaluate(pipeline, patches.take(split.test), point, options, out)
-        facts = write_run(folder, Run(pipeline, patches, split, evaluation), config)
+        config = _config(context, options, pipeline)
+        folder = run.resume(config) if resume else run.start()
+        with run.checkpoint(config, resume=resume) as checkpoint:
+            patches, split = _load_and_split(options, out)
+            if search:
+                config |= search(folder, pipeline, patches.take(split.training))
+                config |= _config(context, options, pipeline)
+            kept = checkpoint if resume else None
+            rows = split.training
+            fit_pipeline(pipeline, patches, rows, progress=out.progress, checkpoint=kept)
+            point = _choose_threshold(pipeline, patches.take(split.threshold), criterion, out)
+            evaluation = _evaluate(pipeline, patches.take(split.test), point, options, out)
+            facts = write_run(folder, Run(pipeline, patches, split, evaluation), config)
     text = f"{evaluation_text(evaluation)}\n\nWritten to {output}; see card.html in it."
     out.result(text, {"output": output, **facts})
 
@@ -214,19 +222,37 @@ def _describe_split(patches: Patches, *parts: np.ndarray) -> str:
     )
 
 
-def fit_pipeline(pipeline: Pipeline, patches: Patches, rows: np.ndarray, *, progress: bool) -> None:
-    """Fit the pipeline in place on these rows, with progress on stderr."""
-    name = "cnnclassifier__verbose"
-    verbose = pipeline.get_params()[name]
-    if progress and not verbose:
+def fit_pipeline(
+    pipeline: Pipeline,
+    patches: Patches,
+    rows: np.ndarray,
+    *,
+    progress: bool,
+    checkpoint: Path | None = None,
+) -> None:
+    """Fit the pipeline in place on these rows, with progress on stderr.
+
+    The fit goes on from the checkpoint in a folder, and keeps one there after each epoch.
+    """
+    settings: dict[str, Any] = {}
+    if progress and not pipeline.get_params()["cnnclassifier__verbose"]:
         # A screen shows one line that is rewritten; a file or pipe gets one line per epoch.
-        pipeline.set_params(**{name: 1 if sys.stderr.isatty() else 2})
+        settings["cnnclassifier__verbose"] = 1 if sys.stderr.isatty() else 2
+    if checkpoint is not None:
+        settings[CHECKPOINT] = checkpoint
+    with _set_for_fit(pipeline, settings), contextlib.redirect_stdout(sys.stderr):
+        _fit_rows(pipeline, patches, rows)  # Only results go to stdout.
+
+
+@contextlib.contextmanager
+def _set_for_fit(pipeline: Pipeline, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Set parameters for the block that the saved model and config.json must not have."""
+    before = pipeline.get_params()
+    pipeline.set_params(**settings)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Only results go to stdout.
-            _fit_rows(pipeline, patches, rows)
+        yield
     finally:
-        # The saved model must not show progress, and config.json must not record it.
-        pipeline.set_params(**{name: verbose})
+        pipeline.set_params(**{name: before[name] for name in settings})
 
 
 def _fit_rows(pipeline: Pipeline, patches: Patches, rows: np.ndarray) -> None:

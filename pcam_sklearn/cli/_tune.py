@@ -54,7 +54,8 @@ def tune(
 
     DATA and the run folder are those of train; the folder also holds search.csv and search.png. The
     held-out patches take no part in the search. A config.json of tune, given to train, trains with
-    the parameters that were found.
+    the parameters that were found. An interrupted search starts from the beginning, because
+    it keeps no checkpoint.
     """
     from pcam_sklearn.cli._training_run import make_run
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from pcam_sklearn._files import name_full_disk
+
 _BLOCK = 1 << 20
 # After this many new bytes, failures are counted from 0 again: a line that drops every few minutes
 # still brings a file of 6 GB home, while a server that never gets anywhere is given up.
@@ -138,7 +140,7 @@ class Download:
             unit_scale=True,
             disable=not self.progress,
         )
-        with bar, open(self.part, "ab" if start else "wb") as file:
+        with bar, name_full_disk(self.part), open(self.part, "ab" if start else "wb") as file:
             # `read` would wait for a whole block, and a timeout may lose its bytes.
             while block := response.read1(_BLOCK):
                 file.write(block)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pcam_sklearn._files import flush_to_disk, md5_of
+from pcam_sklearn._workspaces import workspace
 from pcam_sklearn.datasets._download import Download, TransferError
 from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5, SPLITS, check_split, file_name
 
@@ -129,6 +130,12 @@ def _fetch(final: Path, md5: str, download: Download) -> None:
         warnings.warn(
             f"{final} has a wrong MD5, so it is damaged; it is downloaded again", stacklevel=3
         )
+    # Two processes that add to one part would spoil it.
+    with workspace(final, alone=True):
+        _download(final, md5, download)
+
+
+def _download(final: Path, md5: str, download: Download) -> None:
     # Twice, because the fault may lie in the part that an earlier download left.
     for _ in range(2):
         download.run()

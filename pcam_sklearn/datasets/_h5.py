@@ -12,7 +12,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from pcam_sklearn._files import md5_of
+from pcam_sklearn._files import md5_of, name_full_disk
 
 _BLOCK = 1 << 20
 _ROWS = 256
@@ -26,7 +26,9 @@ def open_h5(path: Path, key: str) -> Iterator[tuple[h5py.Dataset, str]]:
     with ExitStack() as stack:
         source: Any = path
         if path.suffix == ".gz":
-            # HDF5 jumps about in its files, and a packed file can only be read front to back.
+            # HDF5 jumps about in its files, and a packed file can only be read front to back. The
+            # temporary file has no name, so nothing is left of it even if the process is killed.
+            stack.enter_context(name_full_disk(path.with_suffix("")))
             source = stack.enter_context(
                 tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(path.parent))
             )

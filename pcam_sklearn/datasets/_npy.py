@@ -4,6 +4,7 @@ Its record, ``<stem>.npy.json``, holds the name, size, time and MD5 of the sourc
 of every 256 patches. The record is written last, so a ``.npy`` file without one is not finished.
 """
 
+import io
 import json
 import os
 import warnings
@@ -76,9 +77,10 @@ def _find_fault(
 
 
 def _convert(source: Path, npy: Path, *, digests: bool, progress: bool) -> None:
-    """Write the patches, their digests and the record of both, in this order."""
-    # The old record must not vouch for the new file.
-    _record_path(npy).unlink(missing_ok=True)
+    """Write the patches, their digests and the record of both.
+
+    The old files stay until the new patches are written, so that a full disk costs nothing.
+    """
     # Taken before reading, so that a source that changes meanwhile counts as changed.
     fingerprint = _read_fingerprint(source)
     with open_h5(source, "x") as (dataset, md5):
@@ -87,9 +89,10 @@ def _convert(source: Path, npy: Path, *, digests: bool, progress: bool) -> None:
             sha1 = _copy(dataset, temporary, desc=npy.name, progress=progress)
             # Some disks lose bytes silently, and training would never notice.
             _check_written(temporary, sha1)
-    if digests:
-        with atomic_path(_digest_path(npy)) as temporary:
-            np.save(temporary, np.frombuffer(sha1, np.uint8).reshape(-1, _DIGEST))
+            # The old record must not vouch for the new files.
+            _record_path(npy).unlink(missing_ok=True)
+            if digests:
+                _write_digests(_digest_path(npy), sha1)
     record = {"source": fingerprint, "source_md5": md5, "n_bytes": npy.stat().st_size}
     with atomic_path(_record_path(npy)) as temporary:
         temporary.write_text(json.dumps({**record, "blocks": _hash_blocks(sha1)}, indent=1))
@@ -110,6 +113,14 @@ def _copy(dataset: Any, path: Path, *, desc: str, progress: bool) -> bytes:
             digests += _hash_patches(block)
             bar.update(len(block))
     return bytes(digests)
+
+
+def _write_digests(path: Path, sha1: bytes) -> None:
+    # To a file itself `np.save` would write with a call that does not say why it fails.
+    buffer = io.BytesIO()
+    np.save(buffer, np.frombuffer(sha1, np.uint8).reshape(-1, _DIGEST))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
 def _check_dataset(source: Path, dataset: Any, md5: str) -> None:

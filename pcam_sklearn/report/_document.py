@@ -4,6 +4,7 @@ import base64
 import html
 import os
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,12 +145,14 @@ class ModelCard:
         """
         path = Path(path)
         prefix = f"{path.stem}-"
-        # The card comes last, so that it never links a picture that is missing.
-        for picture in self.pictures:
-            with atomic_path(path.with_name(f"{prefix}{picture.name}.png")) as temporary:
-                temporary.write_bytes(picture.png)
-        with atomic_path(path) as temporary:
-            temporary.write_text(self.to_markdown(prefix), encoding="utf-8")
+        with ExitStack() as stack:
+            # Files get their names in the reverse order, when all are written. So the card comes
+            # last, and never links a picture that is missing.
+            card = stack.enter_context(atomic_path(path))
+            card.write_text(self.to_markdown(prefix), encoding="utf-8")
+            for picture in self.pictures:
+                file = path.with_name(f"{prefix}{picture.name}.png")
+                stack.enter_context(atomic_path(file)).write_bytes(picture.png)
 
 
 def _block_to_html(block: str | pd.DataFrame | Picture) -> str:

@@ -1,7 +1,11 @@
 """Write model cards with card."""
 
+import shutil
+
 import pytest
 from support.cli_runs import as_json, cli
+
+from pcam_sklearn.cli._manifest import write_manifest
 
 pytestmark = pytest.mark.slow  # A model is trained.
 
@@ -12,12 +16,10 @@ def test_card_of_a_run_is_the_card_that_the_run_wrote(run, tmp_path):
 
 
 def test_card_of_a_run_whose_patches_are_gone_says_so_and_goes_without(kaggle, run, tmp_path):
-    gone = tmp_path / "run"
-    gone.mkdir()
-    for path in run.iterdir():
-        (gone / path.name).write_bytes(path.read_bytes())
+    gone = shutil.copytree(run, tmp_path / "run")
     config = (gone / "config.json").read_text().replace(str(kaggle), str(tmp_path / "gone"))
     (gone / "config.json").write_text(config)
+    write_manifest(gone)
     said = cli("card", gone, "--output", tmp_path / "card.md")
     assert "shows no patches" in " ".join(said.stderr.split())
     assert "most-wrong" not in (tmp_path / "card.md").read_text()

@@ -44,7 +44,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_the_temporary_file_has_the_ending_of_the_final_one_and_lies_beside_it(tmp_path):
     with atomic_path(tmp_path / "model.keras") as temporary:
         assert temporary.suffix == ".keras"
-        assert temporary.parent == tmp_path
+        assert temporary.parent.parent == tmp_path
         temporary.touch()
 
 
@@ -90,7 +90,7 @@ def test_the_filled_folder_takes_the_final_name(tmp_path):
     with atomic_folder(tmp_path / "run", allow) as temporary:
         (temporary / "inner").mkdir()
         (temporary / "inner" / "a.txt").write_text("new")
-        assert os.listdir(tmp_path) == [temporary.name]
+        assert os.listdir(tmp_path) == [".run.partial"]
     assert (tmp_path / "run" / "inner" / "a.txt").read_text() == "new"
     assert os.listdir(tmp_path) == ["run"]
 

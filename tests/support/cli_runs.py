@@ -23,7 +23,8 @@ TINY = [
 QUICK = ("--rounds", 100, "-q")
 FILES = [
     "card.html", "card.md", "config.json", "evaluation.json", "history.csv", "history.png",
-    "model.joblib", "most-wrong.png", "predictions.csv", "reliability.png", "roc.png", "split.csv",
+    "manifest.json", "model.joblib", "most-wrong.png", "predictions.csv", "reliability.png",
+    "roc.png", "split.csv",
 ]  # fmt: skip
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"}
 

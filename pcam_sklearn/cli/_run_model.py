@@ -1,0 +1,220 @@
+"""The model of a run folder, or of a file, and what the folder tells about it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from pcam_sklearn._estimators import slides_trained_on
+from pcam_sklearn._tables import read_table
+from pcam_sklearn.cli._manifest import MANIFEST_FILE, check_files
+from pcam_sklearn.cli._patches import Patches
+from pcam_sklearn.cli._run_folder import (
+    CONFIG_FILE,
+    EVALUATION_FILE,
+    MODEL_FILE,
+    PREDICTIONS_FILE,
+    SPLIT_FILE,
+)
+from pcam_sklearn.metrics import OperatingPoint
+
+_READ = (MODEL_FILE, CONFIG_FILE, EVALUATION_FILE, SPLIT_FILE, PREDICTIONS_FILE)
+_PARTS = ("training", "threshold", "test")
+_TEXT, _NUMBER, _NOTHING = (str,), (int, float), (type(None),)
+_EVALUATION = {
+    "name": _TEXT,
+    "data_sha256": _TEXT,
+    "random_state": (int,),
+    "rounds": (int, *_NOTHING),
+    "operating_point": (dict, *_NOTHING),
+    "split": _TEXT,
+    "training_data": (dict,),
+}
+# JSON has no infinity, the threshold that no score reaches. It is written as null.
+_OPERATING_POINT = {
+    "threshold": (*_NUMBER, *_NOTHING),
+    "sensitivity": _NUMBER,
+    "specificity": _NUMBER,
+    "criterion": _TEXT,
+}
+_OPTIONS = {
+    "data": _TEXT,
+    "subset": (*_TEXT, *_NOTHING),
+    "slides": (*_TEXT, *_NOTHING),
+    "random_state": (int,),
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted classifier and its run folder, which is None for a model saved by itself."""
+
+    estimator: Any
+    folder: Path | None
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any]:
+        """The content of ``evaluation.json``; empty without a run folder."""
+        return {} if self.folder is None else read_evaluation(self.folder)
+
+    @property
+    def operating_point(self) -> OperatingPoint | None:
+        """The frozen threshold; None without a run folder."""
+        return operating_point_from_facts(self.evaluation.get("operating_point"))
+
+    def find_used(self, patches: Patches) -> tuple[np.ndarray, np.ndarray]:
+        """Return two masks: patches that took part in the run, and patches whose slide did.
+
+        Patches are known by their ids, slides by their names. The held-out patches did not take
+        part. Without a run folder only the slides are known.
+        """
+        ids, slides = self._used
+        if patches.groups is None:
+            return np.isin(patches.ids, ids), np.zeros(len(patches), dtype=bool)
+        return np.isin(patches.ids, ids), np.isin(patches.groups, slides)
+
+    @cached_property
+    def _used(self) -> tuple[list[str], list[str]]:
+        """The ids and slides that the model learned from or its threshold was chosen on."""
+        if self.folder is None:
+            slides = slides_trained_on(self.estimator)
+            return [], [] if slides is None else list(slides)
+        split = _read_split(self.folder)
+        used = split[split["part"] != "test"]
+        # An unknown slide is written as an empty field.
+        return used["id"].tolist(), list(filter(None, used["slide"].unique()))
+
+
+def load_model(path: Path) -> Model:
+    """Load a fitted classifier from a run folder, or from any joblib file.
+
+    Loading runs code in the file. The model in a run folder stands for the folder.
+    """
+    folder = find_run(path)
+    file = path if folder is None else folder / MODEL_FILE
+    estimator = _load_joblib(file)
+    if len(getattr(estimator, "classes_", ())) != 2 or not hasattr(estimator, "predict_proba"):
+        raise ValueError(
+            f"{file} holds a {type(estimator).__name__}, not a fitted classifier of two classes; "
+            "pass a file that joblib.dump(pipeline, path) wrote"
+        )
+    return Model(estimator, folder)
+
+
+def find_run(path: Path) -> Path | None:
+    """Return the run folder that a path stands for, or None for a model saved by itself.
+
+    A run folder must be whole: ValueError names the first file that is not as the run wrote it.
+    """
+    if path.is_dir():
+        folder = path
+    elif path.name == MODEL_FILE and any(
+        (path.parent / name).exists() for name in (MANIFEST_FILE, *_READ) if name != MODEL_FILE
+    ):
+        folder = path.parent
+    else:
+        return None
+    check_files(folder, _READ)
+    # A manifest may be rewritten to match. So what is read is checked as well, and at once: a
+    # command must not fail after it has written its output.
+    read_evaluation(folder)
+    _read_split(folder)
+    return folder
+
+
+def _load_joblib(file: Path) -> Any:
+    try:
+        return joblib.load(file)
+    except OSError:
+        raise
+    except Exception as error:  # Unpickling other content can raise any exception.
+        raise ValueError(
+            f"{file} cannot be loaded as a model saved with joblib: {type(error).__name__}: {error}"
+        ) from error
+
+
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """Return the content of ``evaluation.json``."""
+    path = folder / EVALUATION_FILE
+    facts = _check_types(_read_json(path), _EVALUATION, str(path))
+    if facts["operating_point"] is not None:
+        _check_types(facts["operating_point"], _OPERATING_POINT, f"operating_point in {path}")
+    _check_types(
+        facts["training_data"],
+        dict.fromkeys(facts["training_data"], _TEXT),
+        f"training_data in {path}",
+    )
+    return facts
+
+
+def read_options(folder: Path) -> dict[str, Any]:
+    """Return the options of a run by which its patches are found again."""
+    path = folder / CONFIG_FILE
+    options = _check_types(_read_json(path), {"options": (dict,)}, str(path))["options"]
+    return _check_types(options, _OPTIONS, f"options in {path}")
+
+
+def read_predictions(folder: Path) -> pd.DataFrame:
+    """Return id, slide, label and probability of the held-out patches of a run."""
+    path = folder / PREDICTIONS_FILE
+    table = read_table(path, ["id", "slide", "label", "probability"])
+    try:
+        table["label"] = table["label"].to_numpy(dtype=str).astype(int)
+        # NumPy reads the number that was written; pandas' own parser may miss the last digit.
+        table["probability"] = table["probability"].to_numpy(dtype=str).astype(float)
+    except ValueError as error:
+        raise ValueError(f"{path} holds a value that is no number: {error}") from error
+    if (
+        not len(table)
+        or not (table["label"].isin([0, 1]) & table["probability"].between(0, 1)).all()
+    ):
+        raise ValueError(f"{path} must hold labels 0 and 1 and probabilities from 0 to 1")
+    return table
+
+
+def _read_split(folder: Path) -> pd.DataFrame:
+    path = folder / SPLIT_FILE
+    split = read_table(path, ["id", "slide", "part"])
+    if set(split["part"]) != set(_PARTS):
+        raise ValueError(f"{path} must name the parts {', '.join(_PARTS)}, and no other")
+    return split
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _check_types(values: Any, types: Mapping[str, tuple[type, ...]], name: str) -> dict[str, Any]:
+    """Return the values of a JSON object, or raise ValueError in which it is called `name`."""
+    found = values if isinstance(values, dict) else {}
+    for key, allowed in types.items():
+        # To Python a bool is an int.
+        if key not in found or isinstance(found[key], bool) or not isinstance(found[key], allowed):
+            raise ValueError(
+                f"{name} is damaged: {key!r} is {found.get(key, 'missing')!r}; it must be "
+                + " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
+            )
+    return found
+
+
+def operating_point_from_facts(facts: Mapping[str, Any] | None) -> OperatingPoint | None:
+    """Return the operating point that was written to ``evaluation.json``, or None."""
+    if facts is None:
+        return None
+    values = {field.name: facts[field.name] for field in fields(OperatingPoint)}
+    if values["threshold"] is None:
+        values["threshold"] = np.inf
+    return OperatingPoint(**values)

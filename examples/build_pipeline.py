@@ -18,7 +18,7 @@ from pcam_sklearn.datasets import load_kaggle, make_patches
 def load(folder):
     """Return patches or paths, their labels and their slides."""
     if folder is None:
-        data = make_patches(n_samples=800, n_slides=16, random_state=0)
+        data = make_patches(n_samples=600, n_slides=16, random_state=0)
         return data.images, data.target, data.groups
     data = load_kaggle(folder)
     return data.paths, data.target, data.groups

@@ -1,5 +1,6 @@
 """Real patches for every test that asks for them, and settings of all tests."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ pytest_plugins = ["support.cli_fixtures", "support.collection"]
 
 FEW = Path(__file__).parent / "data"
 MANY = Path(__file__).resolve().parents[2] / "shared" / "pcam-sample"
+
+
+def pytest_collection_finish() -> None:
+    """Take what imports left out of garbage collections, which would walk it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,34 +1,46 @@
 """The examples run as they are."""
 
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
-from support.other_process import run_python
 
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-def run(name, *arguments, cwd):
-    output, _ = run_python(str(EXAMPLES / name), *map(str, arguments), cwd=cwd)
-    return output
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd):
+    """Return a function that runs a script in an empty folder and returns what it printed.
+
+    A fresh process would import TensorFlow for each script. `predict_saved.py` starts one itself.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capfd.readouterr().out
+
+    return run
 
 
-def test_build_pipeline_reports_an_auc_on_slides_never_seen(tmp_path):
-    said = run("build_pipeline.py", cwd=tmp_path)
-    auc = float(re.search(r"never seen: (0\.\d+)", said)[1])
+def test_build_pipeline_reports_an_auc_on_slides_never_seen(run):
+    auc = float(re.search(r"never seen: (0\.\d+)", run("build_pipeline.py"))[1])
     assert 0.5 < auc <= 1
 
 
-def test_predict_saved_prints_a_probability_for_each_patch(tmp_path):
-    lines = run("predict_saved.py", cwd=tmp_path).splitlines()
+def test_predict_saved_prints_a_probability_for_each_patch(run):
+    lines = run("predict_saved.py").splitlines()
     assert len(lines) == 10
     assert all(0 <= float(line.split()[1]) <= 1 for line in lines)
 
 
-def test_grid_search_and_predict_saved_go_from_real_paths_to_predictions(sample_folder, tmp_path):
-    run("grid_search.py", sample_folder, "model.joblib", cwd=tmp_path)
-    lines = run("predict_saved.py", "model.joblib", sample_folder, cwd=tmp_path).splitlines()
+def test_grid_search_and_predict_saved_go_from_real_paths_to_predictions(sample_folder, run):
+    run("grid_search.py", sample_folder, "model.joblib")
+    lines = run("predict_saved.py", "model.joblib", sample_folder).splitlines()
     assert len(lines) == len(list((sample_folder / "test").iterdir()))

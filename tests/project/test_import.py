@@ -3,6 +3,7 @@
 Each test looks into a fresh process, because this one has imported everything.
 """
 
+import json
 import textwrap
 
 import joblib
@@ -54,27 +55,17 @@ def test_an_unknown_name_is_an_attribute_error_like_any_other_module_s():
         from pcam_sklearn import CNNClass  # noqa: F401
 
 
-ROOMS_NOT_NEEDED = ("datasets", "plotting", "report", "metrics", "cli")
-
-
-@pytest.mark.slow
-def test_importing_the_classifier_loads_no_room_that_it_does_not_need():
-    code = f"""
-        import sys
-        from pcam_sklearn import CNNClassifier
-        print(*[room for room in {ROOMS_NOT_NEEDED} if f"pcam_sklearn.{{room}}" in sys.modules])
-    """
-    assert output_of(code).split() == []
-
-
 on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="asks TensorFlow"
 )
 # A card that TensorFlow is told of. To let its memory grow is refused once a device was touched,
 # and so is the number of threads.
-FAKE_GPU = """
+FRESH_CLASSIFIER = """
+import json, sys
+import joblib
 import numpy as np
 import tensorflow as tf
+from support.other_process import print_from_fork
 
 asked, gpu = [], tf.config.PhysicalDevice("a GPU", "GPU")
 
@@ -82,34 +73,47 @@ def let_grow(gpu, on):
     tf.config.threading.set_intra_op_parallelism_threads(1)
     asked.append((gpu.name, on))
 
+def asked_by(call):
+    call()
+    return asked[:2]
+
 tf.config.list_physical_devices = lambda kind=None: asked.append(kind) or [gpu]
 tf.config.experimental.set_memory_growth = let_grow
 from pcam_sklearn import CNNClassifier
-print(asked)
-"""
-
-
-@pytest.mark.slow
-@on_tensorflow
-def test_importing_the_classifier_leaves_the_devices_alone_and_a_fit_lets_gpus_grow():
-    fit = """
+rooms = ("datasets", "plotting", "report", "metrics", "cli")
+print(json.dumps([room for room in rooms if f"pcam_sklearn.{room}" in sys.modules]))
+print(json.dumps(asked))
 X = np.zeros((4, 18, 18, 3), dtype=np.uint8)
-CNNClassifier(filters=(2,), augment=None).initialize(X, [0, 1, 0, 1])
-print(asked[:2])
+classifier = CNNClassifier(filters=(2,), augment=None)
+print_from_fork(lambda: asked_by(lambda: classifier.initialize(X, [0, 1, 0, 1])))
+print_from_fork(lambda: asked_by(lambda: joblib.load(sys.argv[1])))
 """
-    assert output_of(FAKE_GPU + fit).splitlines() == ["[]", "['GPU', ('a GPU', True)]"]
 
 
-@pytest.mark.slow
-@on_tensorflow
-def test_loading_a_classifier_lets_gpus_grow_before_it_makes_variables(tmp_path):
-    path = str(tmp_path / "pipeline.joblib")
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """Return what a fresh process loads and asks: on import, then for a fit, then for loading."""
+    path = str(tmp_path_factory.mktemp("saved") / "pipeline.joblib")
     X, y = make_data(n=8, side=PATCH_SIDE)
     joblib.dump(quick_pipeline(optimizer=keras.optimizers.Adam()).fit(X, y), path)
-    load = f"""
-import joblib
+    output, _ = run_python("-c", FRESH_CLASSIFIER, path)
+    rooms, imported, fit, load = map(json.loads, output.splitlines())
+    return {"rooms": rooms, "import": imported, "fit": fit, "load": load}
 
-joblib.load({path!r})
-print(asked[:2])
-"""
-    assert output_of(FAKE_GPU + load).splitlines() == ["[]", "['GPU', ('a GPU', True)]"]
+
+@pytest.mark.slow
+def test_importing_the_classifier_loads_no_room_that_it_does_not_need(fresh):
+    assert fresh["rooms"] == []
+
+
+@pytest.mark.slow
+@on_tensorflow
+def test_importing_the_classifier_leaves_the_devices_alone(fresh):
+    assert fresh["import"] == []
+
+
+@pytest.mark.slow
+@on_tensorflow
+@pytest.mark.parametrize("first_use", ["fit", "load"])
+def test_a_fit_and_loading_let_gpus_grow_before_they_make_variables(fresh, first_use):
+    assert fresh[first_use] == ["GPU", ["a GPU", True]]

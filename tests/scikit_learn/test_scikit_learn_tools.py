@@ -80,19 +80,6 @@ def test_a_search_runs_over_the_crop_and_the_network_alike():
     assert len(set(search.cv_results_["mean_test_score"])) > 1
 
 
-def test_two_jobs_give_the_scores_of_one():
-    grid = {"cnnclassifier__optimizer__learning_rate": [0.01, 0.1]}
-    results = [
-        GridSearchCV(quick_pipeline(), grid, scoring="roc_auc", cv=2, refit=False, n_jobs=n_jobs)
-        .fit(X, Y)
-        .cv_results_
-        for n_jobs in (1, 2)
-    ]
-    for name in ("split0_test_score", "split1_test_score", "rank_test_score"):
-        assert np.isfinite(results[0][name]).all()
-        assert np.array_equal(results[0][name], results[1][name])
-
-
 def test_randomized_search_draws_learning_rates():
     space = {"cnnclassifier__optimizer__learning_rate": loguniform(1e-3, 1e-1)}
     search = RandomizedSearchCV(

@@ -24,6 +24,13 @@ def linear(input_shape, scale=1.0):
     return keras.Sequential([keras.Input(input_shape), keras.layers.Rescaling(scale), *layers])
 
 
+def with_dropout(input_shape):
+    """Return a logistic regression on some of the pixels, others at each step."""
+    layers = [keras.layers.Flatten(), keras.layers.Dropout(0.5)]
+    output = keras.layers.Dense(1, activation="sigmoid")
+    return keras.Sequential([keras.Input(input_shape), *layers, output])
+
+
 PLAIN = {
     "augment": None,
     "learning_rate": None,

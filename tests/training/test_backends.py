@@ -46,7 +46,7 @@ def test_the_whole_recipe_works_in_16_bits(found):
 def test_averaged_weights_are_predicted_with_saved_and_trained_on_watched_or_not(found):
     arrays = found["arrays"]
     assert np.array_equal(arrays["averaged"], arrays["averaged and watched"])
-    assert not np.array_equal(arrays["averaged"], arrays["first"])
+    assert not np.array_equal(arrays["averaged"], arrays["not averaged"])
 
 
 def test_probabilities_are_probabilities(found):

@@ -14,6 +14,8 @@ X, Y = make_data()
 MIXED = ("mixed_bfloat16", "mixed_float16")
 ONE_OFTEN = ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
 FEW = {"filters": (2,), "dense_units": None}
+UNWATCHED = {"validation_fraction": 0, "early_stopping": False, "metrics": ()}
+RESIDUAL = {"network": "residual", **FEW, **UNWATCHED}
 NETWORKS = {
     "notebook": {},
     "residual": FEW,
@@ -25,7 +27,13 @@ NETWORKS = {
 
 @pytest.fixture(scope="module", params=ONE_OFTEN)
 def fitted(request):
-    return small(network="residual", **FEW, dtype_policy=request.param).fit(X, Y)
+    return small(**RESIDUAL, dtype_policy=request.param).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Return the same classifier in 32 bits."""
+    return small(**RESIDUAL).fit(X, Y)
 
 
 def compute_dtypes(classifier):
@@ -47,8 +55,7 @@ def test_each_network_computes_in_16_bits_and_ends_in_float32(network):
 
 
 @pytest.mark.slow
-def test_training_learns_about_what_float32_learns(fitted):
-    plain = small(network="residual", **FEW).fit(X, Y)
+def test_training_learns_about_what_float32_learns(fitted, plain):
     assert_allclose(fitted.predict_proba(X), plain.predict_proba(X), atol=0.03)
     assert not np.array_equal(fitted.predict_proba(X), plain.predict_proba(X))
 
@@ -84,8 +91,8 @@ def test_the_loss_of_float16_is_scaled_and_that_of_bfloat16_is_not(fitted):
 @pytest.mark.parametrize("policy", MIXED)
 def test_averaged_weights_and_a_schedule_work_with_it(policy):
     recipe = {"weight_averaging": 0.5, "schedule": "cosine", "dtype_policy": policy}
-    averaged = small(network="residual", **FEW, **recipe).fit(X, Y)
-    last = small(network="residual", **FEW, **{**recipe, "weight_averaging": None}).fit(X, Y)
+    averaged = small(**RESIDUAL, **recipe).fit(X, Y)
+    last = small(**RESIDUAL, **{**recipe, "weight_averaging": None}).fit(X, Y)
     assert not np.array_equal(averaged.predict_proba(X), last.predict_proba(X))
 
 
@@ -103,7 +110,7 @@ def test_without_a_policy_that_of_keras_is_taken():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        classifier = small().fit(X, Y)
+        classifier = small().initialize(X, Y)
     finally:
         keras.config.set_dtype_policy(before)
     assert "bfloat16" in compute_dtypes(classifier)
@@ -112,7 +119,7 @@ def test_without_a_policy_that_of_keras_is_taken():
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", *MIXED])
 def test_a_loaded_classifier_keeps_its_policy_whatever_that_of_keras(policy, tmp_path):
-    saved = small(dtype_policy=policy).fit(X, Y)  # Keras forgets the policy of a Sequential.
+    saved = small(dtype_policy=policy).initialize(X, Y)  # Keras forgets the policy of a Sequential.
     joblib.dump(saved, tmp_path / "model.joblib")
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if policy in MIXED else "mixed_bfloat16")
@@ -130,9 +137,8 @@ def test_a_network_that_ends_in_16_bits_is_an_error_that_says_what_to_do():
 
 
 @pytest.mark.slow
-def test_grad_cam_sees_about_what_it_sees_in_float32():
-    plain = small().fit(X, Y)
-    mixed = small(dtype_policy="mixed_bfloat16").initialize(X, Y)
+def test_grad_cam_sees_about_what_it_sees_in_float32(plain):
+    mixed = small(**RESIDUAL, dtype_policy="mixed_bfloat16").initialize(X, Y)
     mixed.model_.set_weights(plain.model_.get_weights())
     assert_allclose(grad_cam(mixed, X[:4]), grad_cam(plain, X[:4]), atol=0.1)
 

@@ -1,6 +1,5 @@
 """Each repair of SciKeras: CNNClassifier keeps what plain SciKeras provably breaks."""
 
-import contextlib
 import json
 import warnings
 
@@ -10,7 +9,7 @@ import pytest
 from scikeras.wrappers import KerasClassifier
 from sklearn.base import is_classifier
 from sklearn.model_selection import StratifiedKFold, check_cv, cross_val_score
-from support.other_process import finish, start_python
+from support.other_process import run_python
 from support.tiny import make_data, quick
 
 X, Y = make_data()
@@ -120,8 +119,9 @@ def test_plain_scikeras_breaks(holds):
 
 
 GLOBAL_STATE = """
-import json, os, random, sys
+import os, random
 import numpy as np, tensorflow as tf
+from support.other_process import print_from_fork
 from training import test_scikeras_repairs as repairs
 
 def draws():
@@ -131,40 +131,37 @@ def seed():
     random.seed(1), np.random.seed(1), tf.random.set_seed(1)
     return draws()
 
-make = getattr(repairs, sys.argv[1])
-environment = dict(os.environ)
-make(random_state=0).fit(repairs.X, repairs.Y)
-found = {"environment": dict(os.environ) == environment}
-try:
-    tf.random.normal(())
-    found["unseeded"] = "allowed"
-except RuntimeError as error:
-    found["unseeded"] = str(error)
+def traces_of(make):
+    environment = dict(os.environ)
+    make(random_state=0).fit(repairs.X, repairs.Y)
+    found = {"environment": dict(os.environ) == environment}
+    try:
+        tf.random.normal(())
+        found["unseeded"] = "allowed"
+    except RuntimeError as error:
+        found["unseeded"] = str(error)
 
-seed()
-expected = draws()
-seed()
-make(random_state=0).fit(repairs.X, repairs.Y)
-found["goes on"] = [a == b for a, b in zip(draws(), expected, strict=True)]
-print(json.dumps(found))
+    seed()
+    expected = draws()
+    seed()
+    make(random_state=0).fit(repairs.X, repairs.Y)
+    found["goes on"] = [a == b for a, b in zip(draws(), expected, strict=True)]
+    return found
+
+for make in (repairs.quick, repairs.plain):
+    print_from_fork(lambda: traces_of(make))
 """
 
 
 @pytest.fixture(scope="module")
 def global_state():
-    """Return the traces of fits with random_state: of ours and of theirs, in a process each.
+    """Return the traces of fits with random_state: of ours and of theirs, in a fork each.
 
     TensorFlow remembers whether determinism is on once it has been asked, and SciKeras asks
     after it has set the variable that turns it on. Two fits in one process would see each other.
     """
-    # If one process fails, the other must end and close its pipes. Otherwise Python warns of
-    # them when it collects them, in the middle of a test that has nothing to do with it.
-    with contextlib.ExitStack() as both:
-        processes = {
-            name: both.enter_context(start_python("-c", GLOBAL_STATE, name))
-            for name in ("quick", "plain")
-        }
-        return {name: json.loads(finish(process)[0]) for name, process in processes.items()}
+    output, _ = run_python("-c", GLOBAL_STATE)
+    return dict(zip(("quick", "plain"), map(json.loads, output.splitlines()), strict=True))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from support.other_process import STRICT, run_python
-from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline, small
+from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline, with_dropout
 
 from pcam_sklearn import CenterCropNormalizer, PatchReader
 
@@ -125,7 +125,8 @@ def test_with_averaged_weights_the_area_is_that_of_the_average_so_far():
 
 @pytest.mark.slow
 def test_callbacks_change_no_bit_of_a_network_with_dropout_and_augmentation():
-    alone, watched = small().fit(X, Y), small()
+    varied = {"network": with_dropout, "augment": "d4", "epochs": 2, "metrics": ("auc",)}
+    alone, watched = quick(**varied).fit(X, Y), quick(**varied)
     monitored(watched)
     assert np.array_equal(alone.predict_proba(X), watched.predict_proba(X))
     assert alone.history_ == watched.history_

@@ -1,4 +1,4 @@
-"""A search in two processes shows and logs the same as in one, and garbles nothing."""
+"""A search in two processes finds, shows and logs the same as in one, and garbles nothing."""
 
 import contextlib
 import io
@@ -8,6 +8,7 @@ import re
 import threading
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from joblib.externals.loky import get_reusable_executor
@@ -16,9 +17,15 @@ from sklearn.model_selection import GridSearchCV
 from support.screen import shown
 from support.tiny import PATCH_SIDE, make_data, quick_pipeline
 
-callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9 or later")
-pytest.importorskip("rich", reason="scikit-learn's ProgressBar draws with rich")
+try:
+    import rich  # noqa: F401  scikit-learn's ProgressBar draws with it.
+    from sklearn import callback
+except ImportError:
+    callback = None
 
+needs_callbacks = pytest.mark.skipif(
+    callback is None, reason="needs scikit-learn 1.9 or later, and rich"
+)
 pytestmark = pytest.mark.slow
 
 X, Y = make_data(side=PATCH_SIDE)
@@ -55,12 +62,20 @@ def read_to_end(reader):
 
 
 def search(n_jobs):
-    monitor = callback.ScoringMonitor(scoring="roc_auc")
+    """Return a search and the log of its scores, as far as there are callbacks."""
     pipeline = quick_pipeline(epochs=2, metrics=("auc",), verbose=1)
-    pipeline[-1].set_callbacks(monitor)
     found = GridSearchCV(pipeline, GRID, scoring="roc_auc", cv=2, n_jobs=n_jobs)
+    if callback is None:
+        return found.fit(X, Y), None
+    monitor = callback.ScoringMonitor(scoring="roc_auc")
+    pipeline[-1].set_callbacks(monitor)
     found.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X, Y)
     return found, monitor.get_logs().data_as_pandas
+
+
+@pytest.fixture(scope="module")
+def in_one_process():
+    return search(n_jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +99,27 @@ def test_the_terminal_shows_one_whole_line_for_each_fit(searched):
     assert all(LINE.fullmatch(line) for line in lines), lines
 
 
-def test_scores_are_logged_as_in_one_process(searched, capsys):
-    _, expected = search(n_jobs=1)
+def test_two_jobs_give_the_scores_of_one(searched, in_one_process):
+    results, expected = searched.found.cv_results_, in_one_process[0].cv_results_
+    for name in ("split0_test_score", "split1_test_score", "rank_test_score"):
+        assert np.isfinite(expected[name]).all()
+        assert np.array_equal(results[name], expected[name])
+
+
+@needs_callbacks
+def test_scores_are_logged_as_in_one_process(searched, in_one_process):
+    _, expected = in_one_process
     assert len(expected) == 5 * (1 + 2)  # four fits in folds and one on all, of two epochs each
     pd.testing.assert_frame_equal(searched.scores, expected)
 
 
+@needs_callbacks
 def test_the_last_score_is_that_of_the_refitted_pipeline(searched):
     logged = searched.scores.set_index("task_id_path")["roc_auc"][[(0, 1, 2)]].item()
     assert logged == roc_auc_score(Y, searched.found.predict_proba(X)[:, 1])
 
 
+@needs_callbacks
 def test_the_progress_bar_has_a_full_bar_for_each_fit_of_each_step(searched):
     bars = searched.bars.splitlines()
     for step in ("PatchReader - fit", "CenterCropNormalizer - fit", "CNNClassifier - fit"):

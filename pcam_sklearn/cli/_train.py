@@ -49,7 +49,7 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
     "--resume",
     is_flag=True,
     help="Go on at the last whole epoch of a run that was killed or interrupted. If this run ends "
-    "early too, even by an error, its epochs stay for the next --resume.",
+    "by an error, its epochs stay for the next --resume as well.",
 )
 @reports
 @click.pass_context

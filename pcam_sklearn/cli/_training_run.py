@@ -121,7 +121,7 @@ def make_run(
             if search:
                 config |= search(folder, pipeline, patches.take(split.training))
                 config |= _config(context, options, pipeline)
-            kept = checkpoint if resume else None
+            kept = None if search else checkpoint  # A search could not go on at its end.
             rows = split.training
             fit_pipeline(pipeline, patches, rows, progress=out.progress, checkpoint=kept)
             point = _choose_threshold(pipeline, patches.take(split.threshold), criterion, out)

@@ -236,7 +236,9 @@ def test_a_signal_while_training_leaves_no_half_run_and_is_the_exit_code(
     said = training.stderr.read()
     assert training.wait() == code, said
     assert "Nothing is left half written" in said
-    assert contents(tmp_path) == []
+    assert "go on with --resume" in said
+    assert contents(tmp_path) == [".run.partial"]
+    assert contents(tmp_path / ".run.partial") == [".lock", "checkpoint", "config.json"]
 
 
 @pytest.mark.parametrize("command", ["train", "tune"])

@@ -275,12 +275,6 @@ def test_a_checkpoint_folder_of_ones_own_is_refused_with_what_to_type(kaggle, tm
     assert "--resume" in said.stderr
 
 
-WAITS_FOR_CHECKPOINTS = pytest.mark.xfail(
-    reason="CNNClassifier has no checkpoint_dir yet", strict=False
-)
-
-
-@WAITS_FOR_CHECKPOINTS
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_fit_gets_a_checkpoint_folder_that_no_file_of_the_run_names(
     kaggle, tmp_path, monkeypatch
@@ -302,7 +296,6 @@ def test_the_fit_gets_a_checkpoint_folder_that_no_file_of_the_run_names(
     assert joblib.load(tmp_path / "run" / "model.joblib")[-1].checkpoint_dir is None
 
 
-@WAITS_FOR_CHECKPOINTS
 def test_a_run_that_was_killed_ends_with_resume_as_one_that_was_not(kaggle, tmp_path):
     options = [*TINY, "--epochs", 30]
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"

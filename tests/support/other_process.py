@@ -22,6 +22,7 @@ def start_python(*arguments, cwd=None, **variables):
         [sys.executable, *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **variables},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

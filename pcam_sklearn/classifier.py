@@ -77,7 +77,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         The course of the learning rate: constant, or a rise over `warmup` and then a fall to 0
         along a cosine, epoch by epoch.
     warmup : float, default=0.1
-        Share of the epochs in which a "cosine" schedule rises, in [0, 1).
+        Share of the epochs in which a "cosine" schedule rises, in [0, 1); at most 10 epochs.
     weight_averaging : float or None, default=None
         Momentum per gradient step of a running average of the weights, in [0, 1). The fit ends
         with that average: 0.99 averages about a hundred steps. None ends with the last weights.
@@ -86,7 +86,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         multiplies in 16 bits, which is faster on some GPUs and never on a CPU. None is
         `keras.config.dtype_policy()` of the thread that fits, "float32" unless changed there.
     loss : str, class, instance or function, default="binary_crossentropy"
-        The loss.
+        The loss, of one probability.
     label_smoothing : float, default=0.05
         Share by which labels move from 0 and 1 towards one half, in [0, 1).
     metrics : sequence, default=("accuracy", "auc")
@@ -103,8 +103,12 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         the fit ends with the weights of the best epoch. Needs a `validation_fraction` above 0.
     monitor : str, default="val_auc"
         The entry of `history_` that early stopping follows.
+    monitor_mode : {"auto", "min", "max"}, default="auto"
+        Whether `monitor` should fall or rise. "auto" leaves it to Keras, which knows its own
+        metrics.
     n_iter_no_change : int, default=5
-        Epochs without improvement before training stops, at least 1.
+        Epochs without improvement before training stops, at least 1. They count from the end of
+        `warmup`.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, ``{label: weight}``. "balanced" weighs a class by the inverse of its
         frequency, where `sample_weight` counts the patches. They multiply `sample_weight`.
@@ -198,6 +202,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         validation_fraction: float = 0.0,
         early_stopping: bool = False,
         monitor: str = "val_auc",
+        monitor_mode: str = "auto",
         n_iter_no_change: int = 5,
         class_weight: dict[Any, float] | str | None = None,
         callbacks: Any = None,
@@ -227,6 +232,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
         self.monitor = monitor
+        self.monitor_mode = monitor_mode
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
         self.callbacks = callbacks

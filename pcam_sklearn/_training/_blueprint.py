@@ -66,7 +66,8 @@ def _learning_rate(classifier: Any) -> dict[str, float]:
     is_instance = isinstance(classifier.optimizer, keras.optimizers.Optimizer)
     if classifier.learning_rate is None or is_instance or hasattr(classifier, name):
         return {}
-    return {name: classifier.learning_rate}
+    # Keras takes no other numbers, such as those of NumPy or integers.
+    return {name: float(classifier.learning_rate)}
 
 
 def _nothing_pretrained(network: Any, hyper_parameters: dict[str, Any]) -> dict[str, None]:

@@ -141,16 +141,49 @@ class AverageWeights(keras.callbacks.SwapEMAWeights):
 
 
 class BestEpoch(keras.callbacks.EarlyStopping):
-    """Early stopping that refuses to watch what the training does not follow."""
+    """Early stopping that waits while the rate rises, and that refuses what it cannot watch."""
+
+    def __init__(self, monitor: str, mode: str, patience: int, patient_until: int) -> None:
+        super().__init__(monitor, mode=mode, patience=patience, restore_best_weights=True)
+        self._patient_until = patient_until
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Compare the epoch with the best one, where held-out patches were looked at."""
         followed = sorted(logs or {})
         if self.monitor in followed:
-            super().on_epoch_end(epoch, logs)
+            if epoch < self._patient_until:
+                self.wait = -1  # Keras counts up from here.
+            self._watch(epoch, logs or {})
         # With fit__validation_freq an epoch may have no values of held-out patches.
         elif any(name.startswith("val_") for name in followed):
             raise ValueError(
                 f"monitor={self.monitor!r} is not followed; this training follows {followed}. "
                 "Pass one of these as monitor, or what it measures in metrics."
             )
+
+    def _watch(self, epoch: int, logs: dict[str, Any]) -> None:
+        n_values = np.size(logs[self.monitor])
+        if n_values != 1:
+            raise ValueError(
+                f"monitor={self.monitor!r} has {n_values} values per epoch; pass one that has one."
+            )
+        try:
+            super().on_epoch_end(epoch, {**logs, self.monitor: to_number(logs[self.monitor])})
+        except ValueError as error:
+            raise ValueError(
+                f"monitor={self.monitor!r}: Keras does not know whether it should rise or fall; "
+                "pass monitor_mode='max' or monitor_mode='min'."
+            ) from error
+
+
+def find_best_epoch(callbacks: Sequence[keras.callbacks.Callback]) -> int | None:
+    """Return the epoch, from 1, whose weights a callback has restored in the end, or None."""
+    stoppers = [cb for cb in callbacks if isinstance(cb, keras.callbacks.EarlyStopping)]
+    restored = [cb for cb in stoppers if cb.restore_best_weights and cb.best_weights is not None]
+    return restored[-1].best_epoch + 1 if restored else None
+
+
+def to_number(value: Any) -> Any:
+    """Return what a metric gives for an epoch as a number, or a list where it gives several."""
+    values = np.asarray(keras.ops.convert_to_numpy(value), dtype=float)
+    return values.item() if values.size == 1 else values.tolist()

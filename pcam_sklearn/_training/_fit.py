@@ -5,13 +5,20 @@ from typing import Any
 import numpy as np
 
 from pcam_sklearn._training._backends import current_framework
-from pcam_sklearn._training._callbacks import Shuffle, order_callbacks, recipe_callbacks
+from pcam_sklearn._training._callbacks import (
+    Shuffle,
+    find_best_epoch,
+    order_callbacks,
+    recipe_callbacks,
+    to_number,
+)
 from pcam_sklearn._training._checkpoint import SaveEpochs
 from pcam_sklearn._training._data import Batches
 from pcam_sklearn._training._epoch_tasks import EpochTasks
 from pcam_sklearn._training._plan import TrainingPlan, join_histories
 from pcam_sklearn._training._progress import progress_line
 from pcam_sklearn._training._randomness import seeded
+from pcam_sklearn._training._recipe import warn_of_long_average
 from pcam_sklearn._training._weights import restored_on_error, separate_memory
 
 _WATCH_AT_LEAST = 256  # Held-out patches need no small batches.
@@ -47,6 +54,7 @@ def run(
     if len(held_out):
         watched = Batches(plan.data, held_out, max(batch_size, _WATCH_AT_LEAST)).for_keras()
 
+    warn_of_long_average(plan.classifier.weight_averaging, plan.epochs * len(batches))
     stopper = plan.make_stopper()
     recipe = recipe_callbacks(plan.rate, trainer.optimizer, users, keeps_best=stopper is not None)
     if tasks is not None:
@@ -71,10 +79,8 @@ def run(
         ).history
         separate_memory(trainer.trainable_variables)
 
-    best_epoch = None
-    if stopper is not None and stopper.best_weights is not None:
-        best_epoch = stopper.best_epoch + 1
-    values = {name: [float(value) for value in row] for name, row in history.items()}
+    best_epoch = find_best_epoch([*users, *([stopper] if stopper is not None else [])])
+    values = {name: [to_number(value) for value in row] for name, row in history.items()}
     learned = plan.learned(trainer, join_histories(plan.history_done, values), best_epoch)
     if plan.checkpoint is not None:
         plan.checkpoint.remove()

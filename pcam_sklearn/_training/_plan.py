@@ -14,7 +14,7 @@ from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._identity import identify
 from pcam_sklearn._training._model import PatchModel, make_trainer
 from pcam_sklearn._training._randomness import draw_seed
-from pcam_sklearn._training._recipe import Rate, smooth_labels
+from pcam_sklearn._training._recipe import Rate, check_loss, smooth_labels
 from pcam_sklearn.model_selection import hold_out
 
 
@@ -102,6 +102,7 @@ class TrainingPlan:
             blueprint = Blueprint.of(clf, self.data.shape[1:], seed)
             network = blueprint.build_network(type(clf))
         parameters = clf._compile_parameters({})
+        check_loss(parameters["loss"])
         parameters["loss"] = smooth_labels(parameters["loss"], clf.label_smoothing)
         # A resumed one keeps its moments, even if the parameters were changed since.
         parameters["optimizer"] = getattr(network, "optimizer", None) or build_optimizer(clf)
@@ -116,7 +117,7 @@ class TrainingPlan:
         clf = self.classifier
         if not clf.early_stopping or not len(self.rows[1]):
             return None
-        return BestEpoch(clf.monitor, patience=clf.n_iter_no_change, restore_best_weights=True)
+        return BestEpoch(clf.monitor, clf.monitor_mode, clf.n_iter_no_change, self.rate.top)
 
     def learned(
         self, trainer: PatchModel, history: Mapping[str, list[float]], best_epoch: int | None = None

@@ -2,16 +2,21 @@
 
 import contextlib
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import keras
+import numpy as np
 from sklearn.utils import check_scalar
 
 from pcam_sklearn._training._keras_parts import recreate
 
 SCHEDULES = ("constant", "cosine")
+MONITOR_MODES = ("auto", "min", "max")
+LONGEST_WARMUP = 10  # epochs; a share of 10,000 epochs would train nothing for a long time
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -20,16 +25,25 @@ def check_recipe(classifier: Any) -> None:
     if classifier.schedule not in SCHEDULES:
         allowed = f"one of {list(SCHEDULES)}"
         raise ValueError(f"schedule must be {allowed}, got {classifier.schedule!r}.")
+    if classifier.monitor_mode not in MONITOR_MODES:
+        allowed = f"one of {list(MONITOR_MODES)}"
+        raise ValueError(f"monitor_mode must be {allowed}, got {classifier.monitor_mode!r}.")
     names = ["warmup", "label_smoothing"]
     if classifier.weight_averaging is not None:
         names.append("weight_averaging")
     for name in names:
         share = getattr(classifier, name)
-        check_scalar(share, name, (int, float), min_val=0, max_val=1, include_boundaries="left")
+        check_scalar(share, name, Real, min_val=0, max_val=1, include_boundaries="left")
     if classifier.dtype_policy not in (None, *DTYPE_POLICIES):
         raise ValueError(
             f"dtype_policy must be one of {list(DTYPE_POLICIES)}, or None for Keras' own; "
             f"got {classifier.dtype_policy!r}."
+        )
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "Patches have their channels last, and keras.config.image_data_format() is "
+            f"{keras.config.image_data_format()!r}; call "
+            "keras.config.set_image_data_format('channels_last') before fit."
         )
 
 
@@ -61,6 +75,43 @@ def smooth_labels(loss: Any, label_smoothing: float) -> Any:
     return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
 
 
+def check_loss(loss: Any) -> None:
+    """Raise ValueError for a loss that does not tell a right probability from a wrong one.
+
+    Such are the losses for several outputs: with one output some are always 0.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # Keras' own doubts, said here.
+            right, *wrong = [_mean_loss(loss, p) for p in ((0.9, 0.1), (0.9, 0.9), (0.1, 0.1))]
+        fault = None if right < min(wrong) else "is as small for wrong probabilities as for right"
+    except Exception as error:  # Each framework raises errors of its own.
+        fault = f"cannot be computed ({type(error).__name__}: {error})"
+    if fault:
+        raise ValueError(
+            f"loss={getattr(loss, '__name__', loss)!r} {fault}: it must take one probability per "
+            "patch, not one per class; pass loss='binary_crossentropy'."
+        )
+
+
+def _mean_loss(loss: Any, probabilities: tuple[float, float]) -> float:
+    """Return the loss of two patches, the first of the positive class."""
+    labels = np.array([[1], [0]], dtype=np.float32)
+    values = keras.losses.get(loss)(labels, np.array(probabilities, dtype=np.float32)[:, None])
+    return float(np.mean(keras.ops.convert_to_numpy(values)))
+
+
+def warn_of_long_average(momentum: float | None, n_steps: int) -> None:
+    """Warn if a fit takes so few steps that averaged weights stay near the first ones."""
+    if momentum is not None and n_steps and momentum**n_steps > 0.75:
+        warnings.warn(
+            f"weight_averaging={momentum} averages about {1 / (1 - momentum):,.0f} steps, but this "
+            f"fit takes {n_steps:,}, so it ends near the weights that it began with; pass a "
+            "smaller weight_averaging, or more epochs.",
+            stacklevel=2,
+        )
+
+
 def average_weights(
     optimizer: keras.optimizers.Optimizer, momentum: float | None
 ) -> keras.optimizers.Optimizer:
@@ -78,7 +129,7 @@ class Rate:
     """The learning rate by epoch, as a share of the highest one.
 
     `start` is the first epoch, counted from 0. `warmup` is the share of the epochs in which the
-    rate rises.
+    rate rises, at most `LONGEST_WARMUP` of them.
     """
 
     schedule: str
@@ -86,10 +137,22 @@ class Rate:
     epochs: int
     warmup: float
 
+    @property
+    def rise(self) -> float:
+        """The share of the epochs in which the rate rises."""
+        if self.schedule == "constant" or not self.epochs:
+            return 0.0
+        return min(float(self.warmup), LONGEST_WARMUP / self.epochs)
+
+    @property
+    def top(self) -> int:
+        """The first epoch after the rise."""
+        return self.start + math.ceil(self.rise * self.epochs)
+
     def __call__(self, epoch: int) -> float:
         """Return the share in the middle of an epoch."""
         done = (epoch - self.start + 0.5) / self.epochs
-        if done < self.warmup:
-            return done / self.warmup
-        rest = (done - self.warmup) / (1 - self.warmup)
+        if done < self.rise:
+            return done / self.rise
+        rest = (done - self.rise) / (1 - self.rise)
         return (1 + math.cos(math.pi * rest)) / 2

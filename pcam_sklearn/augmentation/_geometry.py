@@ -101,9 +101,11 @@ class RandomShift(RandomLayer):
         steps = ops.clip(steps, -self.pixels, self.pixels)
         last = height - 1
         # Mirrored rows repeat after the way there and back, however far the patch moves.
-        rows = (ops.arange(height)[None] + ops.cast(steps, "int32")) % max(2 * last, 1)
+        rows = (ops.arange(height, dtype="int32")[None] + ops.cast(steps, "int32")) % max(
+            2 * last, 1
+        )
         mirrored = last - ops.abs(last - rows)
-        places = mirrored + height * ops.arange(n_patches)[:, None]
+        places = mirrored + height * ops.arange(n_patches, dtype="int32")[:, None]
         # Taking rows of all patches from one long array is a single gather.
         flat = ops.reshape(patches, (n_patches * height, width * channels))
         return ops.reshape(ops.take(flat, places, axis=0), (n_patches, height, width, channels))

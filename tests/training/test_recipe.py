@@ -16,6 +16,7 @@ from pcam_sklearn._training._callbacks import recipe_callbacks
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._plan import split_rows
 from pcam_sklearn._training._recipe import Rate
+from pcam_sklearn.augmentation import AUGMENTATIONS
 
 X, Y = make_data()
 
@@ -59,6 +60,7 @@ def same(a, b):
 
 def warm_up_and_cosine(epochs, warmup, highest=1.0):
     """Return the rate in the middle of each epoch: a line up, then half a cosine down."""
+    warmup = min(warmup, 10 / epochs)
     middle = (np.arange(epochs) + 0.5) / epochs
     rising = np.interp(middle, [0, max(warmup, 1e-9)], [0, 1])
     falling = np.cos(np.pi / 2 * np.clip((middle - warmup) / (1 - warmup), 0, 1)) ** 2
@@ -90,6 +92,12 @@ def test_the_rate_is_never_negative_nor_above_the_highest(epochs, warmup, start)
     at_top = rates.argmax()
     assert (np.diff(rates[: at_top + 1]) >= 0).all()
     assert (np.diff(rates[at_top:]) <= 0).all()
+
+
+@pytest.mark.parametrize("rate", [np.float32(1e-3), np.float64(1e-3), 1, np.int64(1)])
+def test_any_real_number_is_a_learning_rate(rate):
+    classifier = trained(learning_rate=rate, warmup=np.float32(0.1), schedule="cosine").fit(X, Y)
+    assert float(classifier.model_.optimizer.learning_rate) == pytest.approx(float(rate))
 
 
 def test_a_constant_rate_is_the_optimizer_s_own():
@@ -438,3 +446,63 @@ def test_a_wrong_parameter_is_refused_and_nothing_learned(name):
 def test_a_parameter_that_is_not_a_number_is_refused(name):
     with pytest.raises(TypeError, match=f"{name} must be an instance of"):
         trained(**{name: "0.1"}).fit(X, Y)
+
+
+# --- parameters that would train nothing
+
+
+USELESS = [
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "cosine_similarity",
+    "kl_divergence",
+    keras.losses.CategoricalCrossentropy,
+    keras.losses.CategoricalCrossentropy(),
+    keras.losses.categorical_crossentropy,
+]
+USEFUL = [
+    "binary_crossentropy", "binary_focal_crossentropy", "mean_squared_error", "mae", "hinge",
+    "squared_hinge", "huber", "log_cosh", "poisson", "dice", "tversky",
+    keras.losses.BinaryCrossentropy(label_smoothing=0.1),
+]  # fmt: skip
+
+
+def ids(losses):
+    return [getattr(loss, "__name__", str(loss))[:40] for loss in losses]
+
+
+@pytest.mark.parametrize("loss", USELESS, ids=ids(USELESS))
+def test_a_loss_for_several_outputs_is_refused(loss):
+    with pytest.raises(ValueError, match=r"(?s)one probability per patch.*binary_crossentropy"):
+        quick(loss=loss).fit(X, Y)
+
+
+@pytest.mark.parametrize("loss", USEFUL, ids=ids(USEFUL))
+def test_a_loss_of_one_probability_is_taken(loss):
+    quick(loss=loss).initialize(X, Y)
+
+
+def test_an_average_over_more_steps_than_are_taken_is_warned_of():
+    with pytest.warns(UserWarning, match=r"weight_averaging=0.999 .* 1,000 steps.* takes 3,"):
+        quick(weight_averaging=0.999).fit(X, Y)
+
+
+def test_channels_first_are_refused_by_name():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match=r"image_data_format\(\) is 'channels_first'"):
+            quick().fit(X, Y)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("floatx", ["float64", "float16"])
+def test_every_augmentation_trains_under_any_number_type_of_keras(floatx):
+    keras.config.set_floatx(floatx)
+    try:
+        classifier = quick(augment=tuple(AUGMENTATIONS)).fit(X, Y)
+        assert np.isfinite(classifier.predict_proba(X)).all()
+    finally:
+        keras.config.set_floatx("float32")

@@ -1,0 +1,3 @@
+"""The types that skops must trust to load what this package saves."""
+
+TRUSTED_TYPES: tuple[str, ...] = ()

@@ -112,7 +112,7 @@ def read_classifier(node: Node, reader: Reader) -> CNNClassifier:
         optimizer or None,
         plain.get("layers", ""),
     )
-    vars(classifier).update(learned, trainer_=trainer, model_=trainer.network)
+    classifier.__dict__.update(learned, trainer_=trainer, model_=trainer.network)
     return classifier
 
 

@@ -1,5 +1,6 @@
 """The manifest of a model file: what wrote it, what it holds, and how the rest must look."""
 
+import functools
 import hashlib
 import json
 import platform
@@ -28,7 +29,8 @@ _PACKAGES = (
 _BACKENDS = ("tensorflow", "jax", "torch")
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """Return the versions of Python, of this package and of what it depends on."""
     found = {"python": platform.python_version()}
     for package in (*_PACKAGES, *(b for b in _BACKENDS if b == keras.backend.backend())):
@@ -45,7 +47,7 @@ def to_json(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
     whole = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "versions": versions(),
+        "versions": dict(versions()),
         "backend": keras.backend.backend(),
         **manifest,
         "members": listed,

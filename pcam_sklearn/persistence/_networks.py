@@ -119,7 +119,7 @@ def _check_size(blueprint: Blueprint, weights: Arrays) -> None:
     stages = len(filters) - 1 if isinstance(filters, (list, tuple, np.ndarray)) else 1
     deep = network not in ("notebook", "transfer")
     if max(map(abs, numbers), default=0) > max(values, _LONGEST_SIDE) or (
-        deep and isinstance(blocks, Integral) and 5 * stages * (1 + 2 * blocks) > len(weights)
+        deep and isinstance(blocks, Integral) and 5 * stages * (1 + 2 * int(blocks)) > len(weights)
     ):
         raise ModelFileError(
             f"its parameters describe a larger network than its {values:,} numbers in "

@@ -173,6 +173,23 @@ def read_learned(node: Node, rules: dict[str, Rule], needed: tuple[str, ...]) ->
     return found
 
 
+def note_others(estimator: Any, writer: Writer, learned: tuple[str, ...] = ()) -> None:
+    """Note attributes that are neither parameters nor learned, such as scikit-learn's callbacks."""
+    known = {*estimator.get_params(deep=False), *learned}
+    for name in sorted(vars(estimator).keys() - known):
+        if not (name.endswith("_") and not name.startswith("_")):
+            writer.leave_out(estimator, name, vars(estimator)[name])
+
+
+def write_held(estimator: Any, name: str, writer: Writer) -> int | None:
+    return None if estimator is None else writer.add(estimator, name)
+
+
+def read_held(node: Node, name: str, reader: Reader) -> Any:
+    place = node.get(name)
+    return None if place is None else reader.held(place, f"{node['type']}.{name}")
+
+
 def part_of(node: Node, name: str) -> dict[str, Any]:
     """Return an object in a node."""
     part = node.get(name)

@@ -12,7 +12,8 @@ _LARGEST = 2**31
 
 
 def _is_count(value: Any, least: int = 1) -> bool:
-    return type(value) is not bool and isinstance(value, Integral) and least <= value <= _LARGEST
+    whole = type(value) is not bool and isinstance(value, Integral)
+    return whole and least <= int(value) <= _LARGEST
 
 
 def _is_finite(value: Any) -> bool:
@@ -65,3 +66,7 @@ CLASSES = Rule(
 )
 ARRAY_1D = Rule("a 1-D array", lambda v: isinstance(v, np.ndarray) and v.ndim == 1)
 ARRAY_1D_OR_NONE = Rule("a 1-D array or None", lambda v: v is None or ARRAY_1D.test(v))
+CV = Rule(
+    "None, 'prefit', a whole number or a share",
+    lambda v: v is None or v == "prefit" or (COUNT.test(v) or (FINITE.test(v) and 0 < v < 1)),
+)

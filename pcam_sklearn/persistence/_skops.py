@@ -1,3 +1,8 @@
-"""The types that skops must trust to load what this package saves."""
+"""The types that skops must be told to trust."""
 
-TRUSTED_TYPES: tuple[str, ...] = ()
+# skops trusts scikit-learn's own estimators and NumPy's arrays by itself.
+TRUSTED_TYPES = (
+    "pcam_sklearn.classifier.CNNClassifier",
+    "pcam_sklearn.preprocessing.CenterCropNormalizer",
+    "pcam_sklearn.preprocessing.PatchReader",
+)

@@ -110,7 +110,7 @@ def _array(dtype: str, items: list[Any], shape: list[Any], name: str) -> np.ndar
     if not fits or kind.itemsize * len(items) > _MOST_BYTES:
         raise ModelFileError(f"{name} has an array whose shape does not fit its values")
     array = np.empty(len(items), dtype=kind)
-    if kind != object and not all(_belongs(item, kind) for item in items):
+    if kind.kind != "O" and not all(_belongs(item, kind) for item in items):
         raise ModelFileError(f"{name} has a value that is no {dtype}")
     array[:] = items
     return array.reshape(sides)

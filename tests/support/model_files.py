@@ -1,0 +1,74 @@
+"""Small models of each kind that a model file can hold, and model files taken apart."""
+
+import hashlib
+import json
+
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+
+from pcam_sklearn.persistence._archive import read_archive, write_archive
+from support.tiny import PATCH_SIDE, SIDE, linear, make_data, small_pipeline
+
+X, Y = make_data(side=PATCH_SIDE)
+GROUPS = np.repeat(np.arange(10), 4)
+
+
+def built_pipeline(labels=Y, **changes):
+    """Return a pipeline that can predict, because its network was built, and never trained."""
+    pipeline = small_pipeline(**changes)
+    margin = (PATCH_SIDE - SIDE) // 2
+    pipeline[-1].initialize(X[:, margin:-margin, margin:-margin], labels)
+    return pipeline
+
+
+def own_pipeline(**changes):
+    """Return a pipeline around a network of the user's own."""
+    return built_pipeline(network=linear, filters=None, dense_units=None, **changes)
+
+
+def calibrated(method="isotonic", pipeline=None):
+    frozen = FrozenEstimator(pipeline or built_pipeline())
+    return CalibratedClassifierCV(frozen, method=method).fit(X, Y)
+
+
+def tuned(labels=Y, pipeline=None, scoring="balanced_accuracy"):
+    frozen = FrozenEstimator(pipeline or built_pipeline(labels))
+    return TunedThresholdClassifierCV(
+        frozen, scoring=scoring, cv="prefit", refit=False, thresholds=10
+    ).fit(X, labels)
+
+
+def fixed():
+    frozen = FrozenEstimator(built_pipeline())
+    return FixedThresholdClassifier(frozen, threshold=0.501, pos_label=0).fit(X, Y)
+
+
+KINDS = {
+    "pipeline": built_pipeline,
+    "sigmoid": lambda: calibrated("sigmoid"),
+    "isotonic": calibrated,
+    "tuned": tuned,
+    "fixed": fixed,
+    "tuned calibrated": lambda: tuned(pipeline=calibrated("sigmoid")),
+}
+
+
+def take_apart(path):
+    """Return the members of a model file, and its manifest."""
+    members = read_archive(path)
+    return members, json.loads(members["manifest.json"])
+
+
+def put_together(path, members, manifest):
+    """Write a model file whose manifest says the truth about its other members."""
+    others = {name: content for name, content in members.items() if name != "manifest.json"}
+    manifest["members"] = {
+        name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in others.items()
+    }
+    text = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
+    with open(path, "wb") as file:
+        write_archive(file, {"manifest.json": text, **others})
+    return path

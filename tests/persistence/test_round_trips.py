@@ -234,7 +234,9 @@ def test_an_unfitted_pipeline_is_not_saved(path):
 
 def test_a_step_of_another_kind_is_refused_by_name(path):
     pipeline = built_pipeline()
-    other = make_pipeline(FrozenEstimator(pipeline[:1]), LogisticRegression().fit([[0], [1]], [0, 1]))
+    other = make_pipeline(
+        FrozenEstimator(pipeline[:1]), LogisticRegression().fit([[0], [1]], [0, 1])
+    )
     with pytest.raises(ModelFileError, match=r"the step 'logisticregression' is a sklearn\.linear"):
         save_model(other, path)
 

@@ -1,13 +1,20 @@
-"""Small models of each kind that a model file can hold, and model files taken apart."""
+"""Small models of each kind that a model file can hold, and model files taken apart.
+
+As a script, ``python -m support.model_files FOLDER`` writes the files that stand for a version of
+the format in ``tests/data/models``, with patches and probabilities.
+"""
 
 import hashlib
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
+from pcam_sklearn.persistence import save_model
 from pcam_sklearn.persistence._archive import read_archive, write_archive
 from support.tiny import PATCH_SIDE, SIDE, linear, make_data, small_pipeline
 
@@ -72,3 +79,20 @@ def put_together(path, members, manifest):
     with open(path, "wb") as file:
         write_archive(file, {"manifest.json": text, **others})
     return path
+
+
+def write_fixtures(folder):
+    """Write one file of each kind, patches, and what each gives for them."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    expected = {"X": X[:8]}
+    for kind in ("pipeline", "isotonic", "sigmoid", "tuned", "fixed"):
+        estimator = KINDS[kind]()
+        save_model(estimator, folder / f"{kind}.pcam")
+        expected[f"{kind} probabilities"] = estimator.predict_proba(X[:8])
+        expected[f"{kind} labels"] = estimator.predict(X[:8])
+    np.savez_compressed(folder / "expected.npz", **expected)
+
+
+if __name__ == "__main__":
+    write_fixtures(sys.argv[1])

@@ -84,7 +84,7 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
     """
     if os.path.isdir(path):
         raise ModelFileError("it is a folder; give the name of the .pcam file in it")
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ModelFileError("it is no regular file; copy its bytes into one")
@@ -95,6 +95,11 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
         members = _read_directory(file, status.st_size)
         file.seek(0)
         return {member.name: _read_member(file, member) for member in members}
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, or a pipe whose other end nobody has opened."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _directory(members: list[_Member]) -> bytes:

@@ -75,7 +75,18 @@ def read_manifest(members: Mapping[str, bytes]) -> dict[str, Any]:
         raise ModelFileError(
             "its members are not those that its manifest lists by size and SHA-256: it was changed"
         )
+    for name in members:
+        _check_text(name, members[name])
     return manifest
+
+
+def _check_text(name: str, content: bytes) -> None:
+    """Raise ModelFileError if a member that people read is no text."""
+    if name.endswith((".md", ".txt")):
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ModelFileError(f"its {name} is no text") from None
 
 
 def warn_of_other_versions(manifest: Mapping[str, Any], estimators: list[Any]) -> None:

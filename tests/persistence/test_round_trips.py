@@ -1,4 +1,4 @@
-"""What goes into a model file comes back: probabilities, decisions, parameters, what was learned."""
+"""What goes into a model file comes back: probabilities, decisions, parameters, attributes."""
 
 import copy
 
@@ -246,7 +246,7 @@ def test_a_subclass_is_refused(path):
         """A classifier of the user's own."""
 
     own = Own(**built_pipeline()[-1].get_params()).initialize(X, Y)
-    with pytest.raises(ModelFileError, match="is a .*Own, and a model file holds only"):
+    with pytest.raises(ModelFileError, match=r"is a .*Own, and a model file holds only"):
         save_model(own, path)
 
 
@@ -257,7 +257,7 @@ def test_a_parameter_of_the_network_that_is_no_plain_data_is_refused(path):
     pipeline = built_pipeline(
         network=own, filters=None, dense_units=None, model__activation=keras.activations.relu
     )
-    with pytest.raises(ModelFileError, match="model__activation=.* is needed to build"):
+    with pytest.raises(ModelFileError, match=r"model__activation=.* is needed to build"):
         save_model(pipeline, path)
 
 

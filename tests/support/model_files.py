@@ -47,17 +47,19 @@ def tuned(labels=Y, pipeline=None, scoring="balanced_accuracy"):
     ).fit(X, labels)
 
 
-def fixed():
-    frozen = FrozenEstimator(built_pipeline())
-    return FixedThresholdClassifier(frozen, threshold=0.501, pos_label=0).fit(X, Y)
+def fixed(pipeline):
+    threshold = float(np.median(pipeline.predict_proba(X)[:, 0]))
+    frozen = FrozenEstimator(pipeline)
+    return FixedThresholdClassifier(frozen, threshold=threshold, pos_label=0).fit(X, Y)
 
 
+# The weights differ from kind to kind, so that no file can pass for another one.
 KINDS = {
     "pipeline": built_pipeline,
-    "sigmoid": lambda: calibrated("sigmoid"),
-    "isotonic": calibrated,
-    "tuned": tuned,
-    "fixed": fixed,
+    "sigmoid": lambda: calibrated("sigmoid", built_pipeline(random_state=1)),
+    "isotonic": lambda: calibrated("isotonic", built_pipeline(random_state=2)),
+    "tuned": lambda: tuned(pipeline=built_pipeline(random_state=3)),
+    "fixed": lambda: fixed(built_pipeline(random_state=4)),
     "tuned calibrated": lambda: tuned(pipeline=calibrated("sigmoid")),
 }
 

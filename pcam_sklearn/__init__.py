@@ -23,8 +23,8 @@ _HOME = {
     "make_search_space": "pipeline",
 }
 _MODULES = (
-    "augmentation", "datasets", "metrics", "model_selection", "networks", "plotting", "report",
-    "submission",
+    "augmentation", "datasets", "metrics", "model_selection", "networks", "persistence", "plotting",
+    "report", "submission",
 )  # fmt: skip
 
 __all__ = [

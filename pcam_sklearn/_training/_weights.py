@@ -26,6 +26,11 @@ def named_values(variables: Sequence[keras.Variable]) -> dict[str, np.ndarray]:
     return dict(zip(_names(variables), copy_values(variables), strict=True))
 
 
+def named_shapes(variables: Sequence[keras.Variable]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of variables, by the names of `named_values`."""
+    return {name: tuple(v.shape) for name, v in zip(_names(variables), variables, strict=True)}
+
+
 def assign_named(
     variables: Sequence[keras.Variable], values: Mapping[str, np.ndarray], owner: str
 ) -> None:
@@ -33,7 +38,7 @@ def assign_named(
 
     `owner` stands in the message for what the variables belong to.
     """
-    wanted = {name: tuple(v.shape) for name, v in zip(_names(variables), variables, strict=True)}
+    wanted = named_shapes(variables)
     found = {name: np.shape(value) for name, value in values.items()}
     if wanted != found:
         different = sorted(wanted.items() ^ found.items())

@@ -1,0 +1,147 @@
+"""Measure model files against joblib and skops: size, time to save, time to load, and a scan.
+
+    python benchmarks/model_files.py
+
+Each way saves and loads the default pipeline in turn, with the network alone built between, so
+that all see the same load of the machine. Times are medians. Each figure has the middle half of
+its repetitions behind it. joblib and skops keep the optimizer's state, which takes two thirds of
+their files; ".pcam with optimizer" does so too. Scanners are those found among picklescan and
+modelscan. The script prints a table and writes benchmarks/results/model_files.csv and
+model_files_scans.csv.
+"""
+
+import argparse
+import importlib.util
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from pcam_sklearn import CNNClassifier, make_pcam_pipeline
+from pcam_sklearn.persistence import TRUSTED_TYPES, load_model, save_model
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def ways(folder, pipeline):
+    """Return path, save and load of each way."""
+    plain, whole = folder / "model.pcam", folder / "optimizer.pcam"
+    pickled, skopsed = folder / "model.joblib", folder / "model.skops"
+    found = {
+        ".pcam": (plain, lambda: save_model(pipeline, plain), lambda: load_model(plain)),
+        ".pcam with optimizer": (
+            whole,
+            lambda: save_model(pipeline, whole, include_optimizer=True),
+            lambda: load_model(whole),
+        ),
+        "joblib": (
+            pickled,
+            lambda: joblib.dump(pipeline, pickled),
+            lambda: joblib.load(pickled),
+        ),
+    }
+    if importlib.util.find_spec("skops"):
+        import skops.io
+
+        found["skops"] = (
+            skopsed,
+            lambda: skops.io.dump(pipeline, skopsed),
+            lambda: skops.io.load(skopsed, trusted=TRUSTED_TYPES),
+        )
+    return found
+
+
+def timed(call):
+    """Return the milliseconds of a call."""
+    start = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - start)
+
+
+def measure(pipeline, folder, repeat):
+    """Return a row for each way, with times over `repeat` rounds."""
+    found = ways(folder, pipeline)
+    blueprint = pipeline[-1].trainer_.blueprint
+    weights = sum(np.asarray(v).nbytes for v in pipeline[-1].model_.variables)
+    saves, loads = {name: [] for name in found}, {name: [] for name in found}
+    builds = []
+    for number in range(repeat + 1):
+        builds.append(timed(lambda: blueprint.build_network(CNNClassifier)))
+        for name, (_, save, load) in found.items():
+            saves[name].append(timed(save))
+            loads[name].append(timed(load))
+        if number == 0:  # The first round imports and compiles.
+            builds.clear()
+            for times in (*saves.values(), *loads.values()):
+                times.clear()
+    build = statistics.median(builds)
+    return [
+        {
+            "way": name,
+            "bytes": os.path.getsize(path),
+            "size_by_weights": round(os.path.getsize(path) / weights, 3),
+            **spread("save", saves[name]),
+            **spread("load", loads[name]),
+            **spread("build", builds),
+            "load_by_build": round(statistics.median(loads[name]) / build, 2),
+        }
+        for name, (path, _, _) in found.items()
+    ]
+
+
+def spread(name, times):
+    """Return the median of some times, and the quarters around it."""
+    low, middle, high = statistics.quantiles(times, n=4)
+    return {f"{name}_ms": middle, f"{name}_low_ms": low, f"{name}_high_ms": high}
+
+
+def scan(folder):
+    """Return what each scanner says of each file."""
+    rows = []
+    commands = {"picklescan": ["picklescan", "-p"], "modelscan": ["modelscan", "-p"]}
+    for scanner, command in commands.items():
+        if shutil.which(scanner) is None:
+            continue
+        for path in sorted(folder.iterdir()):
+            done = subprocess.run([*command, str(path)], capture_output=True, text=True)
+            text = (done.stdout + done.stderr).replace(str(folder), "")
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            said = " | ".join(line for line in lines if any(word in line for word in WORDS))
+            rows.append(
+                {"scanner": scanner, "file": path.name, "exit": done.returncode, "says": said[:500]}
+            )
+    return rows
+
+
+WORDS = ("Infected", "infected", "Dangerous", "dangerous", "issues", "Issues", "Scanned", "Skipped")
+
+
+def main():
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeat", type=int, default=15)
+    repeat = parser.parse_args().repeat
+    X = np.random.default_rng(0).integers(0, 256, (64, 96, 96, 3), dtype=np.uint8)
+    pipeline = make_pcam_pipeline(epochs=1, random_state=0).fit(X, np.arange(64) % 2)
+    with tempfile.TemporaryDirectory() as name:
+        rows = measure(pipeline, Path(name), repeat)
+        scans = scan(Path(name))
+    table = pd.DataFrame(rows).round(1).assign(machine=platform.machine())
+    print(table.T.to_string())
+    RESULTS.mkdir(exist_ok=True)
+    table.to_csv(RESULTS / "model_files.csv", index=False)
+    if scans:
+        print(pd.DataFrame(scans).to_string())
+        pd.DataFrame(scans).to_csv(RESULTS / "model_files_scans.csv", index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Model files that cannot hurt: a fitted pipeline as plain data, in one file.
+
+``joblib.load`` and ``pickle.load`` run whatever code a file holds. `load_model` makes only what
+stands in a closed list, out of parameters and arrays that it has checked.
+"""
+
+from pcam_sklearn.persistence._errors import ModelFileError, ModelFileWarning
+from pcam_sklearn.persistence._load import load_model, read_metadata
+from pcam_sklearn.persistence._save import save_model
+from pcam_sklearn.persistence._skops import TRUSTED_TYPES
+
+__all__ = [
+    "TRUSTED_TYPES",
+    "ModelFileError",
+    "ModelFileWarning",
+    "load_model",
+    "read_metadata",
+    "save_model",
+]

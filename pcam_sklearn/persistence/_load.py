@@ -1,0 +1,147 @@
+"""Read a model file and make the estimator that it describes."""
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from pcam_sklearn._messages import first_few
+from pcam_sklearn.networks import get_network
+from pcam_sklearn.persistence._archive import read_archive
+from pcam_sklearn.persistence._errors import ModelFileError, ModelFileWarning
+from pcam_sklearn.persistence._kinds import KINDS
+from pcam_sklearn.persistence._manifest import read_manifest, warn_of_other_versions
+from pcam_sklearn.persistence._metadata import metadata_from_plain
+from pcam_sklearn.persistence._nodes import Reader
+
+
+def load_model(path: str | os.PathLike[str], *, network: Callable[..., Any] | None = None) -> Any:
+    """Load a fitted pipeline from a model file, without running code that comes with the file.
+
+    The file names estimators out of a closed list, their parameters, and arrays. Everything in it
+    is checked before it is used, and no file takes more than about 1 GB of memory.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that :func:`save_model` wrote.
+    network : callable, default=None
+        The function ``(input_shape, **hyper_parameters) -> keras.Model`` that built the network,
+        if it was your own. The file only holds its name, and nothing is imported by that.
+
+    Returns
+    -------
+    pipeline : estimator
+        The estimator, which gives the probabilities that the saved one gave.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged, was changed, or holds anything that :func:`save_model` does not
+        write, if a newer version of the package wrote it, or if it needs `network`. It is a
+        ValueError, and names the file.
+
+    Warns
+    -----
+    sklearn.exceptions.InconsistentVersionWarning
+        If another version of scikit-learn wrote the file.
+    ModelFileWarning
+        If another version of this package or of Keras wrote the file, or parameters were left out
+        that only a fit needs.
+
+    See Also
+    --------
+    save_model : Write the file, with an example.
+    read_metadata : Read what a file says about its model, without loading that.
+    """
+    try:
+        return _load(path, network)
+    except (OSError, ModelFileError) as error:
+        raise _named(path, error) from error.__cause__
+    except Exception as error:
+        # Parameters of a file may make any constructor fail in any way, which says: a bad file.
+        kind = type(error).__name__
+        raise _named(path, ModelFileError(f"it cannot be made a model: {kind}: {error}")) from error
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what a model file says about its model, without making that.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that :func:`save_model` wrote.
+
+    Returns
+    -------
+    metadata : dict
+        ``operating_point``, ``metrics``, ``data_sha256``, ``versions``, and what else
+        the `metadata` of :func:`save_model` held.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError
+        As in :func:`load_model`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pcam_sklearn import PatchReader
+    >>> from pcam_sklearn.persistence import read_metadata, save_model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(PatchReader(), f"{folder}/reader.pcam", metadata={"author": "A. Smith"})
+    ...     metadata = read_metadata(f"{folder}/reader.pcam")
+    >>> metadata["author"]
+    'A. Smith'
+    """
+    try:
+        return metadata_from_plain(read_manifest(read_archive(path)))
+    except (OSError, ModelFileError) as error:
+        raise _named(path, error) from error.__cause__
+
+
+def _load(path: str | os.PathLike[str], network: Callable[..., Any] | None) -> Any:
+    if network is not None:
+        network = get_network(network)
+    members = read_archive(path)
+    manifest = read_manifest(members)
+    metadata_from_plain(manifest)
+    arrays = _read_arrays(members)
+    members.clear()  # The arrays are copies, and the network will need the memory.
+    reader = Reader(KINDS, arrays, network)
+    estimator = reader.read(manifest["estimators"])
+    if network is not None and not reader.network_used:
+        raise ModelFileError(
+            "network= is for a network of the user's own, and it holds none; leave network= out"
+        )
+    warn_of_other_versions(manifest, reader.estimators)
+    if reader.left_out:
+        warnings.warn(
+            f"{os.fspath(path)} was saved without {first_few(reader.left_out)}: it predicts the "
+            "same, and before you fit it again, set what is missing",
+            ModelFileWarning,
+            stacklevel=3,
+        )
+    return estimator
+
+
+def _read_arrays(members: dict[str, bytes]) -> dict[str, np.ndarray]:
+    if "weights.safetensors" not in members:
+        raise ModelFileError("it has no weights.safetensors")
+    try:
+        return load(members["weights.safetensors"])
+    except SafetensorError as error:
+        raise ModelFileError(f"its weights.safetensors is damaged: {error}") from error
+
+
+def _named(path: str | os.PathLike[str], error: Exception) -> Exception:
+    """Return an error of the same kind that names the file."""
+    if isinstance(error, OSError):
+        return error
+    return ModelFileError(f"{os.fspath(path)} cannot be loaded: {error}")

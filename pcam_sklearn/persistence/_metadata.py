@@ -1,0 +1,82 @@
+"""What a user says about a model: the evaluation, the operating point, the data, the licence."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn.persistence._values import decode, encode
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_RATES = ("threshold", "sensitivity", "specificity", "criterion")
+
+
+def metadata_to_plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of the manifest that the user's metadata fills."""
+    rest = dict(metadata)
+    evaluation = rest.pop("evaluation", None)
+    point = rest.pop("operating_point", getattr(evaluation, "operating_point", None))
+    sha256 = rest.pop("data_sha256", None)
+    if not all(isinstance(name, str) for name in rest):
+        raise ModelFileError("the names in metadata must be text")
+    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+        raise ModelFileError(
+            f"metadata['data_sha256']={sha256!r} is no SHA-256; pass "
+            "pcam_sklearn.report.hash_patches(X_train)"
+        )
+    return {
+        "operating_point": _point_to_plain(point),
+        "data_sha256": sha256,
+        "metrics": _metrics_to_plain(evaluation),
+        "metadata": {name: encode(v, f"metadata[{name!r}]") for name, v in rest.items()},
+    }
+
+
+def metadata_from_plain(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the metadata of a file say, as plain values."""
+    parts = ("operating_point", "metrics", "metadata")
+    if not all(isinstance(manifest[part] or {}, dict) for part in parts):
+        raise ModelFileError("its metadata are not as the package writes them")
+    found = {name: decode(value, name) for name, value in manifest["metadata"].items()}
+    point, metrics = manifest["operating_point"], manifest["metrics"]
+    return {
+        **found,
+        "data_sha256": manifest["data_sha256"],
+        "operating_point": point and {name: decode(v, name) for name, v in point.items()},
+        "metrics": metrics and {name: decode(v, name) for name, v in metrics.items()},
+        "versions": manifest["versions"],
+    }
+
+
+def _point_to_plain(point: Any) -> dict[str, Any] | None:
+    if point is None:
+        return None
+    values = point if isinstance(point, Mapping) else dataclasses.asdict(point)
+    if set(values) != set(_RATES):
+        raise ModelFileError(
+            f"metadata['operating_point']={point!r} is none; pass the result of "
+            "pcam_sklearn.metrics.choose_operating_point"
+        )
+    return {name: encode(_python(values[name]), name) for name in _RATES}
+
+
+def _metrics_to_plain(evaluation: Any) -> dict[str, Any] | None:
+    """Return estimate and interval of each metric of an evaluation."""
+    if evaluation is None:
+        return None
+    table = evaluation.metrics_table()
+    rows = {str(name): dict(row) for name, row in table.iterrows()}
+    measured = {
+        name: encode({str(k): float(v) for k, v in row.items()}, name) for name, row in rows.items()
+    }
+    return {
+        "measured on": encode(evaluation.name, "name"),
+        "confidence": encode(float(evaluation.auc.confidence), "confidence"),
+        "data_sha256": encode(evaluation.data_sha256, "data_sha256"),
+        **measured,
+    }
+
+
+def _python(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value

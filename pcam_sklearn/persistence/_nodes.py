@@ -1,0 +1,220 @@
+"""Estimators as a list of plain nodes: each names those before it that it holds, by place.
+
+A list instead of a tree: an estimator that two others hold is saved once and is one object again,
+nothing can hold itself, and nothing nests.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn.persistence._values import decode, encode
+
+Node = dict[str, Any]
+
+MOST_NODES = 1000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A class of estimators that may be saved, and how."""
+
+    estimator: type
+    write: Callable[[Any, "Writer"], Node]
+    read: Callable[[Node, "Reader"], Any]
+
+
+@dataclass
+class Writer:
+    """The nodes and arrays of the estimators written so far, and what was left out of them."""
+
+    kinds: dict[str, Kind]
+    include_optimizer: bool = False
+    nodes: list[Node] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    function: Any = None
+    _places: dict[int, int] = field(default_factory=dict)
+    _kept: list[Any] = field(default_factory=list)
+
+    def add(self, estimator: Any, name: str) -> int:
+        """Write an estimator that the user knows by `name`, and return its place in the list."""
+        estimator = _searched(estimator, name)
+        if id(estimator) in self._places:
+            return self._places[id(estimator)]
+        kind = self.kinds.get(type(estimator).__name__)
+        if kind is None or type(estimator) is not kind.estimator:
+            raise ModelFileError(
+                f"{name} is a {type(estimator).__module__}.{type(estimator).__qualname__}, and a "
+                f"model file holds only {', '.join(sorted(self.kinds))}; take it out of the "
+                "pipeline, or save the pipeline with joblib, whose files run code"
+            )
+        node = {"type": type(estimator).__name__, **kind.write(estimator, self)}
+        self.nodes.append(node)
+        self._kept.append(estimator)  # An id stays unique while its object lives.
+        self._places[id(estimator)] = len(self.nodes) - 1
+        return len(self.nodes) - 1
+
+    def leave_out(self, owner: Any, name: str, value: Any) -> dict[str, str]:
+        """Note a parameter that cannot be kept, and return what the file says about it."""
+        self.left_out.append(f"{name}={value!r} of {type(owner).__name__}")
+        return {"left_out": _describe(value)}
+
+
+@dataclass
+class Reader:
+    """The estimators made so far out of a file's nodes, and the file's arrays."""
+
+    kinds: dict[str, Kind]
+    arrays: dict[str, np.ndarray]
+    network: Any = None
+    estimators: list[Any] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    network_used: bool = False
+
+    def read(self, nodes: Any) -> Any:
+        """Return the last estimator, which holds all others."""
+        if not isinstance(nodes, list) or not 0 < len(nodes) <= MOST_NODES:
+            raise ModelFileError("its list of estimators is not as the package writes it")
+        for node in nodes:
+            name = node.get("type") if isinstance(node, dict) else None
+            if not isinstance(name, str) or name not in self.kinds:
+                raise ModelFileError(
+                    f"it names the estimator {name!r}, and a model file holds only "
+                    f"{', '.join(sorted(self.kinds))}"
+                )
+            self.estimators.append(self.kinds[name].read(node, self))
+        unused = self.arrays.keys() - self.used
+        if unused:
+            raise ModelFileError(f"the array {min(unused)!r} belongs to no estimator in it")
+        return self.estimators[-1]
+
+    def held(self, place: Any, name: str) -> Any:
+        """Return an estimator by its place in the list."""
+        if type(place) is not int or not 0 <= place < len(self.estimators):
+            raise ModelFileError(f"{name} names no estimator that stands before its owner")
+        return self.estimators[place]
+
+    def arrays_under(self, prefix: str) -> dict[str, np.ndarray]:
+        """Return all arrays whose name begins with `prefix`, without it."""
+        names = [name for name in self.arrays if name.startswith(prefix)]
+        self.used.update(names)
+        return {name.removeprefix(prefix): self.arrays[name] for name in names}
+
+    def note_left_out(self, owner: str, name: str, plain: Any) -> bool:
+        """Return whether the file says that it lacks a parameter, and note that."""
+        if not (isinstance(plain, dict) and plain.keys() == {"left_out"}):
+            return False
+        self.left_out.append(f"{name}={plain['left_out']} of {owner}")
+        return True
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value in a file must be, in words and as a test."""
+
+    words: str
+    test: Callable[[Any], bool]
+
+    def check(self, value: Any, name: str) -> Any:
+        """Return a value, or raise ModelFileError."""
+        if not self.test(value):
+            raise ModelFileError(f"{name} must be {self.words}, got {value!r:.200}")
+        return value
+
+
+def write_values(owner: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Return an estimator's learned attributes as JSON."""
+    return {name: encode(value, f"{type(owner).__name__}.{name}") for name, value in values.items()}
+
+
+def write_parameters(
+    owner: Any, rules: dict[str, Rule], writer: Writer, needed: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return parameters as JSON, without those that are not plain and not needed to predict."""
+    plain = {}
+    for name, value in owner.get_params(deep=False).items():
+        if name in rules and _passes(rules[name], value):
+            plain[name] = encode(value, f"{name} of {type(owner).__name__}")
+        elif name in rules and name in needed:
+            rules[name].check(value, f"{name} of {type(owner).__name__}")
+        elif name in rules:
+            plain[name] = writer.leave_out(owner, name, value)
+    return plain
+
+
+def read_parameters(node: Node, rules: dict[str, Rule], reader: Reader) -> dict[str, Any]:
+    """Return parameters, each of which passes its rule."""
+    owner, found = node["type"], {}
+    for name, plain in part_of(node, "parameters").items():
+        if name not in rules:
+            raise ModelFileError(f"{owner} has no parameter {name!r:.200}")
+        if not reader.note_left_out(owner, name, plain):
+            value = decode(plain, f"{name} of {owner}")
+            found[name] = rules[name].check(value, f"{name} of {owner}")
+    return found
+
+
+def read_learned(node: Node, rules: dict[str, Rule], needed: tuple[str, ...]) -> dict[str, Any]:
+    """Return learned attributes, each of which passes its rule, and none of which is missing."""
+    owner, found = node["type"], {}
+    for name, plain in part_of(node, "learned").items():
+        if name not in rules:
+            raise ModelFileError(f"{owner} learns no {name!r:.200}")
+        value = decode(plain, f"{owner}.{name}")
+        found[name] = rules[name].check(value, f"{owner}.{name}")
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise ModelFileError(f"{owner} lacks {missing[0]}")
+    return found
+
+
+def note_others(estimator: Any, writer: Writer, learned: tuple[str, ...] = ()) -> None:
+    """Note attributes that are neither parameters nor learned, such as scikit-learn's callbacks."""
+    known = {*estimator.get_params(deep=False), *learned}
+    for name in sorted(vars(estimator).keys() - known):
+        if not (name.endswith("_") and not name.startswith("_")):
+            writer.leave_out(estimator, name, vars(estimator)[name])
+
+
+def write_held(estimator: Any, name: str, writer: Writer) -> int | None:
+    return None if estimator is None else writer.add(estimator, name)
+
+
+def read_held(node: Node, name: str, reader: Reader) -> Any:
+    place = node.get(name)
+    return None if place is None else reader.held(place, f"{node['type']}.{name}")
+
+
+def part_of(node: Node, name: str) -> dict[str, Any]:
+    """Return an object in a node."""
+    part = node.get(name)
+    if not isinstance(part, dict):
+        raise ModelFileError(f"{node['type']} has no {name!r}")
+    return part
+
+
+def _passes(rule: Rule, value: Any) -> bool:
+    try:
+        encode(value, "")
+    except ModelFileError:
+        return False
+    return rule.test(value)
+
+
+def _searched(estimator: Any, name: str) -> Any:
+    """Return the best estimator of a search, or the estimator itself."""
+    learned = getattr(estimator, "__dict__", {})
+    if "best_index_" in learned and "best_estimator_" not in learned:
+        raise ModelFileError(f"{name} is a search that kept no estimator; fit it with refit=True")
+    return learned.get("best_estimator_", estimator)
+
+
+def _describe(value: Any) -> str:
+    """Return a name for a value that does not differ from process to process."""
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"

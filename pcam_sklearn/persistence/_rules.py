@@ -1,0 +1,72 @@
+"""What values in a file may be."""
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from pcam_sklearn.persistence._nodes import Rule
+
+_LARGEST = 2**31
+
+
+def _is_count(value: Any, least: int = 1) -> bool:
+    whole = type(value) is not bool and isinstance(value, Integral)
+    return whole and least <= int(value) <= _LARGEST
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) is not bool and isinstance(value, Real) and math.isfinite(value)
+
+
+def _is_simple(value: Any) -> bool:
+    flag = value is None or isinstance(value, (bool, np.bool_, str))
+    return flag or (_is_finite(value) and abs(value) <= 2**63)
+
+
+def _is_list_of_simple(value: Any) -> bool:
+    return isinstance(value, (list, tuple, np.ndarray)) and all(map(_is_simple, value))
+
+
+def one_of(*allowed: Any) -> Rule:
+    """Return a rule for a value out of a few."""
+    kinds = {(type(value), value) for value in allowed}
+    words = "one of " + ", ".join(map(repr, allowed))
+    return Rule(words, lambda v: _hashable(v) and (type(v), v) in kinds)
+
+
+def _hashable(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+FLAG = one_of(True, False)
+COUNT = Rule("a whole number from 1 to 2^31", _is_count)
+INDEX = Rule("a whole number from 0 to 2^31", lambda v: _is_count(v, 0))
+NUMBER = Rule("a number", lambda v: type(v) is not bool and isinstance(v, Real))
+FINITE = Rule("a finite number", _is_finite)
+SIMPLE = Rule("a finite number, text, a flag or None", _is_simple)
+PLAIN = Rule(
+    "finite numbers, text, flags or None, alone or in a list",
+    lambda v: _is_simple(v) or _is_list_of_simple(v),
+)
+N_JOBS = Rule(
+    "a small whole number or None",
+    lambda v: v is None or (_is_count(v, -_LARGEST) and abs(v) <= 10_000),
+)
+SEED = Rule(
+    "a whole number from 0 to 2^32 - 1, or None",
+    lambda v: (
+        v is None or (isinstance(v, Integral) and type(v) is not bool and 0 <= int(v) < 2**32)
+    ),
+)
+CLASSES = Rule(
+    "two different sorted labels",
+    lambda v: isinstance(v, np.ndarray) and v.shape == (2,) and bool(v[0] < v[1]),
+)
+ARRAY_1D = Rule("a 1-D array", lambda v: isinstance(v, np.ndarray) and v.ndim == 1)
+ARRAY_1D_OR_NONE = Rule("a 1-D array or None", lambda v: v is None or ARRAY_1D.test(v))
+CV = Rule(
+    "None, 'prefit', a whole number or a share",
+    lambda v: v is None or v == "prefit" or (COUNT.test(v) or (FINITE.test(v) and 0 < v < 1)),
+)

@@ -20,7 +20,7 @@ from pcam_sklearn.cli._output import Output, reports
     epilog=after_help(
         "pcam-sklearn evaluate run1 histopathologic-cancer-detection --unseen",
         "pcam-sklearn evaluate run1 pcam --split test --by-slide",
-        "pcam-sklearn evaluate model.joblib synthetic --random-state 7 --json",
+        "pcam-sklearn evaluate model.pcam synthetic --random-state 7 --json",
     )
 )
 @click.argument("model", type=MODEL)
@@ -41,10 +41,10 @@ def evaluate(
 ) -> None:
     """Measure MODEL on DATA, with intervals over slides.
 
-    MODEL is a run folder, or a pipeline saved with joblib. Loading it runs code, so load only files
-    that you trust. A run folder brings its frozen threshold, and a warning if patches or slides of
-    DATA took part in the run. DATA is as for train; from official files the default is the test
-    split.
+    MODEL is a run folder or a .pcam file, which run no code. A pipeline saved with joblib works as
+    well, but loading it runs code, so load only files that you trust. A run folder brings its
+    frozen threshold, and a warning if patches or slides of DATA took part in the run. DATA is as
+    for train; from official files the default is the test split.
     """
     from pcam_sklearn.cli._measure import (
         evaluate_model,

@@ -15,9 +15,15 @@ _WHAT_TO_DO = (
 
 def write_manifest(folder: Path) -> None:
     """Write the manifest of all files in a folder."""
-    files = {path.name: _describe(path) for path in sorted(folder.iterdir())}
+    files = {name: _describe(folder / name) for name in sorted(find_files(folder))}
     text = json.dumps({"format": 1, "files": files}, indent=2)
     (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def find_files(folder: Path) -> set[str]:
+    """Return the files below a folder, and the folders in which there is nothing, by their path."""
+    paths = (path for path in folder.rglob("*") if not path.is_dir() or not any(path.iterdir()))
+    return {path.relative_to(folder).as_posix() for path in paths}
 
 
 def check_files(folder: Path, names: Iterable[str]) -> None:

@@ -66,6 +66,9 @@ def _combine(*options: Decorator) -> Decorator:
 # A folder, or the word "synthetic"; it is checked when it is loaded.
 data_argument = partial(click.argument, "data", shell_complete=_complete_data)
 jobs_option = click.option("--jobs", type=int, default=1, help="Number of parallel fits.")
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace a folder that this program wrote, and no other."
+)
 rounds_option = click.option(
     "--rounds", type=click.IntRange(min=100), help="Number of bootstrap rounds."
 )
@@ -97,7 +100,7 @@ _POSITIVE = click.IntRange(min=1)
 training_options = _combine(
     data_argument(),
     click.option("--output", type=NEW_FOLDER, required=True, help="Run folder to write."),
-    click.option("--overwrite", is_flag=True, help="Replace an existing run folder."),
+    overwrite_option,
     click.option(
         "--network", shell_complete=_complete_network, metavar="NAME", help="Name of the network."
     ),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog=after_help(
         "pcam-sklearn predict run1 histopathologic-cancer-detection",
-        "pcam-sklearn predict model.joblib pcam --split valid --output valid.csv",
+        "pcam-sklearn predict model.pcam pcam --split valid --output valid.csv",
         "pcam-sklearn predict run1 histopathologic-cancer-detection --ids some.txt",
     )
 )
@@ -53,8 +53,9 @@ def predict(
 ) -> None:
     """Write the probability of tumour for each patch of DATA, or for those of IDS.
 
-    MODEL is a run folder, or a pipeline saved with joblib. Loading it runs code, so load only files
-    that you trust. DATA is as for train; without --subset its test part is predicted.
+    MODEL is a run folder or a .pcam file, which run no code. A pipeline saved with joblib works as
+    well, but loading it runs code, so load only files that you trust. DATA is as for train; without
+    --subset its test part is predicted.
     """
     from pcam_sklearn.cli._measure import predict_tumour
     from pcam_sklearn.cli._patches import TO_PREDICT, choose_patches, load_patches, read_ids

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcam_sklearn.cli._options import FOLDER, NEW_FOLDER, after_help, jobs_option
+from pcam_sklearn.cli._options import FOLDER, NEW_FOLDER, after_help, jobs_option, overwrite_option
 from pcam_sklearn.cli._output import Output, reports
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _TEST_FRACTION, _N_FOLDS = 0.25, 3
 )
 @click.option("--data", type=FOLDER, help="Folder in Kaggle's layout. Default: synthetic patches.")
 @click.option("--output", type=NEW_FOLDER, default=Path("quickstart"), help="Folder to write.")
+@overwrite_option
 @click.option(
     "--epochs", type=click.IntRange(min=1), default=10, help="Number of epochs of each fit."
 )
@@ -40,22 +41,37 @@ _TEST_FRACTION, _N_FOLDS = 0.25, 3
 )
 @reports
 def quickstart(
-    data: Path | None, output: Path, epochs: int, jobs: int, random_state: int, out: Output
+    data: Path | None,
+    output: Path,
+    overwrite: bool,
+    epochs: int,
+    jobs: int,
+    random_state: int,
+    out: Output,
 ) -> None:
     """Do the whole job once: tune, save, load, predict, draw.
 
-    Without --data it makes its own patches, so nothing is downloaded.
+    Without --data it makes its own patches, so nothing is downloaded. The folder appears only when
+    it is complete.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    if data is None:
-        data = output / "patches"
-        _write_kaggle_folder(data, random_state)
-        out.note(f"made patches in {data}")
-    facts = _tune_and_draw(data, output, out, epochs=epochs, jobs=jobs, random_state=random_state)
-    out.note(_predict_in_a_new_process(output / "model.joblib", data, output / "submission.csv"))
+    from pcam_sklearn._files import atomic_folder
+    from pcam_sklearn.cli._manifest import write_manifest
+    from pcam_sklearn.cli._run_folder import MODEL_FILE, check_replaceable
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    check = partial(check_replaceable, output, overwrite=overwrite)
+    settings = {"epochs": epochs, "jobs": jobs, "random_state": random_state}
+    with atomic_folder(output, check) as folder:
+        if data is None:
+            data = folder / "patches"
+            _write_kaggle_folder(data, random_state)
+            out.note(f"made patches for {output / 'patches'}")
+        facts = _tune_and_draw(data, folder, out, **settings)
+        out.note(_predict_in_a_new_process(folder / MODEL_FILE, data, folder / "submission.csv"))
+        write_manifest(folder)
     out.result(
         f"AUC {facts['auc']:.3f} on the held-out patches\n"
-        f"see {output}: model.joblib, submission.csv, roc.png, history.png",
+        f"see {output}: {MODEL_FILE}, submission.csv, roc.png, history.png",
         {"output": output, **facts},
     )
 
@@ -64,11 +80,10 @@ def _tune_and_draw(
     data: Path, output: Path, out: Output, *, epochs: int, jobs: int, random_state: int
 ) -> dict[str, Any]:
     """Tune on a part of the patches, save the best pipeline, and test it on the others."""
-    import joblib
-
-    from pcam_sklearn._files import atomic_path
+    from pcam_sklearn.cli._run_folder import MODEL_FILE
     from pcam_sklearn.datasets import load_kaggle
     from pcam_sklearn.model_selection import hold_out
+    from pcam_sklearn.persistence import save_model
 
     train = load_kaggle(data)
     y, slides = train.target, train.groups
@@ -76,8 +91,7 @@ def _tune_and_draw(
     out.note(f"{len(train.paths)} patches, {len(held_out)} of them held out to test on")
     search = _search(train, fitting, epochs=epochs, jobs=jobs, random_state=random_state)
     out.note(f"cross-validated AUC {search.best_score_:.3f} with {search.best_params_}")
-    with atomic_path(output / "model.joblib") as path:
-        joblib.dump(search.best_estimator_, path)
+    save_model(search.best_estimator_, output / MODEL_FILE)
     return {
         "auc": _draw(search.best_estimator_, train, held_out, output),
         "cross_validated_auc": float(search.best_score_),
@@ -90,7 +104,6 @@ def _write_kaggle_folder(folder: Path, random_state: int) -> None:
     import numpy as np
     import pandas as pd
 
-    from pcam_sklearn._files import atomic_folder
     from pcam_sklearn.datasets import make_patches
 
     # Few patches keep the job short. They come from enough slides for a test part and three folds.
@@ -103,20 +116,9 @@ def _write_kaggle_folder(folder: Path, random_state: int) -> None:
     files = [f"{part}/{id_}.tif" for part, id_ in zip(subset, ids, strict=True)]
     train = pd.DataFrame({"id": ids, "label": patches.target, "slide": patches.groups})[~in_test]
     tables = {"train_labels.csv": train[["id", "label"]], "slides.csv": train[["id", "slide"]]}
-    with atomic_folder(folder, partial(_check_holds_only, folder, {*files, *tables})) as new:
-        _write_tiffs(new, files, patches.images)
-        for name, table in tables.items():
-            table.to_csv(new / name, index=False)
-
-
-def _check_holds_only(folder: Path, names: set[str]) -> None:
-    """Raise FileExistsError if a folder holds other files than these."""
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    if found - names:
-        raise FileExistsError(
-            f"{folder} holds other files than those to write, such as {min(found - names)}; pass "
-            "another --output"
-        )
+    _write_tiffs(folder, files, patches.images)
+    for name, table in tables.items():
+        table.to_csv(folder / name, index=False)
 
 
 def _write_tiffs(folder: Path, files: list[str], images: "np.ndarray") -> None:
@@ -124,7 +126,7 @@ def _write_tiffs(folder: Path, files: list[str], images: "np.ndarray") -> None:
 
     for file, image in zip(files, images, strict=True):
         path = folder / file
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         # OpenCV takes BGR. Compression 1 means none, as in Kaggle's files. OpenCV would not say why
         # it cannot write a file.
         _, content = cv2.imencode(".tif", image[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1])
@@ -157,7 +159,6 @@ def _draw(pipeline: "Pipeline", train: "Bunch", rows: "np.ndarray", output: Path
     import matplotlib.pyplot as plt
     from sklearn.metrics import RocCurveDisplay, roc_auc_score
 
-    from pcam_sklearn._files import atomic_path
     from pcam_sklearn.plotting import TrainingHistoryDisplay
 
     probabilities = pipeline.predict_proba(train.paths[rows])[:, 1]
@@ -166,8 +167,7 @@ def _draw(pipeline: "Pipeline", train: "Bunch", rows: "np.ndarray", output: Path
     )
     history = TrainingHistoryDisplay.from_estimator(pipeline)
     for name, display in (("roc.png", roc), ("history.png", history)):
-        with atomic_path(output / name) as path:
-            display.figure_.savefig(path, dpi=120, bbox_inches="tight")
+        display.figure_.savefig(output / name, dpi=120, bbox_inches="tight")
         # pyplot keeps a figure in memory until it is closed.
         plt.close(display.figure_)
     return float(roc_auc_score(train.target[rows], probabilities))

@@ -8,19 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import pandas as pd
 
 from pcam_sklearn._files import atomic_path, folder_in_progress, new_folder
 from pcam_sklearn._messages import first_few
 from pcam_sklearn._workspaces import Workspace
-from pcam_sklearn.cli._manifest import MANIFEST_FILE, read_manifest, write_manifest
+from pcam_sklearn.cli._manifest import MANIFEST_FILE, find_files, read_manifest, write_manifest
 from pcam_sklearn.cli._output import Output, to_json
 
 if TYPE_CHECKING:
     from pcam_sklearn.cli._training_run import Run
 
-MODEL_FILE, CONFIG_FILE, EVALUATION_FILE = "model.joblib", "config.json", "evaluation.json"
+MODEL_FILE, CONFIG_FILE, EVALUATION_FILE = "model.pcam", "config.json", "evaluation.json"
 SPLIT_FILE, PREDICTIONS_FILE = "split.csv", "predictions.csv"
 # What stays of a run that ends early, for --resume.
 _CHECKPOINT = "checkpoint"
@@ -90,15 +89,15 @@ def new_run_folder(folder: Path, *, overwrite: bool, out: Output) -> Iterator[Ru
 
 
 def check_replaceable(folder: Path, *, overwrite: bool) -> None:
-    """Raise FileExistsError unless a run may be written to `folder`.
+    """Raise FileExistsError unless a command may write its files to `folder`.
 
-    `overwrite` allows to replace a run folder, and never one that holds anything else.
+    `overwrite` allows to replace what a command wrote, and never a folder with anything else.
     """
     if not folder.exists():
         return
     if not overwrite:
         raise FileExistsError(f"{folder} exists; pass another --output, or --overwrite")
-    names = {path.name for path in folder.iterdir()}
+    names = find_files(folder)
     if names and MANIFEST_FILE not in names:
         raise FileExistsError(
             f"{folder} is not a run folder, so it is not overwritten; pass another --output"
@@ -146,8 +145,10 @@ def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_run(folder: Path, run: "Run", config: Mapping[str, Any]) -> dict[str, Any]:
     """Write the files of a run, and return the content of ``evaluation.json``."""
+    from pcam_sklearn.persistence import save_model
+
     facts = run.facts()
-    joblib.dump(run.pipeline, folder / MODEL_FILE)
+    save_model(run.pipeline, folder / MODEL_FILE, metadata=run.metadata())
     for name, values in ((EVALUATION_FILE, facts), (CONFIG_FILE, config)):
         (folder / name).write_text(to_json(values) + "\n", encoding="utf-8")
     _write_tables(folder, run)

@@ -1,19 +1,19 @@
 """The model of a run folder, or of a file, and what the folder tells about it."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 
 from pcam_sklearn._estimators import slides_trained_on
 from pcam_sklearn._tables import read_table
-from pcam_sklearn.cli._manifest import MANIFEST_FILE, check_files
+from pcam_sklearn.cli._manifest import MANIFEST_FILE, check_files, read_manifest
 from pcam_sklearn.cli._patches import Patches
 from pcam_sklearn.cli._run_folder import (
     CONFIG_FILE,
@@ -53,10 +53,14 @@ _OPTIONS = {
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted classifier and its run folder, which is None for a model saved by itself."""
+    """A fitted classifier and its run folder, which is None for a model saved by itself.
+
+    `metadata` is what the file of the model says about it.
+    """
 
     estimator: Any
     folder: Path | None
+    metadata: Mapping[str, Any]
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
@@ -65,8 +69,9 @@ class Model:
 
     @property
     def operating_point(self) -> OperatingPoint | None:
-        """The frozen threshold; None without a run folder."""
-        return operating_point_from_facts(self.evaluation.get("operating_point"))
+        """The frozen threshold, or None."""
+        known = self.metadata if self.folder is None else self.evaluation
+        return operating_point_from_facts(known.get("operating_point"))
 
     def find_used(self, patches: Patches) -> tuple[np.ndarray, np.ndarray]:
         """Return two masks: patches that took part in the run, and patches whose slide did.
@@ -92,19 +97,25 @@ class Model:
 
 
 def load_model(path: Path) -> Model:
-    """Load a fitted classifier from a run folder, or from any joblib file.
+    """Load a fitted classifier from a run folder, a model file, or any joblib file.
 
-    Loading runs code in the file. The model in a run folder stands for the folder.
+    The model file in a run folder stands for the folder. Only a joblib file can run code, and a
+    warning says so.
     """
     folder = find_run(path)
     file = path if folder is None else folder / MODEL_FILE
-    estimator = _load_joblib(file)
+    if file.suffix == Path(MODEL_FILE).suffix:
+        from pcam_sklearn import persistence
+
+        estimator, metadata = persistence.load_model(file), persistence.read_metadata(file)
+    else:
+        estimator, metadata = _load_joblib(file), {}
     if len(getattr(estimator, "classes_", ())) != 2 or not hasattr(estimator, "predict_proba"):
         raise ValueError(
             f"{file} holds a {type(estimator).__name__}, not a fitted classifier of two classes; "
-            "pass a file that joblib.dump(pipeline, path) wrote"
+            "pass a file that pcam_sklearn.persistence.save_model(pipeline, path) wrote"
         )
-    return Model(estimator, folder)
+    return Model(estimator, folder, metadata)
 
 
 def find_run(path: Path) -> Path | None:
@@ -114,9 +125,7 @@ def find_run(path: Path) -> Path | None:
     """
     if path.is_dir():
         folder = path
-    elif path.name == MODEL_FILE and any(
-        (path.parent / name).exists() for name in (MANIFEST_FILE, *_READ) if name != MODEL_FILE
-    ):
+    elif path.name == MODEL_FILE and _is_run(path.parent):
         folder = path.parent
     else:
         return None
@@ -128,14 +137,30 @@ def find_run(path: Path) -> Path | None:
     return folder
 
 
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder holds more of a run than its model, or once did."""
+    others = set(_READ) - {MODEL_FILE}
+    if any((folder / name).exists() for name in others):
+        return True
+    return (folder / MANIFEST_FILE).exists() and bool(others & set(read_manifest(folder)))
+
+
 def _load_joblib(file: Path) -> Any:
+    import joblib
+
+    warnings.warn(
+        f"loading {file} runs the code in it, so load only what you trust; "
+        "pcam_sklearn.persistence.save_model writes a .pcam file, which runs none",
+        stacklevel=2,
+    )
     try:
         return joblib.load(file)
     except OSError:
         raise
     except Exception as error:  # Unpickling other content can raise any exception.
         raise ValueError(
-            f"{file} cannot be loaded as a model saved with joblib: {type(error).__name__}: {error}"
+            f"{file} cannot be loaded as a model: it is no .pcam file, and as one saved with "
+            f"joblib it is damaged: {type(error).__name__}: {error}"
         ) from error
 
 

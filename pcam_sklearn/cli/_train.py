@@ -60,7 +60,7 @@ def train(context: click.Context, recorded: Mapping[str, Any] | None, **options:
     "synthetic". Where the slides are known, whole slides are held out: some to choose the threshold
     on, which is then frozen, others to report on.
 
-    The folder holds model.joblib, card.html and card.md, evaluation.json, predictions.csv,
+    The folder holds model.pcam, card.html and card.md, evaluation.json, predictions.csv,
     history.csv, split.csv, pictures, the config.json that reproduces the run, and the manifest.json
     by which damage is found. It appears only when it is complete.
     """

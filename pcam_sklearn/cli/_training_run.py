@@ -30,6 +30,8 @@ from pcam_sklearn.metrics import OperatingPoint, choose_operating_point
 from pcam_sklearn.model_selection import hold_out
 from pcam_sklearn.report import Evaluation, ModelCard, hash_patches, model_card
 
+_HASH = "SHA-256 of the pixels of all parts"
+
 # Sets the best parameters on the pipeline, and returns the entry of config.json.
 Search = Callable[[Path, Pipeline, Patches], dict[str, Any]]
 
@@ -83,7 +85,16 @@ class Run:
             "Patches learned from": f"{len(part):,}",
             "Positive": f"{part.target.sum():,} ({part.target.mean():.1%})",
             "Slides": slides,
-            "SHA-256 of the pixels of all parts": hash_patches(self.patches.X),
+            _HASH: hash_patches(self.patches.X),
+        }
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the model file says about the model."""
+        return {
+            "evaluation": self.evaluation,
+            "data": self.training_data,
+            "data_sha256": self.training_data[_HASH],
+            "split": self.split.text,
         }
 
     def card(self) -> ModelCard:

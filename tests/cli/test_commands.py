@@ -14,14 +14,14 @@ from support.other_process import run_python
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """Return the folder that a short quickstart left, and what it printed."""
-    folder = tmp_path_factory.mktemp("quickstart")
+    folder = tmp_path_factory.mktemp("quick") / "start"
     return folder, cli("quickstart", "--output", folder, "--epochs", 1).stdout
 
 
 @pytest.mark.slow
 def test_quickstart_writes_the_model_the_submission_and_both_pictures(finished):
     folder, _ = finished
-    for name in ("model.joblib", "submission.csv", "roc.png", "history.png"):
+    for name in ("model.pcam", "submission.csv", "roc.png", "history.png"):
         assert (folder / name).stat().st_size > 0, name
 
 
@@ -52,7 +52,7 @@ def test_quickstart_says_how_well_it_did_on_patches_it_held_out(finished):
 def test_predict_gives_the_same_file_again(finished, tmp_path):
     folder, _ = finished
     again = tmp_path / "again.csv"
-    cli("predict", folder / "model.joblib", folder / "patches", "--output", again)
+    cli("predict", folder / "model.pcam", folder / "patches", "--output", again)
     first, second = pd.read_csv(folder / "submission.csv"), pd.read_csv(again)
     assert list(first["id"]) == list(second["id"])
     np.testing.assert_allclose(first["label"], second["label"], atol=1e-6)
@@ -65,10 +65,27 @@ def test_a_damaged_patch_ends_predict_with_its_name_and_no_file(finished, tmp_pa
     bad.parent.mkdir(parents=True)
     bad.write_bytes(b"no image")
     output = tmp_path / "submission.csv"
-    model = folder / "model.joblib"
+    model = folder / "model.pcam"
     said = cli("predict", model, tmp_path / "data", "--output", output, code=2)
     assert bad.name in said.stderr
     assert not output.exists()
+
+
+@pytest.mark.slow
+def test_quickstart_leaves_a_folder_that_exists_as_it_is(finished, tmp_path):
+    folder, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert "--overwrite" in cli("quickstart", "--output", folder, code=2).stderr
+    (tmp_path / "letter.txt").touch()
+    said = cli("quickstart", "--output", tmp_path, "--overwrite", code=2)
+    assert "not overwritten" in said.stderr
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_quickstart_writes_into_no_run_folder(run):
+    before = (run / "model.pcam").read_bytes()
+    assert "exists" in cli("quickstart", "--output", run, code=2).stderr
+    assert (run / "model.pcam").read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_refused_by_name():

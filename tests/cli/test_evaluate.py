@@ -14,13 +14,14 @@ from support.cli_runs import (
 )
 
 from pcam_sklearn.datasets import load_kaggle
+from pcam_sklearn.persistence import load_model
 
 pytestmark = pytest.mark.slow  # A model is trained.
 
 
 def test_evaluate_measures_what_scikit_learn_does(run, others):
     data = load_kaggle(others)
-    scores = joblib.load(run / "model.joblib").predict_proba(data.paths)[:, 1]
+    scores = load_model(run / "model.pcam").predict_proba(data.paths)[:, 1]
     facts = as_json("evaluate", run, others, *QUICK)
     assert facts["metrics"]["roc_auc"]["estimate"] == pytest.approx(
         roc_auc_score(data.target, scores), abs=1e-12
@@ -34,12 +35,13 @@ def test_evaluate_uses_the_frozen_threshold_of_the_run(run, others):
 
 
 def test_the_model_in_a_run_folder_counts_as_the_folder(run, others):
-    facts = as_json("evaluate", run / "model.joblib", others, *QUICK)
+    facts = as_json("evaluate", run / "model.pcam", others, *QUICK)
     assert facts["operating_point"] is not None
 
 
-def test_a_model_alone_has_no_operating_point(model, others):
-    facts = as_json("evaluate", model, others, *QUICK)
+def test_a_joblib_file_has_no_operating_point(model, others, tmp_path):
+    joblib.dump(load_model(model), tmp_path / "some.joblib")
+    facts = as_json("evaluate", tmp_path / "some.joblib", others, *QUICK)
     assert facts["operating_point"] is None
     assert "sensitivity" not in facts["metrics"]
 

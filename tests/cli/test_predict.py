@@ -1,6 +1,5 @@
 """Write probabilities with predict."""
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +11,7 @@ from support.cli_runs import (
 )
 
 from pcam_sklearn.datasets import load_kaggle
+from pcam_sklearn.persistence import load_model
 
 pytestmark = pytest.mark.slow  # A model is trained.
 
@@ -23,7 +23,7 @@ def test_predict_writes_the_probabilities_of_the_pipeline_by_id(run, kaggle, tmp
     test = load_kaggle(kaggle, subset="test")
     assert list(written) == ["id", "label"]
     assert written["id"].tolist() == test.ids.tolist()
-    pipeline = joblib.load(run / "model.joblib")
+    pipeline = load_model(run / "model.pcam")
     np.testing.assert_array_equal(written["label"], pipeline.predict_proba(test.paths)[:, 1])
 
 

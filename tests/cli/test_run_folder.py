@@ -20,7 +20,7 @@ CONFIG = {"options": {"data": "synthetic"}, "parameters": {"epochs": 3}}
 
 def make_old_run(folder):
     folder.mkdir()
-    for name in ("model.joblib", "config.json", "evaluation.json", "split.csv"):
+    for name in ("model.pcam", "config.json", "evaluation.json", "split.csv"):
         (folder / name).write_text("old")
     write_manifest(folder)
     return folder
@@ -150,7 +150,7 @@ def test_an_error_while_overwriting_leaves_the_old_run(tmp_path):
     make_old_run(tmp_path / "run")
     with pytest.raises(ValueError), new_run(tmp_path, overwrite=True) as run:  # noqa: PT011
         raise ValueError(run.start())
-    assert (tmp_path / "run" / "model.joblib").read_text() == "old"
+    assert (tmp_path / "run" / "model.pcam").read_text() == "old"
 
 
 def test_a_folder_that_is_not_a_run_is_never_overwritten(tmp_path):

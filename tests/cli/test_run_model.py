@@ -11,7 +11,7 @@ from pcam_sklearn.cli._manifest import write_manifest
 from pcam_sklearn.cli._run_model import find_run, load_model, read_options, read_predictions
 
 pytestmark = pytest.mark.slow  # A model is trained.
-READ = ["model.joblib", "config.json", "evaluation.json", "split.csv", "predictions.csv"]
+READ = ["model.pcam", "config.json", "evaluation.json", "split.csv", "predictions.csv"]
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_file_that_was_edited_is_refused_by_name(copy, name):
 def test_a_run_folder_without_its_manifest_is_refused(copy):
     (copy / "manifest.json").unlink()
     check_refused(copy, "lacks manifest.json")
-    check_refused(copy / "model.joblib", "lacks manifest.json")
+    check_refused(copy / "model.pcam", "lacks manifest.json")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_card_or_a_picture_may_be_edited_or_go(copy, others):
 
 def test_the_model_copied_out_of_a_damaged_run_stands_for_itself(copy, tmp_path):
     (copy / "split.csv").unlink()
-    alone = shutil.copy(copy / "model.joblib", tmp_path)
+    alone = shutil.copy(copy / "model.pcam", tmp_path)
     assert load_model(tmp_path / alone).folder is None
 
 
@@ -183,3 +183,48 @@ def test_a_file_with_another_object_is_an_error_with_its_type(others, tmp_path):
 def test_a_folder_that_is_not_a_run_is_an_error_that_names_the_missing_file(others, tmp_path):
     said = cli("evaluate", tmp_path, others, code=2)
     assert "manifest.json" in said.stderr
+
+
+class Hostile:
+    """An object that makes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def commands_on(model, others, tmp_path):
+    """Return each command line that reads a model."""
+    return [
+        ["evaluate", model, others, *QUICK],
+        ["predict", model, others, "--output", tmp_path / "p.csv"],
+        ["card", model, others, "--output", tmp_path / "card.html", *QUICK],
+    ]
+
+
+@pytest.mark.parametrize("name", ["model.pcam", "model.joblib"])
+def test_no_command_runs_code_from_a_run_folder(copy, others, tmp_path, name):
+    joblib.dump(Hostile(tmp_path / "ran"), copy / name)
+    write_manifest(copy)
+    for command in commands_on(copy, others, tmp_path):
+        cli(*command, code=2 if name == "model.pcam" else 0)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_no_command_runs_code_from_a_model_file(others, tmp_path):
+    joblib.dump(Hostile(tmp_path / "ran"), tmp_path / "model.pcam")
+    for command in commands_on(tmp_path / "model.pcam", others, tmp_path):
+        assert "model.pcam cannot be loaded" in cli(*command, code=2).stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_joblib_file_works_and_every_command_says_that_it_runs_code(run, others, tmp_path):
+    joblib.dump(load_model(run).estimator, tmp_path / "some.joblib")
+    for command in commands_on(tmp_path / "some.joblib", others, tmp_path):
+        assert "some.joblib runs the code in it" in " ".join(cli(*command).stderr.split())
+
+
+def test_a_model_file_alone_keeps_the_threshold_of_its_run(run, model):
+    assert load_model(model).operating_point == load_model(run).operating_point is not None

@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import cv2
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +28,7 @@ from support.other_process import start_python
 
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.metrics import choose_operating_point
+from pcam_sklearn.persistence import load_model
 from pcam_sklearn.report import hash_patches
 
 pytestmark = pytest.mark.slow  # A model is trained.
@@ -82,7 +82,7 @@ def test_predictions_are_those_of_the_saved_model_on_the_patches_held_out(run, k
     predictions = read_numbers(run / "predictions.csv")
     held_out = read_split(run).query("part == 'test'")
     assert set(predictions["id"]) == set(held_out["id"])
-    model = joblib.load(run / "model.joblib")
+    model = load_model(run / "model.pcam")
     paths = [str(kaggle / "train" / f"{id_}.tif") for id_ in predictions["id"]]
     np.testing.assert_array_equal(model.predict_proba(paths)[:, 1], predictions["probability"])
 
@@ -90,7 +90,7 @@ def test_predictions_are_those_of_the_saved_model_on_the_patches_held_out(run, k
 def test_the_threshold_is_the_one_chosen_on_the_second_part(run, kaggle, evaluation):
     data = load_kaggle(kaggle)
     rows = np.isin(data.ids, read_split(run).query("part == 'threshold'")["id"])
-    scores = joblib.load(run / "model.joblib").predict_proba(data.paths[rows])[:, 1]
+    scores = load_model(run / "model.pcam").predict_proba(data.paths[rows])[:, 1]
     point = choose_operating_point(data.target[rows], scores, specificity=0.6)
     assert evaluation["operating_point"] == vars(point)
 
@@ -143,12 +143,12 @@ def test_options_come_on_top_of_a_config(run, tmp_path):
 
 def test_the_classifier_is_told_the_slides_to_hold_out_whole_ones(run):
     split = read_split(run).query("part == 'training'")
-    fitted = joblib.load(run / "model.joblib")[-1]
+    fitted = load_model(run / "model.pcam")[-1]
     assert set(fitted.groups_) == set(split["slide"])
 
 
 def test_a_run_leaves_the_progress_out_of_the_saved_model(run):
-    assert joblib.load(run / "model.joblib").get_params()["cnnclassifier__verbose"] == 0
+    assert load_model(run / "model.pcam").get_params()["cnnclassifier__verbose"] == 0
 
 
 def test_without_slides_the_output_and_the_card_say_that_the_split_is_by_patch(without_slides):
@@ -175,10 +175,10 @@ def test_official_files_are_trained_on_where_they_are(tmp_path):
 
 
 def test_a_run_folder_that_is_there_is_left_alone(run, kaggle):
-    before = (run / "model.joblib").stat().st_mtime_ns
+    before = (run / "model.pcam").stat().st_mtime_ns
     said = cli("train", kaggle, "--output", run, *TINY, code=2)
     assert "--overwrite" in said.stderr
-    assert (run / "model.joblib").stat().st_mtime_ns == before
+    assert (run / "model.pcam").stat().st_mtime_ns == before
 
 
 def test_a_parameter_without_its_step_is_named_with_it(kaggle, tmp_path):
@@ -293,7 +293,7 @@ def test_the_fit_gets_a_checkpoint_folder_that_no_file_of_the_run_names(
     assert contents(tmp_path) == ["run"]
     assert contents(tmp_path / "run") == FILES
     assert "checkpoint" not in (tmp_path / "run" / "config.json").read_text()
-    assert joblib.load(tmp_path / "run" / "model.joblib")[-1].checkpoint_dir is None
+    assert load_model(tmp_path / "run" / "model.pcam")[-1].checkpoint_dir is None
 
 
 def test_a_run_that_was_killed_ends_with_resume_as_one_that_was_not(kaggle, tmp_path):

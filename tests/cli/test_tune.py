@@ -2,13 +2,13 @@
 
 import json
 
-import joblib
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 from support.cli_runs import FILES, TINY, cli, contents, labelled_patches
 
 from pcam_sklearn.cli._tune import make_folds, search_parameters
+from pcam_sklearn.persistence import load_model
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_tune_trains_with_the_best_candidate(tuned):
     best = pd.read_csv(folder / "search.csv")["param_cnnclassifier__dropout"][0]
     config = json.loads((folder / "config.json").read_text())
     assert config["parameters"]["cnnclassifier__dropout"] == best
-    assert joblib.load(folder / "model.joblib").get_params()["cnnclassifier__dropout"] == best
+    assert load_model(folder / "model.pcam").get_params()["cnnclassifier__dropout"] == best
 
 
 @pytest.mark.slow

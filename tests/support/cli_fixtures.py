@@ -1,6 +1,7 @@
 """Small folders and runs that the tests of several commands share."""
 
-import joblib
+import shutil
+
 import pytest
 
 from support.cli_runs import make_kaggle, make_run
@@ -27,6 +28,5 @@ def others(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(run, tmp_path_factory):
     """Return a file with the model of `run`, without its folder."""
-    path = tmp_path_factory.mktemp("model") / "some.joblib"
-    joblib.dump(joblib.load(run / "model.joblib"), path)
-    return path
+    path = tmp_path_factory.mktemp("model") / "some.pcam"
+    return shutil.copy(run / "model.pcam", path)

@@ -23,7 +23,7 @@ TINY = [
 QUICK = ("--rounds", 100, "-q")
 FILES = [
     "card.html", "card.md", "config.json", "evaluation.json", "history.csv", "history.png",
-    "manifest.json", "model.joblib", "most-wrong.png", "predictions.csv", "reliability.png",
+    "manifest.json", "model.pcam", "most-wrong.png", "predictions.csv", "reliability.png",
     "roc.png", "split.csv",
 ]  # fmt: skip
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"}

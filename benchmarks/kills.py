@@ -4,9 +4,10 @@
     python benchmarks/kills.py --kills 100 --seed 0 --resume --output kills_resume.csv
 
 A process gets SIGKILL at a random moment, most of them while it trains, and the same command is run
-again. About every third one is left alone until it reaches its end. Without --resume it replaces an old run: after each kill the old or the new one must be
-whole under its name. With --resume it goes on with the run that was killed. At the end nothing but
-the run may be there, with the weights of a run that nobody killed. The table has a row per process.
+again. About every third one is left alone until it reaches its end. Without --resume it replaces an
+old run: after each kill the old or the new one must be whole under its name. With --resume it goes
+on with the run that was killed. At the end nothing but the run may be there, with the weights of a
+run that nobody killed. The table has a row per process.
 """
 
 import argparse

@@ -23,6 +23,18 @@ Arrays = Mapping[str, np.ndarray]
 
 _MOST_ARRAYS = 2048  # The deepest networks of keras.applications have some 1,600.
 _LONGEST_SIDE = 4096
+# Keras fills an array with random numbers first, in four times its memory for a moment.
+_LARGEST_ARRAY = 96 * 2**20
+
+
+def check_arrays(arrays: Arrays) -> None:
+    """Raise ModelFileError for arrays that take more memory than loading may."""
+    for name, array in arrays.items():
+        if array.nbytes > _LARGEST_ARRAY:
+            raise ModelFileError(
+                f"the array {name!r} has {array.nbytes:,} bytes, and at most {_LARGEST_ARRAY:,} "
+                "are read from a model file; save a model as large as this with joblib"
+            )
 
 
 def trainer_from_plain(

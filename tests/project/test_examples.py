@@ -29,6 +29,6 @@ def test_predict_saved_prints_a_probability_for_each_patch(tmp_path):
 
 
 def test_grid_search_and_predict_saved_go_from_real_paths_to_predictions(sample_folder, tmp_path):
-    run("grid_search.py", sample_folder, "model.joblib", cwd=tmp_path)
-    lines = run("predict_saved.py", "model.joblib", sample_folder, cwd=tmp_path).splitlines()
+    run("grid_search.py", sample_folder, "model.pcam", cwd=tmp_path)
+    lines = run("predict_saved.py", "model.pcam", sample_folder, cwd=tmp_path).splitlines()
     assert len(lines) == len(list((sample_folder / "test").iterdir()))

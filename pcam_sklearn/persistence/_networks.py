@@ -51,12 +51,39 @@ def trainer_from_plain(
             "built by"
         )
     assign_named(network.variables, weights, f"the network {network.name!r}")
+    for layer in filter(_is_normalization, _all_layers(network)):
+        layer.finalize_state()  # It computes with copies of its variables.
     network.compile(optimizer=None)
     if optimizer is not None:
         network.compile(optimizer=blueprint.build_optimizer(CNNClassifier))
         network.optimizer.build(network.trainable_variables)
         assign_named(network.optimizer.variables, optimizer, "the optimizer")
     return PatchModel(network, blueprint)
+
+
+def require_rebuilt(blueprint: Blueprint, network: keras.Model) -> None:
+    """Raise ModelFileError if a published network has layers that only its own weights bring.
+
+    The first versions of EfficientNet scale their input only with ``weights="imagenet"``.
+    """
+    if blueprint.parameters["network"] == "transfer":
+        rebuilt = _in_a_thread(lambda: _without_memory(blueprint))
+        if layers_hash(rebuilt) != layers_hash(network):
+            raise ModelFileError(
+                "Keras builds this backbone with other layers if it does not load its published "
+                "weights, so it cannot be built again without them; choose another backbone, such "
+                "as model__backbone='EfficientNetV2B0'"
+            )
+
+
+def _without_memory(blueprint: Blueprint) -> keras.Model:
+    """Return a network whose variables have shapes and no values; call it in a thread."""
+    with seeded(blueprint.seed), keras.StatelessScope(initialize_variables=False):
+        return blueprint.build_network(CNNClassifier, weights_follow=True)
+
+
+def _is_normalization(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.Normalization)
 
 
 def layers_hash(network: keras.Model) -> str:
@@ -93,9 +120,8 @@ def _build(blueprint: Blueprint, weights: Arrays) -> keras.Model:
 
 def _build_lazily(blueprint: Blueprint, weights: Arrays) -> keras.Model:
     """Return the network, whose variables take memory only when their shapes are known to fit."""
-    with seeded(blueprint.seed), keras.StatelessScope(initialize_variables=False):
-        network = blueprint.build_network(CNNClassifier, weights_follow=True)
-        _check_shapes(network, weights)
+    network = _without_memory(blueprint)
+    _check_shapes(network, weights)
     with keras.StatelessScope():
         pass  # To leave this scope gives the variables their memory.
     return network
@@ -145,7 +171,7 @@ def _whole_numbers(value: Any) -> list[int]:
 
 
 def _in_a_thread(call: Callable[[], Any]) -> Any:
-    """Return what a call returns in a thread of its own.
+    """Return the result of a call in a thread of its own.
 
     Keras lists variables without memory by thread, and gives it to all in the list at once. Those
     of a network that was refused must not stay there.

@@ -56,7 +56,7 @@ def save_model(
     ------
     ModelFileError
         If the name of the file does not end in ``.pcam``, or an estimator or a parameter that the
-        predictions need is none that a model file can hold. It is a ValueError.
+        predictions need cannot be held by a model file. It is a ValueError.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     OSError

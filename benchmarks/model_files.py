@@ -1,4 +1,4 @@
-"""Measure model files against joblib and skops: size, time to save, time to load, and a scan.
+"""Measure model files against joblib and skops: size, time to save, time to load, and scans.
 
     python benchmarks/model_files.py
 
@@ -103,25 +103,38 @@ def spread(name, times):
     return {f"{name}_ms": middle, f"{name}_low_ms": low, f"{name}_high_ms": high}
 
 
+class Hostile:
+    """An object that runs a command when it is unpickled: scanners must find this one."""
+
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
 def scan(folder):
-    """Return what each scanner says of each file."""
+    """Return what each scanner says of a model file, of its members, and of a hostile pickle."""
+    joblib.dump(Hostile(), folder / "hostile.pkl")
+    # Scanners go by the ending, so they get the file under that of any zip, and unpacked, too.
+    shutil.copy(folder / "model.pcam", folder / "model.zip")
+    shutil.unpack_archive(folder / "model.zip", folder / "unpacked")
     rows = []
-    commands = {"picklescan": ["picklescan", "-p"], "modelscan": ["modelscan", "-p"]}
-    for scanner, command in commands.items():
-        if shutil.which(scanner) is None:
-            continue
-        for path in sorted(folder.iterdir()):
-            done = subprocess.run([*command, str(path)], capture_output=True, text=True)
-            text = (done.stdout + done.stderr).replace(str(folder), "")
-            lines = [line.strip() for line in text.splitlines() if line.strip()]
-            said = " | ".join(line for line in lines if any(word in line for word in WORDS))
-            rows.append(
-                {"scanner": scanner, "file": path.name, "exit": done.returncode, "says": said[:500]}
-            )
+    for scanner in filter(shutil.which, ("picklescan", "modelscan")):
+        for name in ("model.pcam", "model.zip", "unpacked", "model.skops", "hostile.pkl"):
+            command = [scanner, "-p", str(folder / name)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            lines = [line.strip(" -") for line in done.stdout.splitlines()]
+            said = "; ".join(line for line in lines if line.startswith(SAID))
+            rows.append({"scanner": scanner, "file": name, "exit": done.returncode, "says": said})
     return rows
 
 
-WORDS = ("Infected", "infected", "Dangerous", "dangerous", "issues", "Issues", "Scanned", "Skipped")
+SAID = (
+    "Scanned files",
+    "Infected files",
+    "Dangerous globals",
+    "No issues",
+    "Total Issues",
+    "Total Sk",
+)
 
 
 def main():

@@ -3,17 +3,17 @@
     python examples/grid_search.py                    uses synthetic patches
     python examples/grid_search.py FOLDER [MODEL]     uses a folder in Kaggle's layout
 
-It writes the fitted pipeline to MODEL (default: model.joblib).
+It writes the fitted pipeline to MODEL (default: model.pcam).
 """
 
 import sys
 
-import joblib
 import pandas as pd
 from build_pipeline import load
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 
 from pcam_sklearn import make_pcam_pipeline
+from pcam_sklearn.persistence import save_model
 
 
 def main():
@@ -31,8 +31,8 @@ def main():
     columns = ["mean_test_score", "std_test_score", "mean_fit_time", "params"]
     print(table[columns].to_string(index=False))
 
-    model = sys.argv[2] if len(sys.argv) > 2 else "model.joblib"
-    joblib.dump(search.best_estimator_, model)
+    model = sys.argv[2] if len(sys.argv) > 2 else "model.pcam"
+    save_model(search, model)
     print(f"the best pipeline is saved in {model}")
 
 

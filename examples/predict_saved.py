@@ -3,7 +3,7 @@
     python examples/predict_saved.py                  trains and saves a small pipeline first
     python examples/predict_saved.py MODEL FOLDER     predicts for the patches in FOLDER/test
 
-Loading a joblib file runs the code in it. Load only files that you trust.
+MODEL is a file that save_model wrote. Loading it runs no code in it, unlike a joblib file.
 """
 
 import subprocess
@@ -11,13 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-import joblib
 import numpy as np
+
+from pcam_sklearn.persistence import load_model
 
 
 def predict(model, patches, ids):
     """Print the probability of tumour for each patch."""
-    pipeline = joblib.load(model)
+    pipeline = load_model(model)
     for id_, probability in zip(ids, pipeline.predict_proba(patches)[:, 1], strict=True):
         print(f"{id_} {probability:.4f}")
 
@@ -26,11 +27,12 @@ def save_a_model_and_patches(folder):
     """Train on synthetic patches, and save the model and ten patches of other slides."""
     from pcam_sklearn import make_pcam_pipeline
     from pcam_sklearn.datasets import make_patches
+    from pcam_sklearn.persistence import save_model
 
     data = make_patches(n_samples=400, n_slides=12, random_state=0)
     test = np.isin(data.groups, np.unique(data.groups)[-4:])
     pipeline = make_pcam_pipeline(network="notebook", epochs=3, random_state=0)
-    joblib.dump(pipeline.fit(data.images[~test], data.target[~test]), folder / "model.joblib")
+    save_model(pipeline.fit(data.images[~test], data.target[~test]), folder / "model.pcam")
     np.save(folder / "test.npy", data.images[test][:10])
 
 
@@ -49,7 +51,7 @@ def main():
             folder = Path(name)
             save_a_model_and_patches(folder)
             # A new process shows that the saved file holds all that a prediction needs.
-            new_process = [sys.executable, __file__, folder / "model.joblib", folder / "test.npy"]
+            new_process = [sys.executable, __file__, folder / "model.pcam", folder / "test.npy"]
             subprocess.run(new_process, check=True)
 
 

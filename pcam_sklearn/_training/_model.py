@@ -34,7 +34,7 @@ class PatchModel(keras.Model):
         # The policy decides whether the loss is scaled. Patches must reach the network as they are.
         super().__init__(**{"dtype": network.dtype_policy, "autocast": False, **kwargs})
         self.network = network
-        self.blueprint = blueprint
+        self.blueprint: Any = blueprint
         self.augmentation = augmentation
         self.compiled_functions: dict[str, Any] = {}  # By the framework, one per dtype.
 

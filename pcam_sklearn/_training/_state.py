@@ -7,8 +7,11 @@ a configuration, so no layer, loss or optimizer has to be registered with it.
 from collections.abc import Mapping
 from typing import Any
 
+import keras
+
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._blueprint import Blueprint
+from pcam_sklearn._training._layers import hash_layers, take_up_weights
 from pcam_sklearn._training._model import PatchModel
 from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._weights import assign_named, named_values
@@ -19,6 +22,7 @@ def network_state(trainer: PatchModel) -> dict[str, Any]:
     optimizer = trainer.network.optimizer
     return {
         "built_from": dict(vars(trainer.blueprint)),
+        "layers": hash_layers(trainer.network),
         "weights": named_values(trainer.network.variables),
         "optimizer": None if optimizer is None else named_values(optimizer.variables),
     }
@@ -29,11 +33,12 @@ def trainer_from_state(state: Mapping[str, Any], classifier_type: type) -> Patch
     current_framework().prepare_devices()
     blueprint = Blueprint(**state["built_from"])
     with seeded(blueprint.seed):
-        network = blueprint.build_network(classifier_type, weights_follow=True)
+        network = _build(blueprint, classifier_type, state["layers"])
         optimizer = None
         if state["optimizer"] is not None:
             optimizer = blueprint.build_optimizer(classifier_type)
     assign_named(network.variables, state["weights"], f"The network {network.name!r}")
+    take_up_weights(network)
     network.compile(optimizer=optimizer)
     if optimizer is not None:
         # Keras may have put the optimizer into one that scales the loss.
@@ -41,3 +46,17 @@ def trainer_from_state(state: Mapping[str, Any], classifier_type: type) -> Patch
         owner = f"The optimizer {network.optimizer.name!r}"
         assign_named(network.optimizer.variables, state["optimizer"], owner)
     return PatchModel(network, blueprint)
+
+
+def _build(blueprint: Blueprint, classifier_type: type, layers: str) -> keras.Model:
+    """Return a network with the layers of the one that was saved."""
+    network = blueprint.build_network(classifier_type, weights_follow=True)
+    if hash_layers(network) != layers:
+        # Some published networks have layers that only their own weights bring.
+        network = blueprint.build_network(classifier_type)
+    if hash_layers(network) != layers:
+        raise ValueError(
+            f"The network {network.name!r} has other layers than the one that was saved; load it "
+            "with the function, and the version of Keras, that built it."
+        )
+    return network

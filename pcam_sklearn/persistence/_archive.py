@@ -24,7 +24,7 @@ LARGEST = {
 }
 _LOCAL, _CENTRAL, _END = "<4s5H3L2H", "<4s6H3L5H2L", "<4s4H2LH"
 _END_SIZE = struct.calcsize(_END)
-_VERSION = 20  # Of the zip format: the oldest that every tool reads.
+_VERSION = 20  # The oldest version of the zip format, which every tool reads.
 _UNIX = 3 << 8  # Made on a system whose files have permissions.
 _MIDNIGHT = (0, (1980 - 1980) << 9 | 1 << 5 | 1)  # The first moment that a zip can name.
 _PERMISSIONS = (stat.S_IFREG | 0o644) << 16
@@ -132,7 +132,7 @@ def _read_directory(file: BinaryIO, size: int) -> list[_Member]:
 
 
 def _parse_entries(entries: bytes) -> list[_Member]:
-    """Return what might be members; the caller compares their directory with these bytes."""
+    """Return possible members; the caller compares their directory with these bytes."""
     members, length = [], struct.calcsize(_CENTRAL)
     while len(entries) >= length:
         fields = struct.unpack(_CENTRAL, entries[:length])

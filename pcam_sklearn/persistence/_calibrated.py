@@ -131,7 +131,7 @@ def _read_calibrator(plain: Any, method: str, toy: Any) -> Any:
 
 @functools.cache
 def _toy_calibrated(method: str) -> Any:
-    """Return what a CalibratedClassifierCV keeps of one calibrated classifier."""
+    """Return the object in which a CalibratedClassifierCV keeps a calibrated classifier."""
     toy = CalibratedClassifierCV(FrozenEstimator(Toy()), method=method)
     return toy.fit(TOY_X, TOY_CODES).calibrated_classifiers_[0]
 

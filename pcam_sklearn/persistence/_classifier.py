@@ -14,7 +14,7 @@ from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import NETWORKS
 from pcam_sklearn.persistence._errors import ModelFileError
 from pcam_sklearn.persistence._keras_parts import decode_part, encode_part
-from pcam_sklearn.persistence._networks import layers_hash, trainer_from_plain
+from pcam_sklearn.persistence._networks import hash_layers, require_rebuilt, trainer_from_plain
 from pcam_sklearn.persistence._nodes import (
     Kind,
     Node,
@@ -120,9 +120,10 @@ CLASSIFIER = Kind(CNNClassifier, write_classifier, read_classifier)
 
 
 def _write_network(classifier: CNNClassifier, writer: Writer) -> Node:
-    """Return what the network was built from; its arrays are named after its place in the list."""
+    """Return the blueprint of a network as JSON, and name its arrays after its place."""
     trainer, prefix = classifier.trainer_, f"{len(writer.nodes)}/"
     blueprint, optimizer = trainer.blueprint, trainer.network.optimizer
+    require_rebuilt(blueprint, trainer.network)
     silent = Writer(writer.kinds, function=writer.function)
     parameters = _write_parameters(classifier, blueprint.parameters, silent)
     arrays = {f"network/{k}": v for k, v in named_values(trainer.network.variables).items()}
@@ -136,7 +137,7 @@ def _write_network(classifier: CNNClassifier, writer: Writer) -> Node:
             "dtype_policy": one_of(*_POLICIES).check(blueprint.dtype_policy, "dtype_policy"),
             "seed": int(blueprint.seed),
         },
-        "layers": layers_hash(trainer.network),
+        "layers": hash_layers(trainer.network),
     }
 
 

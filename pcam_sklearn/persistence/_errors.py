@@ -1,4 +1,4 @@
-"""What goes wrong with a model file."""
+"""The error and the warning of model files."""
 
 __all__ = ["ModelFileError", "ModelFileWarning"]
 

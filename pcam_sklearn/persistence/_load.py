@@ -16,6 +16,7 @@ from pcam_sklearn.persistence._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn.persistence._kinds import KINDS
 from pcam_sklearn.persistence._manifest import read_manifest, warn_of_other_versions
 from pcam_sklearn.persistence._metadata import metadata_from_plain
+from pcam_sklearn.persistence._networks import check_arrays
 from pcam_sklearn.persistence._nodes import Reader
 
 
@@ -113,7 +114,6 @@ def _load(path: str | os.PathLike[str], network: Callable[..., Any] | None) -> A
     manifest = read_manifest(members)
     metadata_from_plain(manifest)
     arrays = _read_arrays(members)
-    members.clear()  # The arrays are copies, and the network will need the memory.
     reader = Reader(KINDS, arrays, network)
     estimator = reader.read(manifest["estimators"])
     if network is not None and not reader.network_used:
@@ -135,9 +135,12 @@ def _read_arrays(members: dict[str, bytes]) -> dict[str, np.ndarray]:
     if "weights.safetensors" not in members:
         raise ModelFileError("it has no weights.safetensors")
     try:
-        return load(members["weights.safetensors"])
+        # The arrays are copies, and the network will need the memory of the bytes.
+        arrays = load(members.pop("weights.safetensors"))
     except SafetensorError as error:
         raise ModelFileError(f"its weights.safetensors is damaged: {error}") from error
+    check_arrays(arrays)
+    return arrays
 
 
 def _named(path: str | os.PathLike[str], error: Exception) -> Exception:

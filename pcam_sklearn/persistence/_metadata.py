@@ -1,4 +1,4 @@
-"""What a user says about a model: the evaluation, the operating point, the data, the licence."""
+"""Facts that a user states about a model: evaluation, operating point, data, licence."""
 
 import dataclasses
 import re
@@ -34,7 +34,7 @@ def metadata_to_plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def metadata_from_plain(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the metadata of a file say, as plain values."""
+    """Return the metadata of a file as plain values."""
     parts = ("operating_point", "metrics", "metadata")
     if not all(isinstance(manifest[part] or {}, dict) for part in parts):
         raise ModelFileError("its metadata are not as the package writes them")

@@ -1,6 +1,5 @@
 """Networks from and to plain data: what they are built from, and arrays by name."""
 
-import hashlib
 import math
 import threading
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ import numpy as np
 
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._blueprint import Blueprint
+from pcam_sklearn._training._layers import hash_layers, take_up_weights
 from pcam_sklearn._training._model import PatchModel
 from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._weights import assign_named, named_shapes
@@ -23,6 +23,18 @@ Arrays = Mapping[str, np.ndarray]
 
 _MOST_ARRAYS = 2048  # The deepest networks of keras.applications have some 1,600.
 _LONGEST_SIDE = 4096
+# Keras fills an array with random numbers first, in four times its memory for a moment.
+_LARGEST_ARRAY = 96 * 2**20
+
+
+def check_arrays(arrays: Arrays) -> None:
+    """Raise ModelFileError for arrays that take more memory than loading may."""
+    for name, array in arrays.items():
+        if array.nbytes > _LARGEST_ARRAY:
+            raise ModelFileError(
+                f"the array {name!r} has {array.nbytes:,} bytes, and at most {_LARGEST_ARRAY:,} "
+                "are read from a model file; save a model as large as this with joblib"
+            )
 
 
 def trainer_from_plain(
@@ -32,13 +44,14 @@ def trainer_from_plain(
     _check_size(blueprint, weights)
     current_framework().prepare_devices()
     network = _build(blueprint, weights)
-    if layers_hash(network) != layers:
+    if hash_layers(network) != layers:
         raise ModelFileError(
             f"the network {network.name!r} is built of other layers than the one that was saved; "
             "load it with the versions in its requirements.txt, or with the function it was "
             "built by"
         )
     assign_named(network.variables, weights, f"the network {network.name!r}")
+    take_up_weights(network)
     network.compile(optimizer=None)
     if optimizer is not None:
         network.compile(optimizer=blueprint.build_optimizer(CNNClassifier))
@@ -47,20 +60,25 @@ def trainer_from_plain(
     return PatchModel(network, blueprint)
 
 
-def layers_hash(network: keras.Model) -> str:
-    """Return a hash of the classes of all layers in their order.
+def require_rebuilt(blueprint: Blueprint, network: keras.Model) -> None:
+    """Raise ModelFileError if a published network has layers that only its own weights bring.
 
-    Layers without weights, such as a scaling, leave no trace in the arrays.
+    The first versions of EfficientNet scale their input only with ``weights="imagenet"``.
     """
-    names = [type(layer).__name__ for layer in _all_layers(network)]
-    return hashlib.sha256(" ".join(names).encode()).hexdigest()
+    if blueprint.parameters["network"] == "transfer":
+        rebuilt = _in_a_thread(lambda: _without_memory(blueprint))
+        if hash_layers(rebuilt) != hash_layers(network):
+            raise ModelFileError(
+                "Keras builds this backbone with other layers if it does not load its published "
+                "weights, so it cannot be built again without them; choose another backbone, such "
+                "as model__backbone='EfficientNetV2B0'"
+            )
 
 
-def _all_layers(model: keras.Model) -> list[keras.Layer]:
-    layers = []
-    for layer in model.layers:
-        layers += [layer, *(_all_layers(layer) if isinstance(layer, keras.Model) else [])]
-    return layers
+def _without_memory(blueprint: Blueprint) -> keras.Model:
+    """Return a network whose variables have shapes and no values; call it in a thread."""
+    with seeded(blueprint.seed), keras.StatelessScope(initialize_variables=False):
+        return blueprint.build_network(CNNClassifier, weights_follow=True)
 
 
 def _build(blueprint: Blueprint, weights: Arrays) -> keras.Model:
@@ -81,9 +99,8 @@ def _build(blueprint: Blueprint, weights: Arrays) -> keras.Model:
 
 def _build_lazily(blueprint: Blueprint, weights: Arrays) -> keras.Model:
     """Return the network, whose variables take memory only when their shapes are known to fit."""
-    with seeded(blueprint.seed), keras.StatelessScope(initialize_variables=False):
-        network = blueprint.build_network(CNNClassifier, weights_follow=True)
-        _check_shapes(network, weights)
+    network = _without_memory(blueprint)
+    _check_shapes(network, weights)
     with keras.StatelessScope():
         pass  # To leave this scope gives the variables their memory.
     return network
@@ -133,7 +150,7 @@ def _whole_numbers(value: Any) -> list[int]:
 
 
 def _in_a_thread(call: Callable[[], Any]) -> Any:
-    """Return what a call returns in a thread of its own.
+    """Return the result of a call in a thread of its own.
 
     Keras lists variables without memory by thread, and gives it to all in the list at once. Those
     of a network that was refused must not stay there.

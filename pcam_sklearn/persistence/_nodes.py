@@ -115,7 +115,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value in a file must be, in words and as a test."""
+    """A condition on a value in a file, in words and as a test."""
 
     words: str
     test: Callable[[Any], bool]

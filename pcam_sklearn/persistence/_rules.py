@@ -1,4 +1,4 @@
-"""What values in a file may be."""
+"""Conditions on values in a file."""
 
 import math
 from numbers import Integral, Real

@@ -17,6 +17,7 @@ from pcam_sklearn.persistence._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn.persistence._kinds import KINDS
 from pcam_sklearn.persistence._manifest import to_json, versions
 from pcam_sklearn.persistence._metadata import metadata_to_plain
+from pcam_sklearn.persistence._networks import check_arrays
 from pcam_sklearn.persistence._nodes import Writer
 
 EXTENSION = ".pcam"
@@ -55,7 +56,7 @@ def save_model(
     ------
     ModelFileError
         If the name of the file does not end in ``.pcam``, or an estimator or a parameter that the
-        predictions need is none that a model file can hold. It is a ValueError.
+        predictions need cannot be held by a model file. It is a ValueError.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     OSError
@@ -79,7 +80,7 @@ def save_model(
     >>> from pcam_sklearn import make_pcam_pipeline
     >>> from pcam_sklearn.persistence import load_model, save_model
     >>> X = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
-    >>> pipeline = make_pcam_pipeline(20, network="notebook", filters=(2, 2, 2), epochs=1)
+    >>> pipeline = make_pcam_pipeline(20, filters=(2, 2), epochs=1, augment=None, metrics=())
     >>> pipeline = pipeline.fit(X, np.arange(8) % 2)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(pipeline, f"{folder}/model.pcam")
@@ -112,6 +113,7 @@ def _members(
     """Return the members of the file by name, and what they lack."""
     writer = Writer(KINDS, include_optimizer)
     writer.add(pipeline, "the estimator")
+    check_arrays(writer.arrays)
     plain = metadata_to_plain(metadata)
     others = {
         "weights.safetensors": save(writer.arrays),

@@ -208,6 +208,40 @@ def test_a_function_that_needs_values_at_once_is_called_again(path):
     np.testing.assert_array_equal(back.predict_proba(X), pipeline.predict_proba(X))
 
 
+@pytest.mark.slow
+def test_a_published_network_comes_back_without_its_published_weights(path):
+    patches = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    classifier = CNNClassifier("transfer", model__weights=None, random_state=0)
+    classifier.initialize(patches, [0, 1, 0, 1])
+    back = again(classifier, path)
+    np.testing.assert_array_equal(back.predict_proba(patches), classifier.predict_proba(patches))
+
+
+@pytest.mark.slow
+def test_a_published_network_that_its_weights_change_is_refused(path, monkeypatch):
+    patches = np.zeros((4, 32, 32, 3), dtype=np.uint8)
+    classifier = CNNClassifier("transfer", model__weights=None).initialize(patches, [0, 1, 0, 1])
+    classifier.model_ = classifier.trainer_.network = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0), classifier.model_]
+    )
+    classifier.model_.compile(optimizer=None)
+    with pytest.raises(ModelFileError, match="Keras builds this backbone with other layers"):
+        save_model(classifier, path)
+
+
+def test_a_layer_that_was_adapted_computes_with_its_own_mean(path):
+    def adapted(input_shape):
+        return keras.Sequential(
+            [keras.Input(input_shape), keras.layers.Normalization(), *linear(input_shape).layers]
+        )
+
+    pipeline = built_pipeline(network=adapted, filters=None, dense_units=None)
+    layer = pipeline[-1].model_.layers[0]
+    layer.adapt(np.random.default_rng(0).random((8, SIDE, SIDE, 3), dtype=np.float32))
+    back = again(pipeline, path, network=adapted)
+    np.testing.assert_array_equal(back.predict_proba(X), pipeline.predict_proba(X))
+
+
 def test_a_function_is_refused_where_the_network_has_a_name(path):
     save_model(built_pipeline(), path)
     with pytest.raises(ModelFileError, match="leave network= out"):

@@ -41,6 +41,6 @@ def test_predict_saved_prints_a_probability_for_each_patch(run):
 
 
 def test_grid_search_and_predict_saved_go_from_real_paths_to_predictions(sample_folder, run):
-    run("grid_search.py", sample_folder, "model.joblib")
-    lines = run("predict_saved.py", "model.joblib", sample_folder).splitlines()
+    run("grid_search.py", sample_folder, "model.pcam")
+    lines = run("predict_saved.py", "model.pcam", sample_folder).splitlines()
     assert len(lines) == len(list((sample_folder / "test").iterdir()))

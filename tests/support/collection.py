@@ -8,7 +8,9 @@ import pytest
 # A page and a docstring cannot carry a marker.
 SLOW_DOCTESTS = {
     "docs/getting_started.md::getting_started.md",
+    "docs/persistence.md::persistence.md",
     "pcam_sklearn/classifier.py::pcam_sklearn.classifier.CNNClassifier",
+    "pcam_sklearn/persistence/_save.py::pcam_sklearn.persistence._save.save_model",
     "pcam_sklearn/plotting/_heat.py::pcam_sklearn.plotting._heat.grad_cam",
 }
 

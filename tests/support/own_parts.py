@@ -96,6 +96,27 @@ def random_constant(input_shape):
     )
 
 
+def published(input_shape, weights="published"):
+    """Return a network that normalizes and scales only if it has read weights, as some do."""
+    normalization = keras.layers.Normalization()
+    scaling = []
+    if weights is not None:
+        normalization.adapt(np.random.default_rng(0).normal(0.5, 0.2, (8, *input_shape)))
+        scaling = [keras.layers.Rescaling(0.5)]
+    else:
+        normalization.build((None, *input_shape))
+    return keras.Sequential([keras.Input(input_shape), normalization, *sequence(*scaling)])
+
+
+def normalized(input_shape, weights="published"):
+    """Return a network that normalizes with what it has read."""
+    normalization = keras.layers.Normalization()
+    normalization.build((None, *input_shape))
+    if weights is not None:
+        normalization.adapt(np.random.default_rng(0).normal(0.5, 0.2, (8, *input_shape)))
+    return keras.Sequential([keras.Input(input_shape), normalization, *sequence()])
+
+
 def own_model(input_shape):
     """Return a model with a `call` of its own."""
     return Logistic()
@@ -189,6 +210,8 @@ NETWORKS = {
     "Lambda": {"network": lambda_layer},
     "random constant": {"network": random_constant},
     "own model": {"network": own_model},
+    "published": {"network": published},
+    "normalized": {"network": normalized},
     "object": {"network": Builder()},
     "partial": {"network": functools.partial(own_layer, start=2.0)},
     "routed": {"network": own_layer, "model__start": 3.0},

@@ -16,7 +16,6 @@ from pcam_sklearn._training._recipe import layers_under
 from pcam_sklearn.augmentation import build_augmentation
 
 
-@keras.saving.register_keras_serializable("pcam_sklearn")
 class PatchModel(keras.Model):
     """A network behind scaling and augmentation, which takes bytes and floats.
 
@@ -27,14 +26,13 @@ class PatchModel(keras.Model):
     def __init__(
         self,
         network: keras.Model,
-        blueprint: Blueprint | None = None,
+        blueprint: Blueprint,
         augmentation: keras.layers.Layer | None = None,
-        **kwargs: Any,
     ) -> None:
         # The policy decides whether the loss is scaled. Patches must reach the network as they are.
-        super().__init__(**{"dtype": network.dtype_policy, "autocast": False, **kwargs})
+        super().__init__(dtype=network.dtype_policy, autocast=False)
         self.network = network
-        self.blueprint: Any = blueprint
+        self.blueprint = blueprint
         self.augmentation = augmentation
         self.compiled_functions: dict[str, Any] = {}  # By the framework, one per dtype.
 
@@ -51,23 +49,9 @@ class PatchModel(keras.Model):
         with current_framework().lean_step():
             return super().train_step(*arguments)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the configuration from which Keras rebuilds the model.
-
-        A user's `ModelCheckpoint` saves the model with it.
-        """
-        parts = {"network": self.network, "augmentation": self.augmentation}
-        serialized = {k: v and keras.saving.serialize_keras_object(v) for k, v in parts.items()}
-        return {**super().get_config(), **serialized}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "PatchModel":
-        """Rebuild the model."""
-        parts = {
-            name: config[name] and keras.saving.deserialize_keras_object(config[name])
-            for name in ("network", "augmentation")
-        }
-        return cls(**{**config, **parts})
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the network alone, for a user's `ModelCheckpoint`; Keras loads it by itself."""
+        self.network.save(*args, **kwargs)
 
 
 def make_trainer(

@@ -113,7 +113,14 @@ def test_a_network_that_its_function_no_longer_builds_is_an_error():
     fitted = quick(network=own_layer).fit(X, Y)
     state = fitted.__getstate__()
     state["trainer_"]["built_from"]["parameters"]["network"] = linear
-    with pytest.raises(ValueError, match=r"is not the one whose values were saved"):
+    with pytest.raises(ValueError, match=r"other layers than the one that was saved"):
+        quick().__setstate__(state)
+
+
+def test_arrays_of_another_network_are_an_error():
+    state = quick(network=own_layer).fit(X, Y).__getstate__()
+    del state["trainer_"]["weights"]["sequential/scale/variable"]
+    with pytest.raises(ValueError, match=r"is not the one whose values were saved.*scale"):
         quick().__setstate__(state)
 
 

@@ -91,12 +91,16 @@ def test_the_patches_of_an_official_file(disk):
     check_refused(disk, load_train, match=r"_x\.npy cannot be written")
 
 
-def test_the_digests_of_patches_that_are_there_already(disk):
-    make_official(disk[0], n=10)
-    load_train(disk[0])
-    (disk[0] / "camelyonpatch_level_2_split_train_x.sha1.npy").unlink()
-    with pytest.warns(UserWarning, match="written again"):
-        check_refused(disk, load_train, match=r"_x\.npy cannot be written")
+def test_the_digests_of_patches_are_made_each_time_if_there_is_no_room(disk):
+    folder, full = disk
+    make_official(folder, n=10)
+    expected = load_train(folder).ids.tolist()
+    (folder / name("train", "x.sha1.npy")).unlink()
+    before = snapshot(folder)
+    with full(folder, 0):
+        assert load_train(folder).ids.tolist() == expected
+    assert snapshot(folder) == before
+    assert not [file for file in os.listdir(folder) if ".partial" in file]
 
 
 def test_a_packed_file_that_is_unpacked_on_the_disk(disk, monkeypatch):

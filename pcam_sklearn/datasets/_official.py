@@ -120,10 +120,10 @@ def load_pcam(
     source = find_h5(root, stem)
     images = map_images(root, stem, source, split, verify=verify, progress=progress)
     if len(images) != len(target):
+        patches = source.name if source else f"{stem}.npy"
         raise ValueError(
-            f"{file_name(split, 'x')} in {root} has {len(images):,} patches and"
-            f" {file_name(split, 'y')}"
-            f" {len(target):,} labels; the two files must be of one download"
+            f"{patches} in {root} has {len(images):,} patches and {labels.name} {len(target):,}"
+            " labels; the two files must be of one download"
         )
     if return_X_y:
         return images, target

@@ -181,5 +181,3 @@ def test_slides_named_na_are_missing_slides(tmp_path):
     meta.loc[0, "wsi"] = "NA"
     meta.to_csv(tmp_path / name("train", "meta.csv"))
     refuse(tmp_path, "name no slide", "meta.csv")
-
-

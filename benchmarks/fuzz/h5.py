@@ -86,6 +86,9 @@ class Worker:
         return self
 
     def __exit__(self, *_):
+        if self.process is not None:
+            self.pipe.send(None)
+            self.process.join(PATIENCE_S)
         self.stop()
         self.folder.cleanup()
 
@@ -122,8 +125,7 @@ class Worker:
 
 def work(pipe, folder, seed):
     """Run the cases that come through the pipe."""
-    while True:
-        case = pipe.recv()
+    while (case := pipe.recv()) is not None:
         rng = np.random.default_rng([seed, case])
         place = folder / "pcam"
         shutil.rmtree(place, ignore_errors=True)

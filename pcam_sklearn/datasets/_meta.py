@@ -65,26 +65,26 @@ def coordinates_of(meta: pd.DataFrame, path: Path) -> np.ndarray:
 
 
 def check_order(
-    meta: pd.DataFrame, name: str, target: np.ndarray, path: Path | None, split: str
+    meta: pd.DataFrame, name: str, target: np.ndarray, labels: Path, *, official: bool
 ) -> None:
-    """Raise ValueError unless the rows belong to the labels of a split.
+    """Raise ValueError unless the rows belong to `target`, the labels that a file holds.
 
-    `path` is that of the file that `meta` was read from.
+    The official files themselves may disagree on a label.
     """
     if len(meta) != len(target):
         raise ValueError(
             f"{name} has {len(meta):,} rows for {len(target):,} patches; the files must be of one"
             " download"
         )
-    labels = meta["center_tumor_patch"].astype(str).str.strip().map(_LABELS)
-    right = labels.notna()
+    values = meta["center_tumor_patch"].astype(str).str.strip().map(_LABELS)
+    right = values.notna()
     _refuse_wrong(name, meta[["center_tumor_patch"]], right, "it must be True or False")
-    differ = int((labels.to_numpy() != target).sum())
-    # The official files themselves may disagree on a label.
-    if differ and (path is None or not is_official(path, split)):
+    differ = int((values.to_numpy() != target).sum())
+    if differ and not official:
         raise ValueError(
-            f"{name}: center_tumor_patch differs from the label of {differ:,} patches, so its rows"
-            " belong to other patches; download it again with fetch_pcam"
+            f"{name}: center_tumor_patch differs from the label of {differ:,} patches in"
+            f" {labels.name}, so its rows belong to other patches, or a file is damaged; download"
+            " both again with fetch_pcam"
         )
 
 

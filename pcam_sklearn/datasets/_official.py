@@ -10,7 +10,13 @@ from sklearn.utils import Bunch
 
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn.datasets._h5 import find_h5
-from pcam_sklearn.datasets._meta import check_order, coordinates_of, read_meta, slides_of
+from pcam_sklearn.datasets._meta import (
+    check_order,
+    coordinates_of,
+    is_official,
+    read_meta,
+    slides_of,
+)
 from pcam_sklearn.datasets._npy import map_images, read_digests
 from pcam_sklearn.datasets._official_h5 import read_labels
 from pcam_sklearn.datasets._pcam_files import check_split, file_name
@@ -132,7 +138,7 @@ def load_pcam(
         target=target,
         ids=_make_ids(root, split, images, progress=progress),
         DESCR=_DESCR.format(split=split, n=len(images)),
-        **_read_places(root, split, target),
+        **_read_places(root, split, target, labels),
     )
 
 
@@ -160,7 +166,9 @@ def _make_ids(root: Path, split: str, images: np.memmap, *, progress: bool) -> n
     return np.array([digest.tobytes().hex() for digest in digests])
 
 
-def _read_places(root: Path, split: str, target: np.ndarray) -> dict[str, np.ndarray | None]:
+def _read_places(
+    root: Path, split: str, target: np.ndarray, labels: Path
+) -> dict[str, np.ndarray | None]:
     """Return the groups, coordinates and hospital of each patch, from the meta file."""
     path = root / file_name(split, "meta.csv")
     if not path.is_file():
@@ -172,7 +180,7 @@ def _read_places(root: Path, split: str, target: np.ndarray) -> dict[str, np.nda
         )
         return {"groups": None, "coordinates": None, "hospital": None}
     meta = read_meta(path)
-    check_order(meta, str(path), target, path, split)
+    check_order(meta, str(path), target, labels, official=is_official(path, split))
     groups = slides_of(meta, str(path))
     return {
         "groups": groups,

@@ -122,9 +122,10 @@ def _read_training_slides(h5: Path, meta: str | os.PathLike[str] | pd.DataFrame)
 def _check_order(h5: Path, meta: pd.DataFrame, name: str, path: Path | None) -> None:
     """Compare the rows with the labels beside the patches, or warn that there are none."""
     labels = find_h5(h5.parent, file_name("train", "y"))
+    official = path is not None and is_official(path, "train")
     if labels is not None and "center_tumor_patch" in meta:
-        check_order(meta, name, read_labels(labels, "train"), path, "train")
-    elif path is None or not is_official(path, "train"):
+        check_order(meta, name, read_labels(labels, "train"), labels, official=official)
+    elif not official:
         warnings.warn(
             f"nothing shows that the rows of {name} are in the order of the patches, because there"
             f" is no {file_name('train', 'y')}.h5 beside {h5.name}, or no column"

@@ -198,7 +198,7 @@ def test_masked_values_are_refused_and_unmasked_ones_taken(path):
         write_submission(path, IDS, np.ma.column_stack([1 - masked, masked]))
     with pytest.raises(ValueError, match="1 of 3 ids are masked"):
         write_submission(path, np.ma.masked_array(IDS, mask=[1, 0, 0]), SCORES)
-    with pytest.raises(ValueError, match="are NaN|must be numbers"):
+    with pytest.raises(ValueError, match=r"are NaN|must be numbers"):
         write_submission(path, IDS, pd.Series([0.1, pd.NA, 0.2], dtype="Float64"))
     assert not path.exists()
     write_submission(path, IDS, np.ma.masked_array(SCORES, mask=False))

@@ -79,6 +79,16 @@ def test_a_card_and_its_pictures(disk):
     )
 
 
+@pytest.mark.parametrize("room", [0, 4096, 16_384, 45_000, 110_000])
+def test_a_new_card_leaves_no_picture_wherever_the_disk_is_full(tmp_path, room):
+    pictures = [Picture(name, bytes(40_000), name) for name in ("roc", "history", "wrong")]
+    card = ModelCard("Card", [Section("Heading", ["Text " * 2000, *pictures])])
+    with small_disk(tmp_path / "disk") as folder, full_disk(folder, room):
+        with pytest.raises(OSError, match=r"cannot be written|No space left"):
+            card.write_markdown(folder / "x.md")
+        assert os.listdir(folder) == ["filler"]
+
+
 def test_a_card_as_one_page(disk):
     card = ModelCard("Card", [Section("Heading", ["Text " * 10_000])])
     check_refused(

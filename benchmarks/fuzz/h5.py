@@ -227,7 +227,7 @@ def same(one, other):
 
 
 def plain(folder, key):
-    """Return what h5py alone reads, from the file as it is or unpacked."""
+    """Read values by h5py alone, from the file as it is or unpacked."""
     if key not in ("images", "target"):
         return None
     name, dataset = {"images": (X, "x"), "target": (Y, "y")}[key]

@@ -128,7 +128,7 @@ def work(name, run, data):
 
 
 def judge_free(result, written):
-    """Return what a command told: its numbers, and what it wrote, without pictures and paths."""
+    """Collect the numbers of a command and the text that it wrote, without pictures and paths."""
     facts = json.loads(result.stdout) if result.exit_code == 0 else {}
     for name in ("model", "output"):
         facts.pop(name, None)

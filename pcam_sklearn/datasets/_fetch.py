@@ -128,6 +128,8 @@ def _make_url(base_url: str, name: str) -> str:
 
 
 def _fetch(final: Path, download: Download) -> None:
+    if final.is_dir():
+        raise IsADirectoryError(f"{final} is a folder; move it")
     if _is_verified(final, download.md5):
         return
     # Two processes that add to one part would spoil it.

@@ -29,7 +29,7 @@ _DIGEST = 20
 
 @dataclass(frozen=True)
 class _Record:
-    """What is known of a ``.npy`` file."""
+    """A ``.npy`` file: where it came from, and its checksums."""
 
     source: dict[str, Any]
     source_md5: str

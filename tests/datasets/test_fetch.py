@@ -411,6 +411,13 @@ def test_a_file_that_another_process_brought_meanwhile_is_not_downloaded_again(
     assert_whole(tmp_path / "pcam")
 
 
+def test_a_folder_in_place_of_a_file_is_an_error_before_any_request(server, fetch, tmp_path):
+    (tmp_path / "pcam" / BIG).mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match=r"x\.h5\.gz is a folder"):
+        fetch()
+    assert server.requests == []
+
+
 def test_a_file_that_is_replaced_keeps_its_permissions(fetch, tmp_path):
     fetch()
     (tmp_path / "pcam" / BIG).write_bytes(b"damaged")

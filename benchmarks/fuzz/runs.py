@@ -11,6 +11,8 @@ error that names it     it ends with 2, leaves no file, and names the file or th
 damage nobody can see   it ends with 0 with other numbers, from values that are allowed, and the
                         manifest vouches for them
 anything else           another exit code or exception, an error without a name, a file left over
+
+benchmarks/results/fuzz_runs.csv counts the rows of 520 cases of seed 0.
 """
 
 import argparse
@@ -151,6 +153,7 @@ def run_case(rng, whole, data, expected, case):
             result, written = work(name, run, data)
             outcome = judge(result, written, run, file, expected[name], vouched and changed)
             said = " ".join(result.stderr.split()) if result.exit_code else ""
+            said = said.replace(f"{place}/", "")
             yield {
                 "command": name, "file": file, "damage": damage, "vouched": vouched,
                 "outcome": outcome, "code": result.exit_code, "said": said,

@@ -5,15 +5,15 @@ framework. The package is research software; it is not a medical device.
 """
 
 from importlib import import_module
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
 
+# Type checkers take this for true. To import it from typing would double the time of the import.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pcam_sklearn.classifier import CNNClassifier
     from pcam_sklearn.pipeline import make_pcam_pipeline, make_search_space
     from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
-
-__version__ = version("pcam-sklearn")
 
 _HOME = {
     "CNNClassifier": "classifier",
@@ -36,7 +36,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    if name == "__version__":
+        # Loaded when asked for, because it takes longer than all else here.
+        return import_module("importlib.metadata").version("pcam-sklearn")
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     if name in _MODULES:
@@ -45,4 +48,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__, *_MODULES])
+    return sorted([*globals(), "__version__", *__all__, *_MODULES])

@@ -1,6 +1,32 @@
-"""``python -m pcam_sklearn`` runs the command ``pcam-sklearn``."""
+"""The command ``pcam-sklearn``, also as ``python -m pcam_sklearn``.
 
-from pcam_sklearn.cli import main
+Nothing else is imported here, so that an interrupt finds this module waiting for it.
+"""
+
+import sys
+
+# As BSD's sysexits.h has it. Python's own 1 would say that check found damage.
+_FAULT = 70
+
+
+def main() -> None:
+    """Run a command, and end the process with its exit code."""
+    try:
+        from pcam_sklearn._streams import prepare_streams
+
+        prepare_streams()
+        from pcam_sklearn.cli import main as command
+
+        sys.exit(command())
+    except KeyboardInterrupt:
+        # The command has not begun, or has ended. Within it, it handles this itself.
+        sys.exit(130)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        sys.exit(_FAULT)
+
 
 if __name__ == "__main__":
     main()

@@ -4,9 +4,10 @@ import ctypes
 import errno
 import hashlib
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +22,9 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path to write to, and give the file its final name after the block.
 
-    An error in the block leaves the old file as it was. A link is followed. What killed processes
-    left behind when they wrote this file is removed.
+    An error in the block leaves the old file as it was, and the new file gets the permissions of
+    the old one. A link is followed. What killed processes left behind when they wrote this file is
+    removed.
     """
     final = Path(os.path.realpath(path))
     if final.is_dir():
@@ -31,11 +33,26 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     with name_full_disk(final), workspace(final) as work:
         # With the same ending, because some writers choose the format by it.
         temporary = work.path / f"{_NEW}{final.suffix}"
+        if final.exists():
+            # What nobody else may read must not be read while it is written.
+            work.path.chmod(0o700)
         yield temporary
         if not temporary.is_file():
             raise FileNotFoundError(f"nothing was written for {final}")
-        flush_to_disk(temporary)
-        os.replace(temporary, final)
+        replace_file(temporary, final)
+
+
+def replace_file(new: Path, final: Path) -> None:
+    """Give a file that is whole the final name, and the permissions of the file that had it."""
+    flush_to_disk(new)
+    _copy_mode(final, new)
+    os.replace(new, final)
+
+
+def _copy_mode(old: Path, new: Path) -> None:
+    # There may be no old file, and some file systems have no permissions.
+    with suppress(FileNotFoundError, PermissionError):
+        new.chmod(stat.S_IMODE(old.stat().st_mode))
 
 
 @contextmanager
@@ -89,6 +106,7 @@ def _check_parent(final: Path) -> None:
 
 
 def _replace_folder(new: Path, final: Path) -> None:
+    _copy_mode(final, new)
     if not final.exists():
         new.rename(final)
     elif not _exchange(new, final):

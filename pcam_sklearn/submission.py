@@ -32,7 +32,9 @@ def write_submission(
         The id of each patch, without folder and ending.
     probabilities : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, 2)
         The probability of tumour tissue for each id, in [0, 1]. Two columns, as ``predict_proba``
-        returns them, must sum to one; the second column, the positive class, is written.
+        returns them, must sum to one; the second column, the positive class, is written. A Series
+        or DataFrame with ids in its index is joined on them. One that was sorted or selected by
+        another index is refused, unless `ids` is a Series with the same index.
     sample : path-like or pandas.DataFrame, default=None
         Kaggle's ``sample_submission.csv``, or a frame with the column ``id``. `ids` must be the
         same in any order, and the file gets the sample's order. None keeps the order of `ids`.
@@ -47,8 +49,9 @@ def write_submission(
     FileNotFoundError
         If `sample` or the folder of `path` does not exist.
     ValueError
-        If a probability is NaN or outside [0, 1], or all are 0 or 1, hence labels. If an id is
-        empty, occurs twice, is missing or is not in `sample`, or the lengths differ.
+        If a probability is NaN, masked or outside [0, 1], or all are 0 or 1, hence labels. If an id
+        is empty, masked, occurs twice, is missing or is not in `sample`, or the lengths differ. If
+        the index of `probabilities` leaves their order open.
 
     Examples
     --------
@@ -59,7 +62,7 @@ def write_submission(
     ['id,label', 'b,0.25', 'a,0.75']
     """
     names = _check_ids(ids, "ids")
-    scores = _check_probabilities(probabilities)
+    scores = _check_probabilities(_in_order_of_ids(probabilities, ids, names))
     if len(names) != len(scores):
         raise ValueError(
             f"there are {len(names)} ids for {len(scores)} probabilities; pass one id per patch,"
@@ -75,8 +78,53 @@ def write_submission(
     return Path(path)
 
 
+def _in_order_of_ids(probabilities: Any, ids: Any, names: list[str]) -> Any:
+    """Return probabilities in the order of the ids, or raise ValueError if their index is neither.
+
+    Without an index of their own they are in that order.
+    """
+    if not isinstance(probabilities, pd.Series | pd.DataFrame):
+        return probabilities
+    _check_columns(probabilities)
+    index = probabilities.index
+    if len(index) and all(isinstance(label, str) for label in index):
+        _check_index(_check_ids(index, "ids in the index of probabilities"), names)
+        return probabilities.loc[names]
+    # A frame that was sorted or split keeps the numbers of its rows.
+    if not index.equals(ids.index if isinstance(ids, pd.Series) else pd.RangeIndex(len(index))):
+        raise ValueError(
+            "probabilities have an index that is neither the ids nor that of ids, so their order"
+            " is not known; pass pandas.Series(probabilities, index=ids), or .to_numpy() of both"
+            " if they are in the same order"
+        )
+    return probabilities
+
+
+def _check_columns(probabilities: pd.Series | pd.DataFrame) -> None:
+    if isinstance(probabilities, pd.DataFrame):
+        columns = [str(column) for column in probabilities]
+        if columns in (["1", "0"], ["True", "False"]):
+            raise ValueError(
+                f"the columns of probabilities are {columns}, but the positive class comes second;"
+                " pass the positive column alone"
+            )
+
+
+def _check_index(labels: list[str], names: list[str]) -> None:
+    missing = pd.Index(names).difference(labels)
+    unknown = pd.Index(labels).difference(names)
+    if len(missing) or len(unknown):
+        shown = first_few(map(repr, missing if len(missing) else unknown))
+        where = "not in the index of probabilities" if len(missing) else "there, but not in ids"
+        raise ValueError(
+            f"{len(missing) or len(unknown)} ids are {where}: {shown}; pass the probabilities of"
+            " these ids, or .to_numpy() of them if they are in the order of the ids"
+        )
+
+
 def _check_probabilities(probabilities: Any) -> np.ndarray:
     """Return the positive class's probabilities, or raise ValueError for anything else."""
+    _refuse_masked(probabilities, "probabilities")
     values = np.asarray(probabilities)
     if values.dtype.kind not in "fiub":
         raise ValueError(f"probabilities must be numbers in [0, 1]; got the dtype {values.dtype}")
@@ -100,6 +148,13 @@ def _check_probabilities(probabilities: Any) -> np.ndarray:
     return values
 
 
+def _refuse_masked(values: Any, name: str) -> None:
+    # NumPy hands on what lies below a mask.
+    masked = int(np.ma.getmaskarray(values).sum()) if isinstance(values, np.ma.MaskedArray) else 0
+    if masked:
+        raise ValueError(f"{masked} of {values.size} {name} are masked; each patch needs one")
+
+
 def _positive_column(values: np.ndarray) -> np.ndarray:
     """Return the column of the positive class, out of the shapes that classifiers return."""
     if values.ndim == 1 or values.shape[1:] == (1,):
@@ -121,6 +176,7 @@ def _positive_column(values: np.ndarray) -> np.ndarray:
 
 def _check_ids(ids: Any, name: str) -> list[str]:
     """Return ids as strings, or raise ValueError unless each is text and occurs once."""
+    _refuse_masked(ids, name)
     values = np.asarray(ids, dtype=object)
     if values.ndim != 1:
         raise ValueError(f"{name} must have the shape (n_samples,); got {values.shape}")

@@ -3,7 +3,9 @@
 One module per command. Each imports what it works with when it runs, so that ``--help`` is quick.
 """
 
+import io
 import os
+import sys
 
 import click
 
@@ -31,7 +33,9 @@ Exit codes:
   0    done, and nothing wrong was found
   1    check found damage
   2    wrong usage, or input that cannot be used
+  70   a fault of pcam-sklearn itself, with a traceback
   130  interrupted; nothing is left half written (143 after SIGTERM, 129 after SIGHUP)
+  141  whatever read the results has closed the pipe
 """
 
 
@@ -46,6 +50,9 @@ def main() -> None:
 
     Research software, not a medical device.
     """
+    # A file may have a name that the terminal cannot show, which must not end a command halfway.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # TensorFlow reads this when it is imported. Its notes about the processor would bury results.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Commands save pictures and open no windows, so they also work without a display.

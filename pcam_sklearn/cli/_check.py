@@ -4,7 +4,13 @@ from pathlib import Path
 
 import click
 
-from pcam_sklearn.cli._options import FOLDER, NEW_FILE, after_help
+from pcam_sklearn.cli._options import (
+    FOLDER,
+    NEW_FILE,
+    after_help,
+    check_new_file,
+    overwrite_file_option,
+)
 from pcam_sklearn.cli._output import Output, reports
 
 
@@ -19,13 +25,17 @@ from pcam_sklearn.cli._output import Output, reports
 )
 @click.argument("folder", type=FOLDER)
 @click.option("--findings", type=NEW_FILE, help="CSV file to write, with one row per finding.")
+@overwrite_file_option
 @reports
 @click.pass_context
-def check(context: click.Context, folder: Path, findings: Path | None, out: Output) -> None:
+def check(
+    context: click.Context, folder: Path, findings: Path | None, overwrite: bool, out: Output
+) -> None:
     """Check every row and every file of FOLDER, in Kaggle's layout."""
     from pcam_sklearn._files import atomic_path
     from pcam_sklearn.datasets import audit_patches
 
+    check_new_file(findings, "--findings", overwrite=overwrite)
     report = audit_patches(folder, progress=out.progress)
     table = report.to_frame()
     if findings is not None:

@@ -63,12 +63,19 @@ def _combine(*options: Decorator) -> Decorator:
     return add_all
 
 
+def check_new_file(path: Path | None, option: str, *, overwrite: bool) -> None:
+    """Raise FileExistsError if a file is there that may not be replaced."""
+    if path is not None and path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; pass another {option}, or --overwrite")
+
+
 # A folder, or the word "synthetic"; it is checked when it is loaded.
 data_argument = partial(click.argument, "data", shell_complete=_complete_data)
 jobs_option = click.option("--jobs", type=int, default=1, help="Number of parallel fits.")
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace a folder that this program wrote, and no other."
 )
+overwrite_file_option = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 rounds_option = click.option(
     "--rounds", type=click.IntRange(min=100), help="Number of bootstrap rounds."
 )

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,10 +13,12 @@ from typing import Any
 
 import click
 
+from pcam_sklearn._streams import drop_output
 from pcam_sklearn.cli._options import Command
 from pcam_sklearn.cli._signals import exit_code, signals_as_interrupts
 
 _WIDTH = 96  # characters per line
+_READER_LEFT = 128 + 13  # As a shell reports SIGPIPE.
 
 
 class UnusableInput(click.ClickException):
@@ -25,11 +28,21 @@ class UnusableInput(click.ClickException):
 
 
 class CommandGroup(click.Group):
-    """The commands in the order of work. An interrupted one ends with 128 and the signal."""
+    """The commands in the order of work. An interrupted one ends with 128 and the signal.
+
+    So does one whose results nobody reads any more: click's own 1 would mean damage.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which they were added."""
         return list(self.commands)
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the command line."""
+        try:
+            return super().make_context(*args, **options)
+        except KeyboardInterrupt as interrupt:
+            raise click.exceptions.Exit(exit_code(interrupt)) from None
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command."""
@@ -43,6 +56,9 @@ class CommandGroup(click.Group):
                     _with_notes("Interrupted. Nothing is left half written.", interrupt), err=True
                 )
             ctx.exit(exit_code(interrupt))
+        except BrokenPipeError:
+            drop_output()
+            ctx.exit(_READER_LEFT)
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,9 @@ class Output:
 
     def result(self, text: str, facts: Mapping[str, Any]) -> None:
         """Print the result: text for people, or facts as JSON for programs."""
-        click.echo(to_json(facts) if self.as_json else text)
+        # What the encoding lacks would be escaped in a way that is no JSON.
+        ascii_only = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
+        click.echo(to_json(facts, ascii_only=ascii_only) if self.as_json else text)
 
 
 def reports(command: Command) -> Command:
@@ -90,7 +108,7 @@ def _convert_errors() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # The reader of stdout, such as `head`, has read enough.
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, EOFError, ValueError, TypeError) as error:
         raise UnusableInput(_with_notes(str(error) or type(error).__name__, error)) from error
 
 
@@ -116,7 +134,7 @@ def _print_warning(message: Warning | str) -> None:
     click.echo(click.wrap_text(f"Warning: {message}", _WIDTH), err=True)
 
 
-def to_json(facts: Mapping[str, Any]) -> str:
+def to_json(facts: Mapping[str, Any], *, ascii_only: bool = False) -> str:
     """Return facts as indented JSON, with null for NaN and infinity.
 
     >>> print(to_json({"auc": float("nan"), "slides": 3}))
@@ -125,7 +143,7 @@ def to_json(facts: Mapping[str, Any]) -> str:
       "slides": 3
     }
     """
-    return json.dumps(_to_plain(facts), indent=2, allow_nan=False, ensure_ascii=False)
+    return json.dumps(_to_plain(facts), indent=2, allow_nan=False, ensure_ascii=ascii_only)
 
 
 def _to_plain(value: Any) -> Any:

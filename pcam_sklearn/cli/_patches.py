@@ -14,6 +14,7 @@ from pcam_sklearn._messages import first_few
 from pcam_sklearn._tables import read_table
 from pcam_sklearn.datasets import load_kaggle, load_pcam, make_patches
 from pcam_sklearn.datasets._ids import patch_digest
+from pcam_sklearn.datasets._kaggle import list_unlabelled
 
 _SYNTHETIC, _KAGGLE, _OFFICIAL = "synthetic", "kaggle", "official"
 _OFFICIAL_START = "camelyonpatch_level_2_split_"
@@ -106,10 +107,18 @@ def load_patches(
         return _make_synthetic(subset, random_state)
     part = subset or default[kind]
     name = f"{Path(data).resolve().name} ({part})"
+    # To predict takes no labels.
+    if kind == _KAGGLE and default is TO_PREDICT and not _has_labels(data, part, slides):
+        ids, paths = list_unlabelled(Path(data, part))
+        return Patches(name, paths, ids, np.empty(0, dtype=np.int64), None, None)
     if kind == _KAGGLE:
         return _from_kaggle(name, load_kaggle(data, part, slides=slides))
     bunch = load_pcam(data, part, progress=progress)
     return Patches(name, bunch.images, bunch.ids, bunch.target, bunch.groups, bunch.hospital)
+
+
+def _has_labels(data: str, part: str, slides: Path | None) -> bool:
+    return slides is not None or part != "train" or Path(data, "train_labels.csv").exists()
 
 
 def load_labelled_patches(data: str, *args: Any, **options: Any) -> Patches:

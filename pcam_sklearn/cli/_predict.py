@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcam_sklearn.cli._options import FILE, MODEL, NEW_FILE, after_help, data_argument, data_options
+from pcam_sklearn.cli._options import (
+    FILE,
+    MODEL,
+    NEW_FILE,
+    after_help,
+    check_new_file,
+    data_argument,
+    data_options,
+    overwrite_file_option,
+)
 from pcam_sklearn.cli._output import Output, reports
 
 if TYPE_CHECKING:
@@ -36,6 +45,7 @@ if TYPE_CHECKING:
     default=Path("submission.csv"),
     help="CSV file to write, with the columns id,label.",
 )
+@overwrite_file_option
 @click.option(
     "--sample", type=FILE, help="sample_submission.csv, which sets the ids and their order."
 )
@@ -47,6 +57,7 @@ def predict(
     ids: tuple[str, ...],
     ids_file: Path | None,
     output: Path,
+    overwrite: bool,
     sample: Path | None,
     out: Output,
     **options: Any,
@@ -62,13 +73,16 @@ def predict(
     from pcam_sklearn.cli._run_model import find_run, load_model
     from pcam_sklearn.submission import write_submission
 
-    # Keras takes seconds to load. Errors in the run folder, DATA and IDS come before that.
+    # Keras takes seconds to load. Errors in the files, the run folder, DATA and IDS come before.
+    check_new_file(output, "--output", overwrite=overwrite)
     find_run(model)
     wanted = [*ids, *(read_ids(ids_file) if ids_file else [])]
     patches = load_patches(data, **options, default=TO_PREDICT, progress=out.progress)
     patches = choose_patches(patches, wanted) if wanted else patches
     loaded = load_model(model)
     prob = predict_tumour(loaded.estimator, patches.X, "predict", progress=out.progress)
+    # Another process may have written it meanwhile.
+    check_new_file(output, "--output", overwrite=overwrite)
     write_submission(output, patches.ids, prob, sample)
     facts = {"output": output, "name": patches.name, **_summarize(prob, loaded.operating_point)}
     out.result(f"{len(patches)} probabilities written to {output}", facts)

@@ -2,9 +2,11 @@
 
 import email.utils
 import http.client
+import os
 import re
 import shutil
 import ssl
+import stat
 import sys
 import time
 import urllib.error
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pcam_sklearn._files import name_full_disk
+from pcam_sklearn._files import md5_of, name_full_disk
 
 _BLOCK = 1 << 20
 # After this many new bytes, failures are counted from 0 again: a line that drops every few minutes
@@ -25,6 +27,10 @@ _LONGEST_SERVER_WAIT = 600.0
 _TEMPORARY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _RANGE_BEYOND_END = 416
 _BROKEN_CONNECTION = (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException)
+
+
+# "bytes 100-299/300" in an answer, "bytes */300" in a refusal; the length may be unknown, "*".
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(?:(\d+)|\*)")
 
 
 class TransferError(OSError):
@@ -39,16 +45,36 @@ class _TemporaryFailure(Exception):
         self.wait = wait
 
 
+class _WebAlone(urllib.request.HTTPRedirectHandler):
+    """Redirects to addresses of the web. The standard handler also follows those to FTP."""
+
+    def redirect_request(  # type: ignore[no-untyped-def]
+        self, req, fp, code, msg, headers, newurl
+    ) -> urllib.request.Request | None:
+        """Return the request to the new address."""
+        if not newurl.lower().startswith(("http://", "https://")):
+            raise urllib.error.HTTPError(
+                req.full_url, code, f"{msg} and sends us to {newurl}", headers, fp
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_WEB = urllib.request.build_opener(_WebAlone)
+
+
 @dataclass(frozen=True)
 class Download:
     """The transfer of one file to `part`, which keeps its bytes after a failure.
 
-    A `part` that exists is continued. `retries` failures in a row are allowed. `backoff` is the
-    wait after the first one, and `timeout` the longest silence of a connection, both in seconds.
+    A `part` that exists is continued. It may have up to `largest` bytes, and has the `md5` when it
+    is whole. `retries` failures in a row are allowed. `backoff` is the wait after the first one,
+    and `timeout` the longest silence of a connection, both in seconds.
     """
 
     url: str
     part: Path
+    md5: str
+    largest: int
     retries: int
     backoff: float
     timeout: float
@@ -56,6 +82,7 @@ class Download:
 
     def run(self) -> None:
         """Transfer until the server says that this was all, or raise TransferError."""
+        self._check_part()
         failures, reached = 0, self._size()
         while True:
             try:
@@ -68,7 +95,8 @@ class Download:
                 if failures > self.retries:
                     raise TransferError(
                         f"{self.url}: {failure}, {failures} times in a row; {self._size():,} bytes"
-                        f" are kept in {self.part}; call again later to continue from there"
+                        f" are kept in {self.part}; call again later to continue from there, or"
+                        " delete it to begin again"
                     ) from failure
                 self._wait(failures, failure)
 
@@ -85,6 +113,11 @@ class Download:
             tqdm.write(f"{self.part.stem}: {failure}; next try in {seconds:g} s", file=sys.stderr)
         time.sleep(seconds)
 
+    def _check_part(self) -> None:
+        # A link would lead the bytes into another file, and a pipe would wait forever.
+        if os.path.lexists(self.part) and not stat.S_ISREG(self.part.lstat().st_mode):
+            raise TransferError(f"{self.part} is a link or no ordinary file; delete it")
+
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
@@ -96,7 +129,7 @@ class Download:
             headers["Range"] = f"bytes={start}-"
         request = urllib.request.Request(self.url, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as response:
+            with _WEB.open(request, timeout=self.timeout) as response:
                 self._receive(response, start)
         except urllib.error.HTTPError as error:
             with error:
@@ -108,24 +141,31 @@ class Download:
             raise _TemporaryFailure(reason) from error
 
     def _raise_unless_complete(self, error: urllib.error.HTTPError, start: int) -> None:
-        # The part is whole already. Or it is too long, which its MD5 will show.
-        if error.code == _RANGE_BEYOND_END and start:
-            return
         reason = f"the server answers {error.code} {error.reason}"
+        if error.code == _RANGE_BEYOND_END and start:
+            length = _parse_content_range(error)[2]
+            # The part is whole. Or it is too long, which its MD5 will show.
+            if (length is not None and length <= start) or md5_of(self.part) == self.md5:
+                return
+            raise _TemporaryFailure(f"{reason}, though bytes are missing") from error
         if error.code in _TEMPORARY_STATUS:
             wait = _parse_retry_after(error.headers.get("Retry-After"))
             raise _TemporaryFailure(reason, wait) from error
         raise TransferError(f"{self.url}: {reason}; check the address (base_url)") from error
 
     def _receive(self, response: http.client.HTTPResponse, start: int) -> None:
-        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
-            start = 0  # The server does not know ranges, so everything comes again.
-        elif _parse_first_byte(response) != start:
-            self.part.unlink()
-            raise _TemporaryFailure("the server sent another range than it was asked for")
-        self._check_space(response.length or 0)
-        # Read now: `response.length` counts down to 0 while the bytes come.
-        total = None if response.length is None else start + response.length
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+            first, last, total = _parse_content_range(response)
+            if first not in (start, 0) or last is None:
+                raise _TemporaryFailure("the server sent another range than it was asked for")
+            start, total = first, last + 1 if total is None else total
+        elif response.status == http.HTTPStatus.OK:
+            # The server does not know ranges, so everything comes again. Its length is read now:
+            # it counts down to 0 while the bytes come.
+            start, total = 0, response.length
+        else:
+            raise TransferError(f"{self.url}: the server answers {response.status}, not the file")
+        self._check_room(total or 0, start)
         self._append(response, start, total)
         if total is not None and self._size() < total:
             reason = f"the connection broke after {self._size():,} of {total:,} bytes"
@@ -145,9 +185,19 @@ class Download:
             while block := response.read1(_BLOCK):
                 file.write(block)
                 bar.update(len(block))
+                # Not every answer tells its length.
+                self._check_size(file.tell())
 
-    def _check_space(self, needed: int) -> None:
-        free = shutil.disk_usage(self.part.parent).free
+    def _check_size(self, n: int) -> None:
+        if n > self.largest:
+            raise TransferError(
+                f"{self.url} has more than {self.largest:,} bytes, so it is not the official file;"
+                f" check the address (base_url), and delete {self.part}"
+            )
+
+    def _check_room(self, total: int, start: int) -> None:
+        self._check_size(total)
+        free, needed = shutil.disk_usage(self.part.parent).free, total - start
         if needed > free:
             raise TransferError(
                 f"{self.part.name} needs another {needed:,} bytes and {self.part.parent} has"
@@ -155,9 +205,18 @@ class Download:
             )
 
 
-def _parse_first_byte(response: http.client.HTTPResponse) -> int | None:
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
+def _parse_content_range(
+    response: http.client.HTTPResponse | urllib.error.HTTPError,
+) -> tuple[int | None, int | None, int | None]:
+    """Return first byte, last byte and length of the file in Content-Range, None where unknown."""
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if match is None:
+        return None, None, None
+    first, last, length = (None if text is None else int(text) for text in match.groups())
+    # RFC 9110, 14.4: such a range is invalid, and nobody knows which bytes these are.
+    if first is not None and last is not None and not first <= last < (length or last + 1):
+        return None, None, None
+    return first, last, length
 
 
 def _parse_retry_after(value: str | None) -> float | None:
@@ -168,6 +227,6 @@ def _parse_retry_after(value: str | None) -> float | None:
         return float(value)
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, date.timestamp() - time.time())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, date.timestamp() - time.time())

@@ -5,12 +5,14 @@ import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pcam_sklearn._files import flush_to_disk, md5_of
+from pcam_sklearn._files import md5_of, replace_file
 from pcam_sklearn._workspaces import workspace
 from pcam_sklearn.datasets._download import Download, TransferError
 from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5, SPLITS, check_split, file_name
 
 _PARTS = ("x.h5.gz", "y.h5.gz", "meta.csv")
+# Above the largest file of each kind, of 6.4 GB and some 20 MB.
+_LARGEST = {"x.h5.gz": 8 << 30, "y.h5.gz": 256 << 20, "meta.csv": 256 << 20}
 _URL = "https://zenodo.org/records/2546921/files/{name}?download=1"
 
 
@@ -64,7 +66,8 @@ def fetch_pcam(
         If a split, `base_url`, `retries`, `backoff` or `timeout` is not allowed.
     OSError
         If the server refuses a file, the transfer fails more than `retries` times in a row, the
-        MD5 is wrong twice, or the disk is full. The bytes that came stay in ``<name>.part``.
+        MD5 is wrong twice, the file is far larger than the official ones, or the disk is full. The
+        bytes that came stay in ``<name>.part``. If another process downloads the same file.
 
     Warns
     -----
@@ -93,8 +96,9 @@ def fetch_pcam(
     root.mkdir(parents=True, exist_ok=True)
     for name in names:
         url, part = _make_url(base_url, name), root / f"{name}.part"
-        download = Download(url, part, retries, backoff, timeout, progress)
-        _fetch(root / name, sums[name], download)
+        largest = _LARGEST[name.rpartition("_")[2]]
+        download = Download(url, part, sums[name], largest, retries, backoff, timeout, progress)
+        _fetch(root / name, download)
     return [root / name for name in names]
 
 
@@ -123,29 +127,37 @@ def _make_url(base_url: str, name: str) -> str:
     return base_url.replace("{name}", name) if "{name}" in base_url else f"{base_url}/{name}"
 
 
-def _fetch(final: Path, md5: str, download: Download) -> None:
-    if final.is_file():
-        if md5_of(final) == md5:
-            return
-        warnings.warn(
-            f"{final} has a wrong MD5, so it is damaged; it is downloaded again", stacklevel=3
-        )
+def _fetch(final: Path, download: Download) -> None:
+    if final.is_dir():
+        raise IsADirectoryError(f"{final} is a folder; move it")
+    if _is_verified(final, download.md5):
+        return
     # Two processes that add to one part would spoil it.
     with workspace(final, alone=True):
-        _download(final, md5, download)
+        # The process that held the part before may have brought it home.
+        if not _is_verified(final, download.md5):
+            if final.is_file():
+                warnings.warn(
+                    f"{final} has a wrong MD5, so it is damaged; it is downloaded again",
+                    stacklevel=3,
+                )
+            _download(final, download)
 
 
-def _download(final: Path, md5: str, download: Download) -> None:
+def _is_verified(path: Path, md5: str) -> bool:
+    return path.is_file() and md5_of(path) == md5
+
+
+def _download(final: Path, download: Download) -> None:
     # Twice, because the fault may lie in the part that an earlier download left.
     for _ in range(2):
         download.run()
         got = md5_of(download.part)
-        if got == md5:
-            flush_to_disk(download.part)
-            os.replace(download.part, final)
+        if got == download.md5:
+            replace_file(download.part, final)
             return
         download.part.unlink()
     raise TransferError(
-        f"{download.url} twice gave a file with the MD5 {got} instead of {md5}: the server has"
-        " another file by that name, or something on the way changes it; try another base_url"
+        f"{download.url} twice gave a file with the MD5 {got} instead of {download.md5}: the server"
+        " has another file by that name, or something on the way changes it; try another base_url"
     )

@@ -134,6 +134,14 @@ def load_kaggle(
     return Bunch(paths=paths, target=target, ids=ids, groups=groups, DESCR=descr)
 
 
+def list_unlabelled(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids and paths of all patches in a folder, in the order of the ids."""
+    files, extension = _list_patches(folder)
+    ids = np.array(sorted(files), dtype=str)
+    _check_ids(ids, folder)
+    return ids, np.array([os.path.join(folder, f"{id_}{extension}") for id_ in ids], dtype=str)
+
+
 def _list_patches(folder: Path) -> tuple[set[str], str]:
     """Return the names of a folder's patches, without their ending, and that ending."""
     names = _list_files(folder)

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils import Bunch
 
-from pcam_sklearn._files import md5_of
 from pcam_sklearn._hospitals import hospitals_of_slides
-from pcam_sklearn.datasets._h5 import find_h5, open_h5
-from pcam_sklearn.datasets._npy import check_content, map_images, read_digests
-from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5, check_split, file_name
-from pcam_sklearn.datasets._slides import read_meta
+from pcam_sklearn.datasets._h5 import find_h5
+from pcam_sklearn.datasets._meta import (
+    check_order,
+    coordinates_of,
+    is_official,
+    read_meta,
+    slides_of,
+)
+from pcam_sklearn.datasets._npy import map_images, read_digests
+from pcam_sklearn.datasets._official_h5 import read_labels
+from pcam_sklearn.datasets._pcam_files import check_split, file_name
 
 _DESCR = """\
 PatchCamelyon (PCam), split {split!r}: {n:,} patches of 96 x 96 pixels (0.972 um each), cut from
@@ -101,9 +106,10 @@ def load_pcam(
     -----
     An HDF5 file with the official number of patches must have the official MD5. The ``.npy`` file
     is read back after it is written, and every patch compared by SHA-1. Only then it takes its
-    name. A later call compares its size, the size and time of the HDF5 file if that is still there,
-    and the checksums of the first and last patches, or of all with ``verify=True``. After the first
-    call you may delete the HDF5 file of the patches.
+    name. A later call compares its size, its header, and the checksums of the first and last
+    patches, or of all with ``verify=True``. If the HDF5 file is still there, packed or not, and is
+    another one by name, size, time or inode, its content must have the MD5 of the first one. What
+    differs is written again. After the first call you may delete the HDF5 file of the patches.
 
     Examples
     --------
@@ -113,72 +119,56 @@ def load_pcam(
     (32768, 96, 96, 3)
     """
     root = Path(folder)
-    _check_present(root, check_split(split))
+    labels = _find_labels(root, check_split(split))
     # Labels first: they are read in a moment, while the patches may take minutes.
-    target = _read_target(root, split)
-    images = _map_split(root, split, verify=verify, progress=progress)
+    target = read_labels(labels, split)
+    stem = file_name(split, "x")
+    source = find_h5(root, stem)
+    images = map_images(root, stem, source, split, verify=verify, progress=progress)
     if len(images) != len(target):
+        patches = source.name if source else f"{stem}.npy"
         raise ValueError(
-            f"{file_name(split, 'x')} in {root} has {len(images):,} patches and"
-            f" {file_name(split, 'y')}"
-            f" {len(target):,} labels; the two files must be of one download"
+            f"{patches} in {root} has {len(images):,} patches and {labels.name} {len(target):,}"
+            " labels; the two files must be of one download"
         )
     if return_X_y:
         return images, target
     return Bunch(
         images=images,
         target=target,
-        ids=_make_ids(root, split, len(images)),
+        ids=_make_ids(root, split, images, progress=progress),
         DESCR=_DESCR.format(split=split, n=len(images)),
-        **_read_places(root, split, target),
+        **_read_places(root, split, target, labels),
     )
 
 
-def _check_present(root: Path, split: str) -> None:
-    missing = []
+def _find_labels(root: Path, split: str) -> Path:
+    """Return the file of the labels, or raise FileNotFoundError that names all that is missing."""
+    missing, labels = [], find_h5(root, file_name(split, "y"))
     # After the first call, the ``.npy`` file alone is enough.
     npy = root / file_name(split, "x.npy")
     if not npy.is_file() and not find_h5(root, file_name(split, "x")):
         missing.append(file_name(split, "x.h5.gz"))
-    if not find_h5(root, file_name(split, "y")):
+    if labels is None:
         missing.append(file_name(split, "y.h5.gz"))
-    if missing:
+    if labels is None or missing:
         raise FileNotFoundError(
             f"{root} lacks {' and '.join(missing)} (packed, or unpacked as .h5); download with"
             f" fetch_pcam({str(root)!r}, splits=({split!r},))"
         )
+    return labels
 
 
-def _read_target(root: Path, split: str) -> np.ndarray:
-    path = find_h5(root, file_name(split, "y"))
-    assert path is not None  # `_check_present` made sure.
-    with open_h5(path, "y") as (dataset, md5):
-        check_content(path, len(dataset), md5)
-        target = np.asarray(dataset[...]).reshape(-1).astype(np.int64)
-        if len(target) != len(dataset) or not np.isin(target, [0, 1]).all():
-            raise ValueError(
-                f"{path}: y must hold one label, 0 or 1, for each patch; download it again with"
-                " fetch_pcam"
-            )
-    return target
-
-
-def _map_split(root: Path, split: str, *, verify: bool, progress: bool) -> np.memmap:
-    stem = file_name(split, "x")
-    # Stored digests of the other splits would give away the ids of Kaggle's test set.
-    digests = split == "train"
-    source = find_h5(root, stem)
-    return map_images(root, stem, source, digests=digests, verify=verify, progress=progress)
-
-
-def _make_ids(root: Path, split: str, n: int) -> np.ndarray:
+def _make_ids(root: Path, split: str, images: np.memmap, *, progress: bool) -> np.ndarray:
     if split != "train":
-        return np.array([f"{split}_{i:05d}" for i in range(n)])
-    digests = read_digests(root / file_name(split, "x.npy"))
+        return np.array([f"{split}_{i:05d}" for i in range(len(images))])
+    digests = read_digests(root / file_name(split, "x.npy"), images, progress=progress)
     return np.array([digest.tobytes().hex() for digest in digests])
 
 
-def _read_places(root: Path, split: str, target: np.ndarray) -> dict[str, np.ndarray | None]:
+def _read_places(
+    root: Path, split: str, target: np.ndarray, labels: Path
+) -> dict[str, np.ndarray | None]:
     """Return the groups, coordinates and hospital of each patch, from the meta file."""
     path = root / file_name(split, "meta.csv")
     if not path.is_file():
@@ -190,26 +180,10 @@ def _read_places(root: Path, split: str, target: np.ndarray) -> dict[str, np.nda
         )
         return {"groups": None, "coordinates": None, "hospital": None}
     meta = read_meta(path)
-    _check_rows(path, meta, target)
-    groups = meta["wsi"].to_numpy(dtype=str)
+    check_order(meta, str(path), target, labels, official=is_official(path, split))
+    groups = slides_of(meta, str(path))
     return {
         "groups": groups,
-        "coordinates": meta[["coord_y", "coord_x"]].to_numpy(dtype=np.int64),
+        "coordinates": coordinates_of(meta, path),
         "hospital": hospitals_of_slides(groups),
     }
-
-
-def _check_rows(path: Path, meta: pd.DataFrame, target: np.ndarray) -> None:
-    """Raise ValueError unless the rows of a meta file belong to these labels."""
-    if len(meta) != len(target):
-        raise ValueError(
-            f"{path} has {len(meta):,} rows for {len(target):,} patches; the files must be of one"
-            " download"
-        )
-    differ = int((meta["center_tumor_patch"].astype(int).to_numpy() != target).sum())
-    # The official files themselves may disagree on a label.
-    if differ and md5_of(path) != ARCHIVE_MD5[path.name]:
-        raise ValueError(
-            f"{path}: center_tumor_patch differs from the label of {differ:,} patches, so its rows"
-            " belong to other patches; download it again with fetch_pcam"
-        )

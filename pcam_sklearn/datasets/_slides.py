@@ -8,27 +8,11 @@ import numpy as np
 import pandas as pd
 
 from pcam_sklearn._hospitals import hospitals_of_slides
-from pcam_sklearn.datasets._h5 import open_h5, read_blocks
+from pcam_sklearn.datasets._h5 import Table, find_h5
 from pcam_sklearn.datasets._ids import patch_digest
-from pcam_sklearn.datasets._pcam_files import H5_MD5, SIZES
-
-_META_COLUMNS = ["coord_y", "coord_x", "center_tumor_patch", "wsi"]
-
-
-def read_meta(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read an official meta file: one row per patch, in the order of the patches."""
-    try:
-        meta = pd.read_csv(path, index_col=0)
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
-    if not set(_META_COLUMNS) <= set(meta):
-        raise ValueError(f"{path} has the columns {list(meta)}; it must have {_META_COLUMNS}")
-    if meta["wsi"].isna().any():
-        raise ValueError(
-            f"{path} has {int(meta['wsi'].isna().sum())} rows that name no slide (wsi);"
-            " download it again with fetch_pcam"
-        )
-    return meta
+from pcam_sklearn.datasets._meta import check_order, is_official, read_meta, slides_of
+from pcam_sklearn.datasets._official_h5 import open_patches, read_labels
+from pcam_sklearn.datasets._pcam_files import H5_MD5, SIZES, file_name
 
 
 def slides_from_official(
@@ -47,7 +31,9 @@ def slides_from_official(
         ``camelyonpatch_level_2_split_train_x.h5`` or ``.h5.gz``.
     meta : path-like or pandas.DataFrame
         ``camelyonpatch_level_2_split_train_meta.csv``, or that file as a frame with the column
-        ``wsi`` and one row per patch.
+        ``wsi`` and one row per patch, in the order of the patches. Its ``center_tumor_patch`` is
+        compared with the labels in ``camelyonpatch_level_2_split_train_y.h5`` (or ``.h5.gz``)
+        beside `h5`.
 
     Returns
     -------
@@ -58,12 +44,14 @@ def slides_from_official(
     Raises
     ------
     ValueError
-        If the files are of another split, damaged, or do not belong together.
+        If the files are of another split, damaged, or do not belong together. If the patches are
+        not uint8 of shape (n, 96, 96, 3).
 
     Warns
     -----
     UserWarning
         If the same pixels occur on several slides, as blank patches do. The first slide counts.
+        If there are no labels to compare `meta` with, unless it is the official file.
 
     See Also
     --------
@@ -78,18 +66,15 @@ def slides_from_official(
     ValueError: camelyonpatch_level_2_split_test_x.h5 is of the split 'test'; ...
     """
     _refuse_name(Path(h5))
-    if not isinstance(meta, pd.DataFrame):
-        _refuse_name(Path(meta))
-        meta = read_meta(meta)
-    slides = _read_training_slides(meta)
-    with open_h5(Path(h5), "x") as (patches, md5):
-        _refuse_content(Path(h5), len(patches), md5)
+    slides = _read_training_slides(Path(h5), meta)
+    with open_patches(Path(h5), "train") as patches:
+        _refuse_content(patches)
         if len(patches) != len(slides):
             raise ValueError(
                 f"{h5} has {len(patches):,} patches and the meta data {len(slides):,} rows;"
                 " pass the two files of one download"
             )
-        ids = [patch_digest(patch).hex() for block in read_blocks(patches) for patch in block]
+        ids = [patch_digest(patch).hex() for block in patches.blocks() for patch in block]
     # A patch may be on one slide several times. That is no reason to warn.
     table = pd.DataFrame({"id": ids, "slide": slides}).drop_duplicates(ignore_index=True)
     _warn_of_several_slides(table)
@@ -106,27 +91,47 @@ def _refuse_name(path: Path) -> None:
             )
 
 
-def _refuse_content(path: Path, n: int, md5: str) -> None:
+def _refuse_content(patches: Table) -> None:
     refused = {sum_ for name, sum_ in H5_MD5.items() if "_train_" not in name}
     # The number alone is enough, because a file that was saved again has another MD5.
-    if md5 in refused or n in {SIZES["valid"], SIZES["test"]}:
+    if patches.md5 in refused or len(patches) in {SIZES["valid"], SIZES["test"]}:
         raise ValueError(
-            f"{path} holds the {n:,} patches of the split 'valid' or 'test', under another name;"
-            " pass the file of the split 'train'"
+            f"{patches.path} holds the {len(patches):,} patches of the split 'valid' or 'test',"
+            " under another name; pass the file of the split 'train'"
         )
 
 
-def _read_training_slides(meta: pd.DataFrame) -> np.ndarray:
-    if "wsi" not in meta:
-        raise ValueError(f"meta has the columns {list(meta)}; it must have 'wsi'")
-    slides = meta["wsi"].to_numpy(dtype=str)
+def _read_training_slides(h5: Path, meta: str | os.PathLike[str] | pd.DataFrame) -> np.ndarray:
+    """Return the slide of each row, or raise ValueError unless all are training slides."""
+    path, name = None, "meta"
+    if not isinstance(meta, pd.DataFrame):
+        path, name = Path(meta), str(meta)
+        _refuse_name(path)
+        meta = read_meta(path)
+    slides = slides_of(meta, name)
     foreign = sorted({str(slide) for slide in slides if "train" not in slide})
     if foreign:
         raise ValueError(
-            f"meta names {len(foreign)} slides that are not training slides, {foreign[0]!r} first;"
-            " pass only camelyon16_train_*, because the others are Kaggle's test set"
+            f"{name} names {len(foreign)} slides that are not training slides, {foreign[0]!r} first"
+            "; pass only camelyon16_train_*, because the others are Kaggle's test set"
         )
+    _check_order(h5, meta, name, path)
     return slides
+
+
+def _check_order(h5: Path, meta: pd.DataFrame, name: str, path: Path | None) -> None:
+    """Compare the rows with the labels beside the patches, or warn if those are missing."""
+    labels = find_h5(h5.parent, file_name("train", "y"))
+    official = path is not None and is_official(path, "train")
+    if labels is not None and "center_tumor_patch" in meta:
+        check_order(meta, name, read_labels(labels, "train"), labels, official=official)
+    elif not official:
+        warnings.warn(
+            f"nothing shows that the rows of {name} are in the order of the patches, because there"
+            f" is no {file_name('train', 'y')}.h5 beside {h5.name}, or no column"
+            " center_tumor_patch to compare it with",
+            stacklevel=4,
+        )
 
 
 def _warn_of_several_slides(table: pd.DataFrame) -> None:

@@ -125,6 +125,16 @@ def test_check_ends_with_1_and_a_row_for_a_damaged_patch(finished, tmp_path):
     assert [finding["id"] for finding in facts["findings"]] == [damaged.stem]
 
 
+def test_check_replaces_a_file_only_on_request(sample_folder, tmp_path):
+    labels = tmp_path / "train_labels.csv"
+    labels.write_text("mine")
+    said = cli("check", sample_folder, "--findings", labels, code=2)
+    assert "train_labels.csv exists; pass another --findings, or --overwrite" in said.stderr
+    assert labels.read_text() == "mine"
+    cli("check", sample_folder, "--findings", labels, "--overwrite", "-q")
+    assert labels.read_text() != "mine"
+
+
 def test_check_of_a_folder_without_labels_ends_with_2(tmp_path):
     assert "train_labels.csv" in cli("check", tmp_path, code=2).stderr
 

@@ -1,15 +1,15 @@
 """Write probabilities with predict."""
 
+import json
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
-from support.cli_runs import (
-    as_json,
-    cli,
-    contents,
-    read_numbers,
-)
+from click.testing import CliRunner
+from support.cli_runs import ENVIRONMENT, as_json, cli, contents, read_numbers
 
+from pcam_sklearn.cli import _measure, main
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.persistence import load_model
 
@@ -37,7 +37,7 @@ def test_predict_takes_ids_from_the_line_and_from_a_file_in_their_order(run, kag
     (tmp_path / "some.txt").write_text("\n".join(ids[1:3]) + "\n")
     (tmp_path / "some.csv").write_text("n,id\n" + "".join(f"1,{i}\n" for i in ids[1:3]))
     for name in ("some.txt", "some.csv"):
-        output = tmp_path / "p.csv"
+        output = tmp_path / f"{name}.out"
         cli("predict", run, kaggle, ids[0], "--ids", tmp_path / name, "--output", output)
         assert pd.read_csv(output)["id"].tolist() == ids[:3]
 
@@ -61,3 +61,78 @@ def test_predict_with_json_prints_json_and_nothing_else(run, kaggle, tmp_path):
     labels = pd.read_csv(tmp_path / "p.csv")["label"]
     assert facts["patches"] == len(labels)
     assert facts["called_positive"] == (labels >= facts["threshold"]).sum()
+
+
+def test_an_existing_file_is_replaced_only_on_request(run, kaggle, tmp_path):
+    (tmp_path / "p.csv").write_text("mine")
+    command = ("predict", run, kaggle, "--output", tmp_path / "p.csv")
+    said = cli(*command, code=2)
+    assert "p.csv exists; pass another --output, or --overwrite" in said.stderr
+    assert (tmp_path / "p.csv").read_text() == "mine"
+    cli(*command, "--overwrite")
+    assert len(read_numbers(tmp_path / "p.csv")) == 6
+
+
+def test_the_default_output_is_not_replaced_either(run, kaggle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cli("predict", run, kaggle)
+    assert "submission.csv exists" in cli("predict", run, kaggle, code=2).stderr
+
+
+def test_a_sample_is_not_replaced_by_the_probabilities(run, kaggle, tmp_path):
+    sample = tmp_path / "sample.csv"
+    pd.DataFrame({"id": load_kaggle(kaggle, "test").ids, "label": 0}).to_csv(sample, index=False)
+    cli("predict", run, kaggle, "--sample", sample, "--output", sample, code=2)
+    assert set(pd.read_csv(sample)["label"]) == {0}
+
+
+def test_a_file_that_appears_while_patches_are_predicted_is_kept(
+    run, kaggle, tmp_path, monkeypatch
+):
+    def predict(*arguments, **options):
+        (tmp_path / "p.csv").write_text("theirs")
+        return predict_tumour(*arguments, **options)
+
+    predict_tumour = _measure.predict_tumour
+    monkeypatch.setattr(_measure, "predict_tumour", predict)
+    cli("predict", run, kaggle, "--output", tmp_path / "p.csv", code=2)
+    assert (tmp_path / "p.csv").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("slides", [True, False], ids=["slides.csv", "no slides.csv"])
+def test_predict_needs_no_labels_of_training_patches(run, kaggle, tmp_path, slides):
+    data = shutil.copytree(kaggle, tmp_path / "data")
+    (data / "train_labels.csv").unlink()
+    if not slides:
+        (data / "slides.csv").unlink()
+    cli("predict", run, data, "--subset", "train", "--output", tmp_path / "p.csv")
+    cli("predict", run, kaggle, "--subset", "train", "--output", tmp_path / "all.csv")
+    table, expected = (read_numbers(tmp_path / f"{name}.csv") for name in ("p", "all"))
+    assert table["id"].tolist() == sorted(expected["id"])
+    assert dict(table.itertuples(index=False)) == pytest.approx(
+        dict(expected.itertuples(index=False)), abs=1e-6
+    )
+
+
+def test_to_measure_still_takes_labels(run, kaggle, tmp_path):
+    data = shutil.copytree(kaggle, tmp_path / "data")
+    (data / "train_labels.csv").unlink()
+    said = cli("evaluate", run, data, "--subset", "train", code=2)
+    assert "train_labels.csv" in said.stderr
+
+
+@pytest.mark.parametrize("charset", ["cp1252", "ascii", "latin-1"])
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
+def test_a_name_that_the_terminal_cannot_show_ends_no_command(run, kaggle, tmp_path, charset, form):
+    output = tmp_path / "\u9884\u6d4b \xe9\U0001f52c.csv"
+    command = ["predict", str(run), str(kaggle), "--output", str(output), *form]
+    result = CliRunner(charset=charset).invoke(main, command, env=ENVIRONMENT)
+    assert result.exit_code == 0
+    assert len(read_numbers(output)) == 6
+    if form:
+        assert json.loads(result.stdout)["output"] == str(output)
+
+
+def test_json_keeps_letters_where_the_terminal_can_show_them(run, kaggle, tmp_path):
+    output = tmp_path / "\u9884.csv"
+    assert "\u9884.csv" in cli("predict", run, kaggle, "--output", output, "--json").stdout

@@ -1,5 +1,6 @@
 """A download has its final name only when it is whole, whatever the server does."""
 
+import contextlib
 import email.utils
 import hashlib
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcam_sklearn.datasets import _download
+from pcam_sklearn.datasets import _download, _fetch
 from pcam_sklearn.datasets._fetch import fetch_pcam
 from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5
 
@@ -86,6 +87,10 @@ def hang_up(handler: Handler, content: bytes, start: int) -> None:
 
 def refuse_range(handler: Handler, content: bytes, start: int) -> None:
     handler.answer(200, content)
+
+
+def cut_from_the_beginning(handler: Handler, content: bytes, start: int) -> None:
+    cut_after(60_000)(handler, content, 0)
 
 
 def wrong_range(handler: Handler, content: bytes, start: int) -> None:
@@ -222,11 +227,204 @@ def test_a_server_that_refuses_ranges_sends_everything_again(server, fetch, tmp_
     assert_whole(tmp_path / "pcam")
 
 
-def test_a_range_that_was_not_asked_for_is_not_appended(server, fetch, tmp_path):
+def test_a_range_from_the_beginning_that_was_not_asked_for_is_not_appended(server, fetch, tmp_path):
     server.orders[BIG] = [cut_after(100_000), wrong_range]
     fetch()
     assert_whole(tmp_path / "pcam")
-    assert server.ranges() == [None, "bytes=100000-", None]
+    assert server.ranges() == [None, "bytes=100000-"]
+
+
+RANGES = ["", "bytes", "bytes 100000", "bytes 100000-", "bytes x-y/z", "bytes 100000-300000"]
+RANGES += ["items 100000-300000/300001", "bytes 100001-300000/300001", "bytes 300000-100000/300001"]
+RANGES += ["bytes 100000-300001/300001", "bytes */300001", "bytes -100000-300000/300001", None]
+
+
+@pytest.mark.parametrize("span", RANGES, ids=str)
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "new"])
+def test_a_malformed_or_other_range_costs_none_of_the_bytes_that_had_come(
+    server, fetch, tmp_path, span, begun
+):
+    headers = {} if span is None else {"Content_Range": span}
+
+    def malformed(handler: Handler, content: bytes, start: int) -> None:
+        handler.answer(206, bytes(len(content) - start), **headers)
+
+    server.orders[BIG] = [*([cut_after(100_000)] * begun), malformed, malformed]
+    fetch()
+    assert_whole(tmp_path / "pcam")
+    assert server.ranges() == [None, *["bytes=100000-"] * 3] if begun else [None] * 3
+
+
+def test_a_range_of_unknown_length_is_taken(server, fetch, tmp_path):
+    def unknown(handler: Handler, content: bytes, start: int) -> None:
+        span = f"bytes {start}-{len(content) - 1}/*"
+        handler.answer(206, content[start:], Content_Range=span)
+
+    server.orders[BIG] = [cut_after(100_000), unknown]
+    fetch()
+    assert_whole(tmp_path / "pcam")
+
+
+def test_a_range_that_ends_early_is_continued(server, fetch, tmp_path):
+    def short(handler: Handler, content: bytes, start: int) -> None:
+        end = start + 50_000
+        span = f"bytes {start}-{end - 1}/{len(content)}"
+        handler.answer(206, content[start:end], Content_Range=span)
+
+    server.orders[BIG] = [cut_after(100_000), short, short]
+    fetch()
+    assert_whole(tmp_path / "pcam")
+    assert server.ranges() == [None, "bytes=100000-", "bytes=150000-", "bytes=200000-"]
+
+
+@pytest.mark.parametrize("code", [201, 202, 203, 204, 205])
+def test_an_answer_that_is_not_the_file_is_an_error_that_keeps_what_had_come(
+    server, fetch, tmp_path, code
+):
+    part_of(tmp_path, b"x" * 1000)
+    server.orders[BIG] = [lambda handler, *_: handler.answer(code, b"")]
+    with pytest.raises(OSError, match=f"answers {code}, not the file"):
+        fetch()
+    assert (tmp_path / "pcam" / f"{BIG}.part").read_bytes() == b"x" * 1000
+
+
+@pytest.mark.parametrize("length", ["", "bytes */*", "bytes */900000", "nonsense"])
+def test_a_wrong_refusal_of_a_range_costs_nothing(server, fetch, tmp_path, length):
+    server.orders[BIG] = [cut_after(100_000), *[status(416, Content_Range=length)] * 2]
+    fetch()
+    assert_whole(tmp_path / "pcam")
+    assert server.ranges() == [None, *["bytes=100000-"] * 3]
+
+
+def test_a_server_that_always_refuses_the_rest_is_given_up_and_the_bytes_stay(
+    server, fetch, tmp_path
+):
+    server.orders[BIG] = [cut_after(100_000), *[status(416)] * 99]
+    with pytest.raises(OSError, match=r"answers 416 .*100,000 bytes are kept.*or delete it"):
+        fetch()
+    assert (tmp_path / "pcam" / f"{BIG}.part").stat().st_size == 100_000
+
+
+def test_a_part_that_is_whole_is_taken_if_the_refusal_tells_no_length(server, fetch, tmp_path):
+    part_of(tmp_path, FILES[BIG])
+    server.orders[BIG] = [status(416)]
+    fetch()
+    assert_whole(tmp_path / "pcam")
+    assert len(server.ranges()) == 1
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_larger_than_any_official_file_is_an_error(
+    server, fetch, tmp_path, monkeypatch, announced
+):
+    monkeypatch.setitem(_fetch._LARGEST, "x.h5.gz", 200_000)
+    server.orders[BIG] = [whole if announced else without_length] * 9
+    with pytest.raises(OSError, match=r"more than 200,000 bytes.*not the official file"):
+        fetch()
+    assert len(server.ranges()) == 1
+    part = tmp_path / "pcam" / f"{BIG}.part"
+    assert not announced or not part.exists()
+
+
+def test_a_body_without_end_is_left_at_the_largest_size(server, fetch, monkeypatch, tmp_path):
+    def endless(handler: Handler, content: bytes, start: int) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                handler.wfile.write(bytes(50_000))
+
+    monkeypatch.setitem(_fetch._LARGEST, "x.h5.gz", 1_000_000)
+    server.orders[BIG] = [endless]
+    with pytest.raises(OSError, match="more than 1,000,000 bytes"):
+        fetch()
+    assert (tmp_path / "pcam" / f"{BIG}.part").stat().st_size < 3_000_000
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "folder", "pipe"])
+def test_a_part_that_is_no_ordinary_file_is_refused(server, fetch, tmp_path, kind):
+    part_of(tmp_path, b"")
+    part, other = tmp_path / "pcam" / f"{BIG}.part", tmp_path / "precious"
+    part.unlink()
+    if kind == "folder":
+        part.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(part)
+    else:
+        part.symlink_to(other)
+    if kind == "link":
+        other.write_text("precious")
+    with pytest.raises(OSError, match=r"\.part is a link or no ordinary file; delete it"):
+        fetch()
+    assert other.exists() == (kind == "link")
+    assert kind != "link" or other.read_text() == "precious"
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1:1/a", "file:///etc/passwd", "data:,a", "FTP://h"])
+def test_a_redirect_out_of_the_web_is_refused_at_once(server, fetch, url):
+    server.orders[BIG] = [status(302, Location=url)]
+    with pytest.raises(OSError, match=r"answers 302.*check the address"):
+        fetch()
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_within_the_web_is_followed_with_its_range(server, fetch, tmp_path):
+    part_of(tmp_path, FILES[BIG][:1000])
+    server.orders[BIG] = [status(302, Location=f"/elsewhere/{BIG}")]
+    fetch()
+    assert_whole(tmp_path / "pcam")
+    assert server.ranges() == ["bytes=1000-", "bytes=1000-"]
+
+
+def test_a_second_call_for_the_same_file_is_refused_and_the_first_ends_well(
+    server, fetch, tmp_path
+):
+    def call_again() -> None:
+        if not refused:
+            refused.append(None)
+            with pytest.raises(BlockingIOError, match="another process is writing"):
+                fetch()
+            refused.append("refused")
+
+    refused: list[str | None] = []
+    server.at_each_request = call_again
+    server.orders[BIG] = [cut_after(100_000)]
+    fetch()
+    assert refused == [None, "refused"]
+    assert_whole(tmp_path / "pcam")
+
+
+def test_a_file_that_another_process_brought_meanwhile_is_not_downloaded_again(
+    server, fetch, tmp_path, monkeypatch
+):
+    @contextlib.contextmanager
+    def others_finish(final, **options):
+        final.write_bytes(FILES[final.name])
+        with workspace(final, **options) as work:
+            yield work
+
+    workspace = _fetch.workspace
+    monkeypatch.setattr(_fetch, "workspace", others_finish)
+    fetch()
+    assert server.requests == []
+    assert_whole(tmp_path / "pcam")
+
+
+def test_a_folder_in_place_of_a_file_is_an_error_before_any_request(server, fetch, tmp_path):
+    (tmp_path / "pcam" / BIG).mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match=r"x\.h5\.gz is a folder"):
+        fetch()
+    assert server.requests == []
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions(fetch, tmp_path):
+    fetch()
+    (tmp_path / "pcam" / BIG).write_bytes(b"damaged")
+    (tmp_path / "pcam" / BIG).chmod(0o600)
+    with pytest.warns(UserWarning, match="wrong MD5"):
+        fetch()
+    assert (tmp_path / "pcam" / BIG).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_of_unannounced_length_is_taken(server, fetch, tmp_path):
@@ -322,7 +520,7 @@ def test_a_transfer_that_brought_much_before_it_broke_is_no_failure(server, fetc
 
 def test_a_server_that_only_ever_sends_the_beginning_is_given_up(server, fetch, monkeypatch):
     monkeypatch.setattr(_download, "_ENOUGH_NEW_BYTES", 50_000)
-    server.orders[BIG] = [cut_after(60_000), wrong_range] * 50
+    server.orders[BIG] = [cut_from_the_beginning] * 50
     with pytest.raises(OSError, match="4 times in a row"):
         fetch(retries=3)
     assert len(server.ranges()) == 5
@@ -426,11 +624,11 @@ def test_a_value_that_is_not_allowed_is_an_error_before_any_request(
 def test_the_default_address_is_that_of_the_archive(monkeypatch, tmp_path):
     asked = []
 
-    def stop(request, timeout):
+    def stop(request, *, timeout):
         asked.append(request.full_url)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_download.urllib.request, "urlopen", stop)
+    monkeypatch.setattr(_download._WEB, "open", stop)
     with pytest.raises(KeyboardInterrupt):
         fetch_pcam(tmp_path, splits=("valid",))
     assert asked == [f"https://zenodo.org/records/2546921/files/{BIG}?download=1"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.official_files import SLIDES, make_meta, make_official, name, pack, write_h5
 
-from pcam_sklearn.datasets import _npy, _official
+from pcam_sklearn.datasets import _meta, _npy, _official_h5
 from pcam_sklearn.datasets._official import load_pcam
 
 
@@ -107,7 +107,7 @@ def test_without_a_meta_file_there_are_no_groups_and_a_warning_says_so(tmp_path)
 def test_the_second_call_does_not_open_the_patches_again(tmp_path, monkeypatch):
     patches, _ = make_official(tmp_path)
     load(tmp_path)
-    monkeypatch.setattr(_npy, "open_h5", None)
+    monkeypatch.setattr(_npy, "open_patches", None)
     assert np.array_equal(load(tmp_path).images, patches)
 
 
@@ -181,11 +181,35 @@ def test_a_damaged_map_without_its_source_is_an_error_that_says_what_is_wrong(tm
         load(tmp_path)
 
 
-def test_damaged_ids_are_an_error(tmp_path):
+@pytest.mark.parametrize("fault", ["damaged", "cut", "empty", "header"])
+def test_damaged_ids_are_made_again_from_the_map_with_a_warning(tmp_path, fault):
     make_official(tmp_path)
+    expected = load(tmp_path).ids.tolist()
+    (tmp_path / name("train", "x.h5")).unlink()
+    path = tmp_path / name("train", "x.sha1.npy")
+    if fault in ("cut", "empty"):
+        os.truncate(path, 0 if fault == "empty" else 200)
+    else:
+        damage(path, 200 if fault == "damaged" else 25)
+    with pytest.warns(UserWarning, match=r"x\.sha1\.npy is damaged; it is written again"):
+        assert load(tmp_path).ids.tolist() == expected
+    assert load(tmp_path).ids.tolist() == expected  # Without a warning.
+
+
+def test_missing_ids_are_made_again_from_the_map(tmp_path):
+    make_official(tmp_path)
+    expected = load(tmp_path).ids.tolist()
+    (tmp_path / name("train", "x.h5")).unlink()
+    (tmp_path / name("train", "x.sha1.npy")).unlink()
+    assert load(tmp_path).ids.tolist() == expected
+
+
+def test_ids_are_not_made_from_patches_that_have_changed(tmp_path):
+    make_official(tmp_path, n=600)
     load(tmp_path)
-    damage(tmp_path / name("train", "x.sha1.npy"), 200)
-    with pytest.raises(ValueError, match=r"x\.sha1\.npy is damaged"):
+    damage(tmp_path / name("train", "x.npy"), 300 * 27_648)
+    (tmp_path / name("train", "x.sha1.npy")).unlink()
+    with pytest.raises(ValueError, match=r"x\.npy is damaged: its patches have changed; delete"):
         load(tmp_path)
 
 
@@ -217,7 +241,8 @@ def test_what_was_written_is_read_back_and_compared(tmp_path, monkeypatch):
 def wrong_copy(dataset, path: Path) -> bytes:
     with open(path, "wb") as file:
         np.save(file, np.zeros(dataset.shape, np.uint8))
-    return b"".join(hashlib.sha1(patch.tobytes()).digest() for patch in dataset)
+    patches = np.concatenate([block.copy() for block in dataset.blocks()])
+    return b"".join(hashlib.sha1(patch.tobytes()).digest() for patch in patches)
 
 
 def test_a_packed_file_that_is_cut_short_is_an_error_and_leaves_nothing_behind(tmp_path):
@@ -231,7 +256,7 @@ def test_a_packed_file_that_is_cut_short_is_an_error_and_leaves_nothing_behind(t
 
 def test_a_file_of_the_official_length_must_have_the_official_content(tmp_path, monkeypatch):
     make_official(tmp_path, n=12)
-    monkeypatch.setitem(_npy.SIZES, "train", 12)
+    monkeypatch.setitem(_official_h5.SIZES, "train", 12)
     with pytest.raises(ValueError, match="not 0781386bf6c2fb62d58ff18891466aca"):
         load(tmp_path)
 
@@ -272,7 +297,7 @@ def test_labels_of_another_number_of_patches_are_an_error(tmp_path):
 def test_labels_other_than_0_and_1_are_an_error(tmp_path):
     make_official(tmp_path)
     write_h5(tmp_path / name("train", "y.h5"), "y", np.full((12, 1, 1, 1), 2, np.uint8))
-    with pytest.raises(ValueError, match="one label, 0 or 1"):
+    with pytest.raises(ValueError, match="12 labels are not 0 or 1, the first is 2 of patch 0"):
         load(tmp_path)
 
 
@@ -288,7 +313,7 @@ def test_the_official_meta_file_is_accepted_whatever_its_labels(tmp_path, monkey
     path = tmp_path / name("train", "meta.csv")
     make_meta(12, 1 - labels, "train").to_csv(path)
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(_official.ARCHIVE_MD5, path.name, md5)
+    monkeypatch.setitem(_meta.ARCHIVE_MD5, path.name, md5)
     assert len(load(tmp_path).groups) == 12
 
 

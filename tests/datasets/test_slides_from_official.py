@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.official_files import SLIDES, make_meta, make_official, name, pack, write_h5
 
-from pcam_sklearn.datasets import _slides, hospital_of_slide, slides_from_official
+from pcam_sklearn.datasets import (
+    _meta,
+    _official_h5,
+    _slides,
+    hospital_of_slide,
+    slides_from_official,
+)
 
 
 def sha1(pixels: np.ndarray) -> str:
@@ -38,6 +44,7 @@ def test_real_patches_get_the_ids_that_kaggle_gave_them(sample_folder, tmp_path)
     patches = np.stack([read_image(path) for path in paths])
     h5, meta = files(tmp_path)
     write_h5(h5, "x", patches)
+    write_h5(tmp_path / name("train", "y.h5"), "y", np.zeros((len(paths), 1, 1, 1), np.uint8))
     make_meta(len(paths), np.zeros(len(paths)), "train").to_csv(meta)
     assert slides_from_official(h5, meta)["id"].tolist() == [path.stem for path in paths]
 
@@ -114,8 +121,100 @@ def test_as_many_patches_as_another_split_has_are_refused(tmp_path, monkeypatch)
 def test_files_that_do_not_belong_together_are_an_error(tmp_path):
     make_official(tmp_path, n=12)
     h5, meta = files(tmp_path)
-    with pytest.raises(ValueError, match="12 patches and the meta data 11 rows"):
+    with pytest.raises(ValueError, match="meta has 11 rows for 12 patches"):
         slides_from_official(h5, pd.read_csv(meta, index_col=0).head(11))
+
+
+WRONG = {
+    "float32": lambda patches: patches.astype(np.float32) / 255,
+    "int64": lambda patches: patches.astype(np.int64),
+    "int8": lambda patches: patches.view(np.int8),
+    "channels first": lambda patches: patches.transpose(0, 3, 1, 2),
+    "32 pixels": lambda patches: patches[:, 32:64, 32:64],
+    "flat": lambda patches: patches.reshape(len(patches), -1),
+    "RGBA": lambda patches: np.concatenate([patches, patches[..., :1]], axis=-1),
+}
+
+
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
+def test_pixels_that_would_give_other_ids_are_refused(tmp_path, change):
+    patches, _ = make_official(tmp_path)
+    h5, meta = files(tmp_path)
+    write_h5(h5, "x", np.ascontiguousarray(change(patches)))
+    with pytest.raises(ValueError, match=r"train_x\.h5: x is .* must be uint8 \(n, 96, 96, 3\)"):
+        slides_from_official(h5, meta)
+
+
+def test_no_patch_at_all_is_refused(tmp_path):
+    make_official(tmp_path)
+    h5, meta = files(tmp_path)
+    write_h5(h5, "x", np.zeros((0, 96, 96, 3), np.uint8))
+    with pytest.raises(ValueError, match="holds no patch"):
+        slides_from_official(h5, meta)
+
+
+def test_a_file_of_the_official_length_must_have_the_official_content(tmp_path, monkeypatch):
+    make_official(tmp_path)
+    h5, meta = files(tmp_path)
+    monkeypatch.setitem(_official_h5.SIZES, "train", 12)
+    with pytest.raises(ValueError, match="damaged: the MD5"):
+        slides_from_official(h5, meta)
+
+
+@pytest.mark.parametrize("as_frame", [False, True], ids=["file", "frame"])
+def test_meta_data_whose_labels_are_those_of_other_patches_are_refused(tmp_path, as_frame):
+    _, labels = make_official(tmp_path)
+    h5, meta = files(tmp_path)
+    other = make_meta(12, 1 - labels, "train")
+    other.to_csv(meta)
+    with pytest.raises(ValueError, match="differs from the label of 12 patches"):
+        slides_from_official(h5, other if as_frame else meta)
+
+
+@pytest.mark.parametrize("as_frame", [False, True], ids=["file", "frame"])
+@pytest.mark.parametrize("with_labels", [True, False], ids=["labels", "no labels"])
+def test_an_index_out_of_order_is_refused(tmp_path, as_frame, with_labels):
+    make_official(tmp_path)
+    h5, meta = files(tmp_path)
+    write_h5(tmp_path / name("train", "y.h5"), "y", np.zeros((12, 1, 1, 1), np.uint8))
+    mixed = make_meta(12, np.zeros(12), "train").iloc[::-1]
+    mixed.to_csv(meta)
+    if not with_labels:
+        (tmp_path / name("train", "y.h5")).unlink()
+    with pytest.raises(ValueError, match="in another order than the patches"):
+        slides_from_official(h5, mixed if as_frame else meta)
+
+
+@pytest.mark.parametrize("lacks", ["labels", "column"])
+def test_an_order_that_nothing_proves_is_a_warning(tmp_path, lacks):
+    make_official(tmp_path)
+    h5, meta = files(tmp_path)
+    frame = pd.read_csv(meta, index_col=0)
+    if lacks == "labels":
+        (tmp_path / name("train", "y.h5")).unlink()
+    else:
+        frame = frame[["wsi"]]
+    with pytest.warns(UserWarning, match="nothing shows that the rows of meta are in the order"):
+        assert len(slides_from_official(h5, frame)) == 12
+
+
+def test_the_official_meta_file_needs_no_labels(tmp_path, monkeypatch):
+    make_official(tmp_path)
+    h5, meta = files(tmp_path)
+    (tmp_path / name("train", "y.h5")).unlink()
+    md5 = hashlib.md5(meta.read_bytes()).hexdigest()
+    monkeypatch.setitem(_meta.ARCHIVE_MD5, meta.name, md5)
+    assert len(slides_from_official(h5, meta)) == 12
+
+
+@pytest.mark.parametrize("slide", [None, np.nan, "", " "], ids=repr)
+def test_a_row_without_a_slide_is_refused(tmp_path, slide):
+    make_official(tmp_path)
+    h5, meta = files(tmp_path)
+    frame = pd.read_csv(meta, index_col=0)
+    frame.loc[7, "wsi"] = slide
+    with pytest.raises(ValueError, match=r"1 rows that name no slide \(wsi\), the first is row 7"):
+        slides_from_official(h5, frame)
 
 
 def test_a_frame_without_slides_is_an_error(tmp_path):

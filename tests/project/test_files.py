@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+from pcam_sklearn import _files
 from pcam_sklearn._files import atomic_folder, atomic_path, md5_of
 
 
@@ -54,6 +55,59 @@ def test_the_file_has_the_permissions_of_other_new_files(tmp_path):
         temporary.touch()
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("usual", "new")]
     assert modes[0] == modes[1]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o666, 0o755], ids=oct)
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, mode):
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "a.txt").chmod(mode)
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == mode
+
+
+def test_a_file_behind_a_link_keeps_its_permissions(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "real").chmod(0o600)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with atomic_path(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+    assert stat.S_IMODE((tmp_path / "real").stat().st_mode) == 0o600
+
+
+def test_nobody_else_can_read_what_replaces_a_file_while_it_is_written(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "a.txt").chmod(0o600)
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        assert stat.S_IMODE(temporary.parent.stat().st_mode) == 0o700
+        temporary.write_text("new")
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002], ids=oct)
+def test_a_new_file_and_a_new_folder_follow_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        with atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("new")
+        with atomic_folder(tmp_path / "run", allow):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~umask
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o777 & ~umask
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_folder_that_is_replaced_keeps_its_permissions(tmp_path, monkeypatch, exchange):
+    if not exchange:
+        monkeypatch.setattr(_files, "_exchange", lambda *_: False)
+    _fill(tmp_path / "run", "old.txt")
+    (tmp_path / "run").chmod(0o700)
+    with atomic_folder(tmp_path / "run", allow) as temporary:
+        (temporary / "new.txt").touch()
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+    assert os.listdir(tmp_path / "run") == ["new.txt"]
 
 
 def test_a_link_is_followed(tmp_path):

@@ -79,6 +79,16 @@ def test_a_card_and_its_pictures(disk):
     )
 
 
+@pytest.mark.parametrize("room", [0, 4096, 16_384, 45_000, 110_000])
+def test_a_new_card_leaves_no_picture_wherever_the_disk_is_full(tmp_path, room):
+    pictures = [Picture(name, bytes(40_000), name) for name in ("roc", "history", "wrong")]
+    card = ModelCard("Card", [Section("Heading", ["Text " * 2000, *pictures])])
+    with small_disk(tmp_path / "disk") as folder, full_disk(folder, room):
+        with pytest.raises(OSError, match=r"cannot be written|No space left"):
+            card.write_markdown(folder / "x.md")
+        assert os.listdir(folder) == ["filler"]
+
+
 def test_a_card_as_one_page(disk):
     card = ModelCard("Card", [Section("Heading", ["Text " * 10_000])])
     check_refused(
@@ -91,12 +101,16 @@ def test_the_patches_of_an_official_file(disk):
     check_refused(disk, load_train, match=r"_x\.npy cannot be written")
 
 
-def test_the_digests_of_patches_that_are_there_already(disk):
-    make_official(disk[0], n=10)
-    load_train(disk[0])
-    (disk[0] / "camelyonpatch_level_2_split_train_x.sha1.npy").unlink()
-    with pytest.warns(UserWarning, match="written again"):
-        check_refused(disk, load_train, match=r"_x\.npy cannot be written")
+def test_the_digests_of_patches_are_made_each_time_if_there_is_no_room(disk):
+    folder, full = disk
+    make_official(folder, n=10)
+    expected = load_train(folder).ids.tolist()
+    (folder / name("train", "x.sha1.npy")).unlink()
+    before = snapshot(folder)
+    with full(folder, 0):
+        assert load_train(folder).ids.tolist() == expected
+    assert snapshot(folder) == before
+    assert not [file for file in os.listdir(folder) if ".partial" in file]
 
 
 def test_a_packed_file_that_is_unpacked_on_the_disk(disk, monkeypatch):

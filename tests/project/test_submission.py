@@ -115,6 +115,103 @@ def test_anything_but_a_probability_is_refused(path, scores, message):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("kind", ["series", "one column", "two columns", "string dtype"])
+def test_probabilities_with_ids_in_their_index_are_joined_on_them(path, kind):
+    scores = pd.Series({"a": 0.1, "b": 0.2, "c": 0.3})
+    if kind == "one column":
+        scores = scores.to_frame()
+    elif kind == "two columns":
+        scores = pd.DataFrame({0: 1 - scores, 1: scores})
+    elif kind == "string dtype":
+        scores.index = scores.index.astype("string")
+    write_submission(path, IDS, scores)
+    assert read_back(path) == (IDS, SCORES)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({"a": 0.1, "b": 0.2}, "1 ids are not in the index of probabilities: 'c'"),
+        ({"a": 0.1, "b": 0.2, "d": 0.3}, "1 ids are not in the index of probabilities: 'c'"),
+        ({"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}, "1 ids are there, but not in ids: 'd'"),
+        ({"c.tif": 0.1, "a.tif": 0.2, "b.tif": 0.3}, "3 ids are not in the index"),
+    ],
+    ids=str,
+)
+def test_probabilities_of_other_ids_are_refused(path, scores, message):
+    with pytest.raises(ValueError, match=message):
+        write_submission(path, IDS, pd.Series(scores))
+    assert not path.exists()
+
+
+def test_an_id_twice_in_the_index_is_refused(path):
+    scores = pd.Series([0.1, 0.2, 0.3], index=["a", "b", "b"])
+    with pytest.raises(ValueError, match="index of probabilities occur more than once: 'b'"):
+        write_submission(path, IDS, scores)
+
+
+SERIES = pd.Series(SCORES)
+
+
+@pytest.mark.parametrize(
+    ("ids", "scores"),
+    [
+        (IDS, SERIES.sort_values()),
+        (pd.Series(IDS), SERIES.iloc[::-1]),
+        (pd.Series(IDS).iloc[::-1], SERIES),
+        (IDS, SERIES.set_axis([10, 11, 12])),
+        (IDS, SERIES.set_axis(["a", 1, "b"])),
+        (IDS, SERIES.to_frame().iloc[[2, 0, 1]]),
+        (IDS, SERIES.set_axis(pd.MultiIndex.from_product([["x"], IDS]))),
+    ],
+    ids=["sorted", "reversed", "ids reversed", "selected", "mixed", "frame", "two levels"],
+)
+def test_an_index_that_leaves_the_order_open_is_refused(path, ids, scores):
+    with pytest.raises(ValueError, match="their order is not known; pass"):
+        write_submission(path, ids, scores)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("index", [[0, 1, 2], [7, 3, 5], pd.to_datetime([3, 1, 2])], ids=str)
+def test_a_series_with_the_index_of_the_ids_is_in_their_order(path, index):
+    write_submission(path, pd.Series(IDS, index=index), pd.Series(SCORES, index=index))
+    assert read_back(path) == (IDS, SCORES)
+
+
+def test_a_series_without_an_index_of_its_own_is_in_the_order_of_the_ids(path):
+    write_submission(path, np.array(IDS), SERIES)
+    assert read_back(path) == (IDS, SCORES)
+
+
+@pytest.mark.parametrize("columns", [[1, 0], ["1", "0"], [True, False]], ids=str)
+def test_columns_whose_names_are_swapped_are_refused(path, columns):
+    scores = pd.DataFrame(np.column_stack([SCORES, 1 - np.array(SCORES)]), columns=columns)
+    with pytest.raises(ValueError, match="the positive class comes second"):
+        write_submission(path, IDS, scores)
+
+
+def test_masked_values_are_refused_and_unmasked_ones_taken(path):
+    masked = np.ma.masked_array(SCORES, mask=[False, True, False])
+    with pytest.raises(ValueError, match="1 of 3 probabilities are masked"):
+        write_submission(path, IDS, masked)
+    with pytest.raises(ValueError, match="2 of 6 probabilities are masked"):
+        write_submission(path, IDS, np.ma.column_stack([1 - masked, masked]))
+    with pytest.raises(ValueError, match="1 of 3 ids are masked"):
+        write_submission(path, np.ma.masked_array(IDS, mask=[1, 0, 0]), SCORES)
+    with pytest.raises(ValueError, match=r"are NaN|must be numbers"):
+        write_submission(path, IDS, pd.Series([0.1, pd.NA, 0.2], dtype="Float64"))
+    assert not path.exists()
+    write_submission(path, IDS, np.ma.masked_array(SCORES, mask=False))
+    assert read_back(path) == (IDS, SCORES)
+
+
+def test_a_submission_that_is_replaced_keeps_its_permissions(path):
+    path.write_text("old")
+    path.chmod(0o600)
+    write_submission(path, IDS, SCORES)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize(
     ("ids", "message"),
     [

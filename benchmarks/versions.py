@@ -1,14 +1,15 @@
 """Run the tests in clean environments, from the oldest supported versions to the newest.
 
-    python benchmarks/versions.py [--only NAME ...] [--slow | --all] [--output CSV]
+    python benchmarks/versions.py [--only NAME ...] [--slow | --all] [--torch "torch==2.13.0+cpu"]
     python benchmarks/versions.py --table
 
 Each environment gets its own folder, the package and the test tools, all by pip. The oldest one has
-exactly the lower bounds of pyproject.toml. By default the tests run that are not slow; --slow runs
-some of the slow ones, and --all runs everything. The results replace those of the same environment
-in benchmarks/results/versions.csv, or in the file that you name. --table prints the table for
-README.md and runs nothing. An environment is left out, with a message, if there is no such Python
-on PATH or if pip finds no such versions.
+exactly the lower bounds of pyproject.toml. Some get PyTorch too, if --torch says which one: for
+Linux, PyPI has only builds for CUDA, of gigabytes. By default the tests run that are not slow;
+--slow runs some of the slow ones, and --all runs everything. The results replace those of the same
+environment in benchmarks/results/versions.csv, or in the file that you name. --table prints the
+table for README.md and runs nothing. An environment is left out, with a message, if there is no
+such Python on PATH, if pip finds no such versions, or if its backend is not installed.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results" / "versions.csv"
+OWN_TESTS = "tests/project/test_versions.py"
 TOOLS = ("pytest", "pytest-xdist", "hypothesis", "cloudpickle")
 PACKAGES = (
     "scikit-learn", "scikeras", "keras", "tensorflow", "jax", "torch", "numpy", "scipy", "pandas",
@@ -48,8 +50,6 @@ SELECTIONS = {
 }
 COLUMNS = ("environment", "backend", "python", *PACKAGES, "tests", "passed", "failed", "skipped",
            "command")  # fmt: skip
-# A wheel of PyPI for Linux holds CUDA. This label names the build for CPUs, and nothing else.
-CPU_TORCH = "torch==2.13.0+cpu"
 
 
 class Environment(NamedTuple):
@@ -58,19 +58,22 @@ class Environment(NamedTuple):
     python: str
     requirements: tuple[str, ...] = ()
     oldest: bool = False
+    torch: bool = False
     backend: str = "tensorflow"
 
 
+OLDEST = Environment("3.11", ("jax==0.4.36",), oldest=True, torch=True)
+NEWEST = Environment("3.11", ("jax",), torch=True)
 ENVIRONMENTS = {
-    "oldest": Environment("3.11", ("jax==0.4.36", CPU_TORCH), oldest=True),
+    "oldest": OLDEST,
     "scikit-learn 1.7": Environment("3.11", ("scikit-learn==1.7.*",)),
     "scikit-learn 1.8": Environment("3.11", ("scikit-learn==1.8.*",)),
-    "newest": Environment("3.11", ("jax", CPU_TORCH)),
+    "newest": NEWEST,
     "newest, Python 3.13": Environment("3.13", ("jax",)),
-    "oldest, on JAX": Environment("3.11", ("jax==0.4.36",), oldest=True, backend="jax"),
-    "newest, on JAX": Environment("3.11", ("jax",), backend="jax"),
-    "oldest, on PyTorch": Environment("3.11", (CPU_TORCH,), oldest=True, backend="torch"),
-    "newest, on PyTorch": Environment("3.11", (CPU_TORCH,), backend="torch"),
+    "oldest, on JAX": OLDEST._replace(backend="jax"),
+    "newest, on JAX": NEWEST._replace(backend="jax"),
+    "oldest, on PyTorch": OLDEST._replace(backend="torch"),
+    "newest, on PyTorch": NEWEST._replace(backend="torch"),
 }
 
 
@@ -81,6 +84,7 @@ def main() -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--slow", dest="tests", action="store_const", const="some slow")
     which.add_argument("--all", dest="tests", action="store_const", const="all")
+    parser.add_argument("--torch", help="what pip is asked for where PyTorch takes part")
     parser.add_argument("--processes", type=int, default=2, help="for pytest (default: 2)")
     parser.add_argument("--folder", type=Path, help="keeps the environments for the next time")
     parser.add_argument("--output", type=Path, default=RESULTS, help="CSV file to write")
@@ -96,7 +100,7 @@ def main() -> None:
 
 def add_row(name: str, folder: Path, arguments: argparse.Namespace) -> None:
     """Run the tests in one environment, and put the result into the table."""
-    python = make_environment(ENVIRONMENTS[name], folder)
+    python = make_environment(ENVIRONMENTS[name], folder, arguments.torch)
     if python is None:
         print(f"{name}: left out", file=sys.stderr)
         return
@@ -117,14 +121,18 @@ def add_row(name: str, folder: Path, arguments: argparse.Namespace) -> None:
     write_rows(arguments.output, [*rows, row])
 
 
-def make_environment(environment: Environment, folder: Path) -> Path | None:
+def make_environment(environment: Environment, folder: Path, torch: str | None) -> Path | None:
     """Return the Python of a new environment, or of one with the same content, or None."""
     base = shutil.which(f"python{environment.python}")
     if base is None or subprocess.run([base, "-V"], capture_output=True).returncode:
         print(f"there is no Python {environment.python} on PATH", file=sys.stderr)
         return None
-    wanted = [environment.python, "oldest" * environment.oldest, *environment.requirements]
-    place = folder / re.sub(r"[^\w.]+", "-", " ".join(wanted))
+    if environment.backend == "torch" and not torch:
+        print("pass --torch to run the tests on PyTorch", file=sys.stderr)
+        return None
+    requirements = [*environment.requirements, *([torch] if environment.torch and torch else [])]
+    wanted = " ".join([environment.python, "oldest" * environment.oldest, *requirements])
+    place = folder / re.sub(r"[^\w.]+", "-", wanted)
     python = place / "bin" / "python"
     if (place / "complete").exists():
         return python
@@ -132,7 +140,7 @@ def make_environment(environment: Environment, folder: Path) -> Path | None:
     constraints = place / "constraints.txt"
     constraints.write_text("\n".join(lower_bounds() if environment.oldest else ()))
     command = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints]
-    if subprocess.run([*command, "-e", ROOT, *TOOLS, *environment.requirements]).returncode:
+    if subprocess.run([*command, "-e", ROOT, *TOOLS, *requirements]).returncode:
         return None
     (place / "complete").touch()
     return python
@@ -163,7 +171,8 @@ def installed_versions(python: Path) -> dict[str, str]:
 def run_tests(python: Path, name: str, tests: str, processes: int, folder: Path) -> dict[str, str]:
     """Run the tests, and return how many passed, failed and were skipped, and the command."""
     backend = ENVIRONMENTS[name].backend
-    options = ["-n", str(processes), "-q", *SELECTIONS[tests]]
+    # Those that compare the table with the README would fail until it is written.
+    options = ["-n", str(processes), "-q", "--ignore", OWN_TESTS, *SELECTIONS[tests]]
     report = folder / "report.xml"
     command = [python, "-m", "pytest", f"--junitxml={report}", "-p", "no:cacheprovider", *options]
     variables = {"KERAS_BACKEND": backend, "MPLBACKEND": "Agg", "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -62,7 +62,7 @@ class Environment(NamedTuple):
     backend: str = "tensorflow"
 
 
-OLDEST = Environment("3.11", ("jax==0.4.36",), oldest=True, torch=True)
+OLDEST = Environment("3.11", ("jax==0.5.3",), oldest=True, torch=True)
 NEWEST = Environment("3.11", ("jax",), torch=True)
 ENVIRONMENTS = {
     "oldest": OLDEST,
@@ -218,9 +218,20 @@ def to_markdown(rows: list[dict[str, str]]) -> str:
     for name in dict.fromkeys(row["environment"] for row in rows):
         results = {row["tests"]: row for row in rows if row["environment"] == name}
         first = next(iter(results.values()))
-        versions = [first["python"], *(first[package] or "-" for package in SHOWN)]
+        versions = [first["python"], *(shown(results, package) for package in SHOWN)]
         lines.append([name, *versions, *(summary(results.get(tests)) for tests in selections)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def shown(results: dict[str, dict[str, str]], package: str) -> str:
+    """Return the version of a package, if the tests of an environment made use of it."""
+    # Tests that are not slow run on one backend alone.
+    used = [
+        row[package]
+        for tests, row in results.items()
+        if package not in ("jax", "torch") or tests != "not slow" or row["backend"] == package
+    ]
+    return (used or [""])[-1] or "-"
 
 
 def summary(row: dict[str, str] | None) -> str:

@@ -66,3 +66,12 @@ def test_the_table_has_a_line_per_environment_and_a_column_per_choice_of_tests(v
     assert lines[2].endswith("| 7 passed, 2 skipped | 9 passed |")
     assert lines[3].endswith("| - | 8 passed, 1 failed, 1.0 skipped |")
     assert len(lines) == 4
+
+
+def test_a_backend_is_shown_only_where_tests_ran_on_it(versions):
+    row = dict.fromkeys(versions.COLUMNS, "1.0") | {"jax": "0.5", "environment": "oldest"}
+    on = {"tensorflow": "-", "jax": "0.5", "torch": "-"}
+    for backend, expected in on.items():
+        results = {"not slow": row | {"backend": backend}}
+        assert versions.shown(results, "jax") == expected
+    assert versions.shown({"all": row | {"backend": "tensorflow"}}, "jax") == "0.5"

@@ -16,7 +16,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
     StratifiedShuffleSplit,
 )
-from sklearn.utils import check_consistent_length, check_scalar
+from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn._messages import first_few
@@ -91,7 +91,8 @@ class SlideKFold(StratifiedGroupKFold):
         """
         groups = _check_slides(groups, self.n_splits)
         y = np.asarray(y)
-        for train, test in super().split(X, y, groups):
+        dealt = _in_random_order(groups, self.random_state) if self.shuffle else groups
+        for train, test in StratifiedGroupKFold(self.n_splits).split(X, y, dealt):
             if len(np.unique(y[test])) < 2:
                 raise ValueError(
                     f"The slides of a fold, {_names(groups[test])}, hold one class alone, "
@@ -283,11 +284,11 @@ def _split_slides(
     smaller = min(fraction, 1 - fraction)
     most = min(len(np.unique(slides)), np.unique(y, return_counts=True)[1].max())
     for n_splits in sorted(range(2, most + 1), key=lambda n: abs(1 / n - smaller)):
-        folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
+        folds = StratifiedGroupKFold(n_splits)
         with warnings.catch_warnings():
             # It warns of a class rarer than the folds, which is checked for here.
             warnings.simplefilter("ignore", UserWarning)
-            for train, test in folds.split(y, y, slides):
+            for train, test in folds.split(y, y, _in_random_order(slides, random_state)):
                 if min(_fewest_slides(y, slides, rows) for rows in (train, test)) >= min_slides:
                     return (train, test) if fraction == smaller else (test, train)
     raise ValueError(
@@ -295,6 +296,20 @@ def _split_slides(
         f"class comes from {min_slides} slide(s) or more on both sides; pass patches of more "
         "slides."
     )
+
+
+def _in_random_order(
+    slides: np.ndarray, random_state: int | np.random.RandomState | None
+) -> np.ndarray:
+    """Return a number for each slide, in random order.
+
+    `StratifiedGroupKFold` deals groups in their order. Where it shuffles them itself, scikit-learn
+    before 1.8 mixes up their classes, so that folds are not stratified.
+    """
+    names, of_patch = np.unique(slides, return_inverse=True)
+    order = np.arange(len(names))
+    check_random_state(random_state).shuffle(order)
+    return np.argsort(order)[of_patch]
 
 
 def _fewest_slides(y: np.ndarray, slides: np.ndarray, rows: np.ndarray) -> int:

@@ -17,6 +17,8 @@ _SHAPE = (96, 96, 3)
 _BLACK, _WHITE = 10, 245
 _BLOCK = 64  # Files per task. To hand over single files costs as much as to read them.
 _THREADS = 4  # Files on a disk are read twice as fast. Files in the cache gain nothing.
+_OPENCV_LOG = getattr(cv2.utils, "logging", cv2)  # The second one before OpenCV 4.13.
+_SILENT = 0
 
 
 def check_pixels(
@@ -97,9 +99,9 @@ def _found(kind: str, path: str, detail: str) -> Finding:
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Keep OpenCV from printing five lines per damaged file: the report names it anyway."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    level = _OPENCV_LOG.getLogLevel()
+    _OPENCV_LOG.setLogLevel(_SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        _OPENCV_LOG.setLogLevel(level)

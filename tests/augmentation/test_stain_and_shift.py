@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from support.seeds import seed_keras
 from support.tiny import make_data, quick
 
 from pcam_sklearn.augmentation import (
@@ -246,7 +247,7 @@ def test_patches_of_one_batch_change_in_different_ways(layer):
 def test_keras_global_seed_is_left_alone(layer):
     drawn = []
     for use_it in (False, True):
-        keras.utils.set_random_seed(0)
+        seed_keras(0)
         if use_it:
             augmented(layer(seed=0), patches(2))
         drawn.append(keras.ops.convert_to_numpy(keras.random.uniform((3,))))

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.plain_tiff import write_plain
+from support.quiet import opencv_log
 
 from pcam_sklearn.datasets._audit import audit_patches
 from pcam_sklearn.datasets._audit_report import DAMAGE, NOTES
@@ -418,7 +419,7 @@ def test_the_progress_bar_counts_every_file(whole, capsys):
 
 
 def test_opencv_is_as_talkative_as_before(folder):
-    level = cv2.utils.logging.getLogLevel()
+    level = opencv_log.getLogLevel()
     truncate(folder, victims(folder)[0])
     audit_patches(folder, progress=False)
-    assert cv2.utils.logging.getLogLevel() == level
+    assert opencv_log.getLogLevel() == level

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.base import clone
+from support.quiet import quiet_opencv
 
 from pcam_sklearn import CenterCropNormalizer, PatchReader
 
@@ -25,10 +26,8 @@ PATCHES = RNG.integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
 
 @pytest.fixture(autouse=True)
 def _quiet_opencv():
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    yield
-    cv2.utils.logging.setLogLevel(level)
+    with quiet_opencv():
+        yield
 
 
 def save(path, pixels=PATCH):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.plain_tiff import plain_tiff, write_plain
+from support.quiet import quiet_opencv
 
 from pcam_sklearn._reading._tiff import missing_bytes, read_image, read_rows
 
@@ -22,10 +23,8 @@ def rows_of(path, first, last, width=96):
 
 @pytest.fixture(scope="module", autouse=True)
 def _quiet_opencv():
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    yield
-    cv2.utils.logging.setLogLevel(level)
+    with quiet_opencv():
+        yield
 
 
 @pytest.fixture(scope="module")

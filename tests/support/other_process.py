@@ -8,7 +8,13 @@ import traceback
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-STRICT = ("-W", "error", "-W", "ignore:__array__")
+# The same as in pyproject.toml; here a module has to be named in full.
+STRICT = (
+    "-W", "error", "-W", "ignore:__array__",
+    *("-W", "ignore:'::matplotlib._fontconfig_pattern"),
+    *("-W", "ignore:'::matplotlib._mathtext"),
+    *("-W", "ignore:'::pyparsing.util"),
+)  # fmt: skip
 
 
 def start_python(*arguments, cwd=None, **variables):

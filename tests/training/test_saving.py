@@ -85,7 +85,7 @@ def test_a_copy_shares_no_weights_with_the_original(fitted):
 def test_instances_among_the_parameters_are_saved_without_what_they_saw(tmp_path):
     classifier = quick(
         optimizer=keras.optimizers.Adam(0.01),
-        callbacks=[keras.callbacks.ReduceLROnPlateau("loss")],
+        callbacks=[keras.callbacks.EarlyStopping("loss")],
         metrics=[keras.metrics.AUC(name="auc")],
     )
     unfitted = len(pickle.dumps(classifier))

@@ -1,5 +1,7 @@
 """Fits of CNNClassifier: the notebook's network, history, early stopping, weights, warm starts."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -353,5 +355,5 @@ def test_the_more_probable_label_is_predicted(fitted):
 def test_what_fit_learns_is_documented_and_ends_in_an_underscore(fitted):
     new = set(vars(fitted)) - set(vars(small()))
     assert new == set(learned(fitted))
-    assert all(f"\n    {name} : " in CNNClassifier.__doc__ for name in new)
+    assert all(f"\n{name} : " in inspect.getdoc(CNNClassifier) for name in new)
     assert (fitted.n_classes_, fitted.X_shape_, fitted.n_features_in_) == (2, X.shape, 18)

@@ -1,5 +1,7 @@
 """Parameters of the classifier, the routed names of SciKeras, and errors about all others."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -83,7 +85,7 @@ def test_the_html_diagram_names_the_steps_and_parameters(is_fitted):
 
 def test_the_documentation_lists_every_parameter_with_its_default():
     for name, value in CNNClassifier().get_params().items():
-        entry = CNNClassifier.__doc__.split(f"\n    {name} : ")[1].split("\n")[0]
+        entry = inspect.getdoc(CNNClassifier).split(f"\n{name} : ")[1].split("\n")[0]
         shown = repr(value).replace("'", '"')
         assert entry.endswith(f"default={shown}"), name
 

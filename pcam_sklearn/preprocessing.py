@@ -65,9 +65,9 @@ class PatchReader(_StatelessPatchTransformer):
     """Read image files as uint8 RGB patches; arrays pass through unchanged.
 
     The first step of a pipeline that takes file paths. Channels are always red, green, blue, unlike
-    OpenCV's own, and gray images and those of 16 bits become RGB bytes. Kaggle's files, uncompressed
-    TIFF, are read by offset. TIFF, PNG, JPEG, WebP, BMP and binary PNM are read; any other format is
-    an error, and so is an image of which not all pixels are certain.
+    OpenCV's own. Gray images and those of 16 bits become RGB bytes. Kaggle's files, uncompressed
+    TIFF, are read by offset. TIFF, PNG, JPEG, WebP, BMP and binary PNM are read. Any other format
+    is an error, and so is an image of which not every pixel is certain.
 
     Parameters
     ----------

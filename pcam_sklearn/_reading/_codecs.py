@@ -1,7 +1,7 @@
 """Compressed pieces of a TIFF file to bytes: all of them, or an error.
 
-OpenCV reads 8-bit TIFF files by a way that takes a damaged piece for zeros. So each piece is unpacked
-by itself, by zlib or by the strict way that OpenCV has for 16 bits.
+OpenCV reads 8-bit TIFF files by a way that takes a damaged piece for zeros. So pieces are unpacked
+here, by zlib or by the strict way that OpenCV has for 16 bits.
 """
 
 import struct

@@ -1,7 +1,7 @@
 """What the first bytes of PNG, JPEG, WebP, BMP and PNM files say: size, alpha, where they end.
 
-OpenCV decodes these formats. It is asked only where the file is complete and small enough, and where
-the meaning of its colors is certain.
+OpenCV decodes these formats. It is asked only where the file is complete and small enough, and
+where the meaning of its colors is certain.
 """
 
 import re
@@ -103,10 +103,10 @@ def _read_bmp(content: bytes) -> Header:
     row_bytes = (width * bits + 31) // 32 * 4
     end = start + row_bytes * abs(height)
     check_end(end - len(content))
-    if head >= 56 and bits == 32 and struct.unpack_from("<I", content, 66) != (0,):
-        # OpenCV does not return the alpha of BMP images.
-        if content[start + 3 : end : 4].strip(b"\xff"):
-            raise UnreadableImageError("it has transparent pixels; put it on a white background")
+    has_alpha = head >= 56 and bits == 32 and struct.unpack_from("<I", content, 66) != (0,)
+    # OpenCV does not return the alpha of BMP images.
+    if has_alpha and content[start + 3 : end : 4].strip(b"\xff"):
+        raise UnreadableImageError("it has transparent pixels; put it on a white background")
     return Header(width, abs(height))
 
 

@@ -19,6 +19,7 @@ from pcam_sklearn._reading._tiff_image import decode_tiff
 
 # Room for uncompressed pixels of 16 bits, alpha and headers. No smaller image needs more.
 _MAX_BYTES = 10 * MAX_PIXELS
+_OPENCV_NO_MEMORY = -4
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -69,7 +70,7 @@ def _decode(content: bytes, flags: int) -> np.ndarray:
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
+        if error.code == _OPENCV_NO_MEMORY:
             raise MemoryError from error
         pixels = None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):

@@ -1,8 +1,8 @@
 """Patches by offset: Kaggle's TIFF files are a short header followed by the raw pixels.
 
-A general decoder takes seven times as long on such a file as reading its bytes does. `_images` reads
-every file of another layout, and both ways give the same pixels. "Plain" means: uncompressed 8-bit
-RGB in one strip, after a header of at most 4 KiB that holds everything else.
+A general decoder takes seven times as long on such a file as reading its bytes does. `_images`
+reads every file of another layout, and both ways give the same pixels. "Plain" means: uncompressed
+8-bit RGB in one strip, after a header of at most 4 KiB that holds everything else.
 """
 
 import os

@@ -24,9 +24,7 @@ def decode_tiff(content: bytes) -> np.ndarray:
 
 def _read_samples(content: bytes, layout: Layout) -> np.ndarray:
     """Return the samples of all pixels, as they are stored."""
-    pieces = [
-        _cut(content, *place) for place in zip(layout.offsets, layout.counts, strict=True)
-    ]
+    pieces = [_cut(content, *place) for place in zip(layout.offsets, layout.counts, strict=True)]
     n = len(pieces) // layout.planes
     planes = [_read_plane(pieces[i : i + n], layout) for i in range(0, len(pieces), n)]
     return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)

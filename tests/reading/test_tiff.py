@@ -178,9 +178,7 @@ def test_a_plain_file_larger_than_any_patch_is_declined(tmp_path):
         read_image(path)
 
 
-def test_where_the_system_cannot_read_by_offset_every_file_is_decoded(
-    tmp_path, monkeypatch
-):
+def test_where_the_system_cannot_read_by_offset_every_file_is_decoded(tmp_path, monkeypatch):
     path = tmp_path / "patch.tif"
     write_plain(path, PIXELS)
     monkeypatch.setattr("pcam_sklearn._reading._tiff._BY_OFFSET", False)

@@ -20,6 +20,7 @@ _COMPRESSIONS = {
 }  # fmt: skip
 _READ = (1, LZW, JPEG, PACKBITS, *DEFLATE)
 _COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 6: 3}  # photometric interpretation -> samples
+_SINGLE = (256, 257, 259, 262, 266, 274, 277, 278, 284, 317)
 _OF_TILES = (322, 323, 324, 325)
 
 
@@ -62,8 +63,10 @@ def read_layout(content: bytes) -> Layout:
     width, height = one[256], one[257]
     check_size(width, height)
     is_tiled = any(fields[tag] for tag in _OF_TILES)
-    piece = (_one_of(fields, 323), _one_of(fields, 322)) if is_tiled else (one[278], width)
-    piece = piece if is_tiled else (min(piece[0], height), width)
+    if is_tiled:
+        piece = _single(323, fields[323]), _single(322, fields[322])
+    else:
+        piece = min(one[278], height), width
     check_size(*piece)
     layout = Layout(
         order,
@@ -86,17 +89,10 @@ def read_layout(content: bytes) -> Layout:
     return layout
 
 
-_SINGLE = (256, 257, 259, 262, 266, 274, 277, 278, 284, 317)
-
-
 def _single(tag: int, values: tuple[int, ...]) -> int:
     if len(values) != 1:
         raise UnreadableImageError(f"its field {tag} has {len(values)} values instead of one")
     return values[0]
-
-
-def _one_of(fields: dict[int, tuple[int, ...]], tag: int) -> int:
-    return _single(tag, fields[tag])
 
 
 def _check_layout(layout: Layout, fields: dict[int, tuple[int, ...]]) -> None:

@@ -71,7 +71,7 @@ def test_transparent_pixels_of_a_bmp_image_are_an_error():
     pixels[3, 4, 3] = 0
     content = bytearray(saved(pixels, "bmp"))
     # Pillow writes the old header, in which the fourth byte means nothing.
-    start, head = struct.unpack_from("<II", content, 10)
+    (start,) = struct.unpack_from("<I", content, 10)
     masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(108 - 56)
     struct.pack_into("<II", content, 10, 14 + 108, 108)
     struct.pack_into("<I", content, 30, 3)
@@ -152,7 +152,7 @@ def test_an_animation_is_an_error():
     "header", [b"P2 8 8 255\n", b"P6 8 8 15\n", b"P5 8 8 65535\n", b"P4 8 8\n"]
 )
 def test_other_kinds_of_pnm_are_an_error(header):
-    with pytest.raises(UnreadableImageError, match="PNM|PPM"):
+    with pytest.raises(UnreadableImageError, match=r"PNM|PPM"):
         decode_image(header + bytes(400))
 
 

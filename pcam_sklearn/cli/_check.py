@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from pcam_sklearn.cli._options import FOLDER, NEW_FILE, after_help
-from pcam_sklearn.cli._output import Output, reports
+from pcam_sklearn.cli._output import Output, reports, without_formulas
 
 
 @click.command(
@@ -30,7 +30,7 @@ def check(context: click.Context, folder: Path, findings: Path | None, out: Outp
     table = report.to_frame()
     if findings is not None:
         with atomic_path(findings) as path:
-            table.to_csv(path, index=False)
+            without_formulas(table).to_csv(path, index=False)
     facts = {"folder": folder, "ok": report.ok, "counts": report.counts}
     out.result(report.summary(), {**facts, "findings": table.to_dict("records")})
     context.exit(0 if report.ok else 1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcam_sklearn.cli._options import FILE, MODEL, NEW_FILE, after_help, data_argument, data_options
-from pcam_sklearn.cli._output import Output, reports
+from pcam_sklearn.cli._output import Output, begins_formula, reports
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         "pcam-sklearn predict run1 histopathologic-cancer-detection",
         "pcam-sklearn predict model.joblib pcam --split valid --output valid.csv",
         "pcam-sklearn predict run1 histopathologic-cancer-detection --ids some.txt",
+        "pcam-sklearn predict run1 folder-of-images --output probabilities.csv",
     )
 )
 @click.argument("model", type=MODEL)
@@ -54,7 +55,8 @@ def predict(
     """Write the probability of tumour for each patch of DATA, or for those of IDS.
 
     MODEL is a run folder, or a pipeline saved with joblib. Loading it runs code, so load only files
-    that you trust. DATA is as for train; without --subset its test part is predicted.
+    that you trust. DATA is as for train, or a folder of images, whose names become the ids; without
+    --subset its test part is predicted.
     """
     from pcam_sklearn.cli._measure import predict_tumour
     from pcam_sklearn.cli._patches import TO_PREDICT, choose_patches, load_patches, read_ids
@@ -69,6 +71,12 @@ def predict(
     loaded = load_model(model)
     prob = predict_tumour(loaded.estimator, patches.X, "predict", progress=out.progress)
     write_submission(output, patches.ids, prob, sample)
+    if n := sum(map(begins_formula, patches.ids.tolist())):
+        # The ids stay as they are, because programs join on them.
+        out.warn(
+            f"{n:,} ids begin with =, +, - or @, which a spreadsheet runs as a formula; import "
+            f"{output} as text"
+        )
     facts = {"output": output, "name": patches.name, **_summarize(prob, loaded.operating_point)}
     out.result(f"{len(patches)} probabilities written to {output}", facts)
 

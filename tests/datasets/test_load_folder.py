@@ -97,7 +97,7 @@ def test_slides_are_joined_on_the_path_within_the_folder(tmp_path, given):
 def test_an_image_without_a_slide_is_an_error(tmp_path):
     make(tmp_path, "0/a.png", "1/a.png")
     slides = pd.DataFrame({"id": ["1/a.png", "0/a.png"], "slide": ["s1", None]})
-    with pytest.raises(ValueError, match="no slide for 1 of the 2 labelled patches: 0/a.png"):
+    with pytest.raises(ValueError, match=r"no slide for 1 of the 2 .* patches: 0/a\.png"):
         load_folder(tmp_path, slides=slides)
 
 

@@ -11,7 +11,8 @@ from itertools import accumulate
 import cv2
 import numpy as np
 
-from pcam_sklearn._reading._rules import CutShortError, UnreadableImageError
+from pcam_sklearn._reading._jpeg import read_jpeg_frame
+from pcam_sklearn._reading._rules import UnreadableImageError
 
 LZW, JPEG, PACKBITS = 5, 7, 32773
 DEFLATE = (8, 32946)
@@ -25,8 +26,8 @@ def unpack(
 
     Each piece holds `piece_rows` rows, and the last one those that are left.
     """
-    if compression in (LZW, PACKBITS) and not row_bytes % 2:
-        return _unpack_strictly(pieces, compression, piece_rows, n_rows, row_bytes)
+    if compression == LZW and not row_bytes % 2:
+        return _unpack_strictly(pieces, piece_rows, n_rows, row_bytes)
     unpacked = []
     for i, piece in enumerate(pieces):
         size = min(piece_rows, n_rows - i * piece_rows) * row_bytes
@@ -42,7 +43,7 @@ def _unpack_piece(data: bytes, compression: int, size: int, most: int) -> bytes:
         return _inflate(data, most)
     if compression == LZW:
         return _unpack_lzw(data, size)
-    return _unpack_packbits(data, size) if compression == PACKBITS else data
+    return _unpack_packbits(data, most) if compression == PACKBITS else data
 
 
 def _inflate(data: bytes, most: int) -> bytes:
@@ -57,24 +58,21 @@ def _inflate(data: bytes, most: int) -> bytes:
 
 
 def _unpack_strictly(
-    pieces: list[bytes], compression: int, piece_rows: int, n_rows: int, row_bytes: int
+    pieces: list[bytes], piece_rows: int, n_rows: int, row_bytes: int
 ) -> np.ndarray:
-    """Unpack LZW or PackBits of an even number of bytes per row, as if they were 16-bit values."""
+    """Unpack LZW of an even number of bytes per row, as if they were values of 16 bits."""
     shape = n_rows, row_bytes // 2
-    file = _as_16_bits(pieces, compression, piece_rows, *shape)
+    file = _as_16_bits(pieces, piece_rows, *shape)
     try:
         values = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
     except cv2.error:
         values = None
     if values is None or values.dtype != np.uint16 or values.shape != shape:
-        name = "LZW" if compression == LZW else "PackBits"
-        raise UnreadableImageError(f"its {name} data are damaged")
+        raise UnreadableImageError("its LZW data are damaged")
     return values.astype("<u2", copy=False).view(np.uint8)
 
 
-def _as_16_bits(
-    pieces: list[bytes], compression: int, piece_rows: int, height: int, width: int
-) -> np.ndarray:
+def _as_16_bits(pieces: list[bytes], piece_rows: int, height: int, width: int) -> np.ndarray:
     """Return a gray TIFF file with these strips, of which OpenCV unpacks all bytes or none."""
     n, start = len(pieces), 8 + 2 + 9 * 12 + 4
     counts = [len(piece) for piece in pieces]
@@ -82,7 +80,7 @@ def _as_16_bits(
     # A list of one value stands in the field itself.
     places = (start, start + 4 * n) if n > 1 else (offsets[0], counts[0])
     fields = (
-        *((256, 1, width), (257, 1, height), (258, 1, 16), (259, 1, compression), (262, 1, 1)),
+        *((256, 1, width), (257, 1, height), (258, 1, 16), (259, 1, LZW), (262, 1, 1)),
         *((273, n, places[0]), (277, 1, 1), (278, 1, piece_rows), (279, n, places[1])),
     )
     head = struct.pack("<2sHIH", b"II", 42, 8, len(fields))
@@ -123,10 +121,9 @@ def _first_table() -> list[bytes]:
     return [bytes([value]) for value in range(256)] + [b"", b""]
 
 
-def _unpack_packbits(data: bytes, n: int) -> bytes:
-    """Unpack PackBits in Python, for an odd number of bytes per row, which 16 bits cannot hold."""
+def _unpack_packbits(data: bytes, most: int) -> bytes:
     out, at = bytearray(), 0
-    while len(out) < n and at < len(data):
+    while at < len(data):
         count = data[at]
         if count < 128:
             out += data[at + 1 : at + 2 + count]
@@ -135,12 +132,14 @@ def _unpack_packbits(data: bytes, n: int) -> bytes:
             # 128 stands for nothing.
             out += data[at + 1 : at + 2] * (257 - count if count > 128 else 0)
             at += 2 if count > 128 else 1
+        if len(out) > most:  # Other decoders drop what is too much.
+            raise UnreadableImageError("its PackBits data hold more than its pixels; it is damaged")
     return bytes(out)
 
 
 def unpack_jpeg(data: bytes, tables: bytes, *, is_rgb: bool) -> np.ndarray:
     """Return the pixels of a piece that is a JPEG image: gray, or red, green, blue."""
-    check_jpeg_end(data)
+    read_jpeg_frame(data)
     # A decoder guesses how colors are stored. This segment, of Adobe, tells it.
     adobe = struct.pack(">2sH5sHHHB", b"\xff\xee", 14, b"Adobe", 100, 0, 0, 0 if is_rgb else 1)
     head = b"\xff\xd8" + adobe + tables.removeprefix(b"\xff\xd8").removesuffix(b"\xff\xd9")
@@ -152,10 +151,3 @@ def unpack_jpeg(data: bytes, tables: bytes, *, is_rgb: bool) -> np.ndarray:
     if pixels is None or pixels.dtype != np.uint8:
         raise UnreadableImageError("its JPEG data cannot be decoded")
     return pixels[..., None] if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-
-
-def check_jpeg_end(data: bytes) -> None:
-    """Raise if a JPEG image has no end behind its first scan: decoders would fill it with gray."""
-    scan = data.find(b"\xff\xda")
-    if scan < 0 or data.rfind(b"\xff\xd9") < scan:
-        raise CutShortError("its JPEG data have no end")

@@ -10,11 +10,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from pcam_sklearn._reading._codecs import check_jpeg_end
+from pcam_sklearn._reading._jpeg import read_jpeg_frame
 from pcam_sklearn._reading._rules import UnreadableImageError, check_end
 
 _UNKNOWN = "it is no TIFF, PNG, JPEG, WebP, BMP or PNM image"
 _BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)  # red, green, blue: the only order that is read
+_BMP_HEADS = (40, 52, 56, 108, 124)  # lengths of the headers that Windows knows
 _PNM = re.compile(rb"P([1-7])(?:\s+#[^\n]*)*\s+(\d+)(?:\s+#[^\n]*)*\s+(\d+)\s+(\d+)\s")
 
 
@@ -62,19 +63,8 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _read_jpeg(content: bytes) -> Header:
-    at = 2
-    while True:
-        marker, length = struct.unpack_from(">HH", content, at)
-        if marker in (0xFFC0, 0xFFC1, 0xFFC2):
-            break
-        if not 0xFFC0 <= marker <= 0xFFFE or marker == 0xFFDA:
-            raise UnreadableImageError("its JPEG header is damaged")
-        at += length + 2
-    height, width, n_colors = struct.unpack_from(">HHB", content, at + 5)
-    if n_colors not in (1, 3):
-        raise UnreadableImageError(f"it has {n_colors} colors (CMYK?); save it as RGB")
-    check_jpeg_end(content[at:])
-    return Header(width, height)
+    frame = read_jpeg_frame(content)
+    return Header(frame.width, frame.height)
 
 
 def _read_webp(content: bytes) -> Header:
@@ -82,6 +72,8 @@ def _read_webp(content: bytes) -> Header:
     if content[8:12] != b"WEBP":
         raise UnreadableImageError(_UNKNOWN)
     check_end(size + 8 - len(content))
+    if content[size + 8 :].strip(b"\0"):  # OpenCV would read on.
+        raise UnreadableImageError("its WebP data go on behind their end; it is damaged")
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", content, 21)
         return Header((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1))
@@ -96,7 +88,7 @@ def _read_webp(content: bytes) -> Header:
 
 def _read_bmp(content: bytes) -> Header:
     start, head, width, height, _, bits, code = struct.unpack_from("<IIiiHHI", content, 10)
-    if bits not in (8, 24, 32) or code not in (0, 3) or head < 40:
+    if bits not in (8, 24, 32) or code not in (0, 3) or head not in _BMP_HEADS:
         raise UnreadableImageError(f"it is a BMP image of kind {code} with {bits} bits; save a PNG")
     if code == 3 and struct.unpack_from("<III", content, 54) != _BMP_MASKS:
         raise UnreadableImageError("it is a BMP image with unusual colors; save it as PNG")

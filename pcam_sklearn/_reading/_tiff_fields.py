@@ -145,7 +145,7 @@ def _read_fields(content: bytes) -> tuple[str, dict[int, tuple[int, ...]]]:
     order = "<" if content[:2] == b"II" else ">"
     try:
         found = _read_directory(content, order)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise UnreadableImageError("its directory is cut short or damaged") from error
     return order, {**_DEFAULTS, **found}
 

@@ -132,12 +132,10 @@ def write_tiff(pixels, rng):
 
 
 def write_tiff_by_pillow(pixels, rng):
-    compression = str(
-        rng.choice(["tiff_lzw", "tiff_adobe_deflate", "packbits", "tiff_jpeg", "raw"])
-    )
-    mode = str(
-        rng.choice(["RGB", "L"] if compression == "tiff_jpeg" else ["RGB", "RGBA", "P", "L"])
-    )
+    compressions = ["tiff_lzw", "tiff_adobe_deflate", "packbits", "tiff_jpeg", "raw"]
+    compression = str(rng.choice(compressions))
+    modes = ["RGB", "L"] if compression == "tiff_jpeg" else ["RGB", "RGBA", "P", "L"]
+    mode = str(rng.choice(modes))
     image = Image.fromarray(pixels).convert(mode)
     content = save(image, "TIFF", compression=None if compression == "raw" else compression)
     lossless = compression != "tiff_jpeg"

@@ -72,7 +72,7 @@ def _read_webp(content: bytes) -> Header:
     if content[8:12] != b"WEBP":
         raise UnreadableImageError(_UNKNOWN)
     check_end(size + 8 - len(content))
-    if content[size + 8 :].strip(b"\0"):  # OpenCV would read on.
+    if len(content) > size + 8 + size % 2:  # OpenCV would read on.
         raise UnreadableImageError("its WebP data go on behind their end; it is damaged")
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", content, 21)

@@ -13,16 +13,19 @@ _SEGMENTS = {*_FRAMES, 0xC4, _SCAN, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
 
 
 class JpegFrame(NamedTuple):
-    """The size of an image."""
+    """The size of an image, and whether its colors come in many scans."""
 
     width: int
     height: int
     colors: int
+    many_scans: bool
 
 
 def read_jpeg_frame(data: bytes) -> JpegFrame:
     """Return the size of a JPEG image; raise unless its segments lead from its start to its end."""
-    frame, at = None, 2
+    if not data.startswith(b"\xff\xd8"):
+        raise UnreadableImageError("its JPEG data have no start")
+    frame, at, scanned = None, 2, 0
     while True:
         match = _MARKER.search(data, at)
         if match is None:
@@ -34,13 +37,16 @@ def read_jpeg_frame(data: bytes) -> JpegFrame:
             if marker not in _SEGMENTS or (marker in _FRAMES and frame is not None):
                 raise UnreadableImageError("its JPEG data are damaged")
             if marker in _FRAMES:
-                frame = _read_frame(data, match.end())
+                frame = _read_frame(data, match.end(), marker)
+            if marker == _SCAN:
+                scanned += data[match.end() + 2] if match.end() + 2 < len(data) else 0
         at = match.end() + (0 if marker in _RESTARTS else _length(data, match.end()))
     # Some cameras add a second image.
     if data[match.end() :].strip(b"\0") and not data.startswith(b"\xff\xd8", match.end()):
         raise UnreadableImageError("its JPEG data go on behind their end; it is damaged")
-    if frame is None:
-        raise UnreadableImageError("its JPEG data hold no image")
+    # A progressive image comes in many scans. In others each color comes once.
+    if frame is None or scanned < frame.colors or (scanned > frame.colors and not frame.many_scans):
+        raise UnreadableImageError("its JPEG data hold a part of an image, or no image")
     return frame
 
 
@@ -51,7 +57,7 @@ def _length(data: bytes, at: int) -> int:
     return length
 
 
-def _read_frame(data: bytes, at: int) -> JpegFrame:
+def _read_frame(data: bytes, at: int, marker: int) -> JpegFrame:
     try:
         _, bits, height, width, colors = struct.unpack_from(">HBHHB", data, at)
     except struct.error as error:
@@ -60,4 +66,4 @@ def _read_frame(data: bytes, at: int) -> JpegFrame:
         raise UnreadableImageError(
             f"it has {colors} colors of {bits} bits (CMYK?); save it as RGB with 8 bits"
         )
-    return JpegFrame(width, height, colors)
+    return JpegFrame(width, height, colors, marker == _FRAMES[2])

@@ -1,4 +1,4 @@
-"""What may become of a damaged file."""
+"""Outcomes that a damaged file may have."""
 
 RIGHT = "right"
 ERROR = "error that names the file"

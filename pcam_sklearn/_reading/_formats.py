@@ -1,4 +1,4 @@
-"""What the first bytes of PNG, JPEG, WebP, BMP and PNM files say: size, alpha, where they end.
+"""Headers of PNG, JPEG, WebP, BMP and PNM files: size, alpha, where they end.
 
 OpenCV decodes these formats. It is asked only where the file is complete and small enough, and
 where the meaning of its colors is certain.
@@ -20,7 +20,7 @@ _PNM = re.compile(rb"P([1-7])(?:\s+#[^\n]*)*\s+(\d+)(?:\s+#[^\n]*)*\s+(\d+)\s+(\
 
 
 class Header(NamedTuple):
-    """What is known of an image before it is decoded."""
+    """Facts about an image before it is decoded."""
 
     width: int
     height: int

@@ -1,4 +1,4 @@
-"""What every image must be, whatever its format: not too large, opaque, with all of its bits."""
+"""Rules for images of every format: not too large, opaque, with all of their bits."""
 
 import numpy as np
 

@@ -26,7 +26,7 @@ _OF_TILES = (322, 323, 324, 325)
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pixels lie in a TIFF file: in pieces, which are strips or tiles."""
+    """Places of the pixels in a TIFF file: pieces, which are strips or tiles."""
 
     order: str
     is_tiled: bool

@@ -1,4 +1,4 @@
-"""Which files of a folder in Kaggle's layout are patches: one rule for loading and the audit."""
+"""Names of patches in Kaggle's layout: one rule for loading and for the audit."""
 
 import os
 import re

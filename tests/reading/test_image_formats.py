@@ -121,6 +121,39 @@ def test_a_file_that_is_cut_short_is_an_error(kind, share):
         decode_image(content[: int(share * len(content))])
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_data_that_go_on_behind_their_end_are_an_error(kind):
+    with pytest.raises(UnreadableImageError, match="go on behind their end; it is damaged"):
+        decode_image(saved(PATCH, kind) + b"more")
+
+
+def test_zeros_and_a_second_image_behind_a_jpeg_image_do_no_harm():
+    content = saved(PATCH, "jpeg")
+    for more in (bytes(100), content):
+        assert np.array_equal(decode_image(content + more), decode_image(content))
+
+
+@pytest.mark.parametrize("marker", [0x01, 0x40, 0xC3, 0xC8, 0xCC, 0xD8])
+def test_a_jpeg_image_with_broken_segments_is_an_error(marker):
+    content = bytearray(saved(PATCH, "jpeg"))
+    content[-20:-18] = bytes([0xFF, marker])
+    with pytest.raises(UnreadableImageError, match="JPEG data are damaged"):
+        decode_image(bytes(content))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_each_color_of_a_jpeg_image_comes_once_unless_it_is_progressive(progressive):
+    content = saved(PATCH, "jpeg", progressive=progressive)
+    assert decode_image(content).shape == PATCH.shape
+    scan = content.rfind(b"\xff\xda")
+    repeated = content[:-2] + content[scan:]
+    if progressive:
+        assert decode_image(repeated).shape == PATCH.shape
+    else:
+        with pytest.raises(UnreadableImageError, match="a part of an image"):
+            decode_image(repeated)
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_flipped_bit_in_png_data_is_found_by_its_checksum(share):
     content = bytearray(saved(PATCH, "png"))
@@ -133,6 +166,12 @@ def test_a_flipped_bit_in_png_data_is_found_by_its_checksum(share):
 def test_a_format_that_is_not_read_is_an_error_that_lists_those_that_are(kind):
     with pytest.raises(UnreadableImageError, match="no TIFF, PNG, JPEG, WebP, BMP or PNM"):
         decode_image(saved(PATCH, kind))
+
+
+def test_a_bigtiff_file_is_read():
+    content = saved(PATCH, "tiff", big_tiff=True)
+    assert content[2] == 43
+    assert np.array_equal(decode_image(content), PATCH)
 
 
 def test_colors_for_print_are_an_error():

@@ -184,6 +184,19 @@ def test_a_piece_that_holds_too_little_is_an_error(compression, planar, width, l
         decode_image(content)
 
 
+@pytest.mark.parametrize("compression", [8, 32946, 32773])
+def test_a_piece_that_unpacks_to_more_than_its_pixels_is_an_error(compression):
+    content = write_tiff(PATCH, compression=compression, t257=(20,), t278=(20,))
+    with pytest.raises(UnreadableImageError, match="damaged"):
+        decode_image(content)
+
+
+def test_tiles_larger_than_any_patch_are_an_error():
+    content = write_tiff(PATCH, tile=(16, 16), t322=(2**20,), t323=(2**20,))
+    with pytest.raises(UnreadableImageError, match="pixels are more than"):
+        decode_image(content)
+
+
 def test_a_jpeg_piece_without_its_end_is_an_error():
     content = write_tiff(PATCH, compression=7, photometric=6, lost=300)
     with pytest.raises(CutShortError, match="its JPEG data have no end"):

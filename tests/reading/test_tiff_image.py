@@ -204,11 +204,12 @@ def test_a_jpeg_piece_without_its_end_is_an_error():
 
 
 @given(at=st.integers(0, 3000), bit=st.integers(0, 7))
-def test_a_flipped_bit_in_deflate_data_is_found_by_its_checksum(at, bit):
+def test_a_flipped_bit_in_deflate_data_is_found_by_its_checksum_or_changes_nothing(at, bit):
     content = bytearray(write_tiff(PATCH, compression=8))
     content[-1 - at] ^= 1 << bit
-    with pytest.raises(UnreadableImageError, match="damaged"):
-        decode_image(bytes(content))
+    with suppress(UnreadableImageError):
+        # A few bits before the checksum stand for nothing.
+        assert np.array_equal(decode_image(bytes(content)), PATCH)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from outcomes import ELSE, ERROR, RIGHT, outcome_of_error
 
 from pcam_sklearn.datasets import audit_patches, load_kaggle
 
-COUNT = 4_800
+COUNT = 4_200
 DATA = Path(__file__).parents[2] / "tests" / "data"
 N = 12
 NO_SLIDE = {"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"}

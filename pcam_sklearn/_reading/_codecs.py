@@ -16,7 +16,7 @@ from pcam_sklearn._reading._rules import UnreadableImageError
 
 LZW, JPEG, PACKBITS = 5, 7, 32773
 DEFLATE = (8, 32946)
-_CLEAR, _END, _FIRST = 256, 257, 258  # LZW codes
+_CLEAR, _END = 256, 257  # LZW codes
 
 
 def unpack(

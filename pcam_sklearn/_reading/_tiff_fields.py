@@ -21,6 +21,7 @@ _COMPRESSIONS = {
 _READ = (1, LZW, JPEG, PACKBITS, *DEFLATE)
 _COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 6: 3}  # photometric interpretation -> samples
 _SINGLE = (256, 257, 259, 262, 266, 274, 277, 278, 284, 317)
+_MOST_VALUES = 2**20  # The smallest tiles of the largest patch are 65,536.
 _OF_TILES = (322, 323, 324, 325)
 
 
@@ -67,7 +68,7 @@ def read_layout(content: bytes) -> Layout:
         piece = _single(323, fields[323]), _single(322, fields[322])
     else:
         piece = min(one[278], height), width
-    check_size(*piece)
+    check_size(*piece[::-1])
     layout = Layout(
         order,
         is_tiled,
@@ -83,7 +84,7 @@ def read_layout(content: bytes) -> Layout:
         predictor=one[317],
         orientation=one[274],
         palette=fields[320],
-        tables=bytes(fields[347]) if max(fields[347], default=0) < 256 else b"",
+        tables=bytes(min(value, 255) for value in fields[347]),
     )
     _check_layout(layout, fields)
     return layout
@@ -111,6 +112,8 @@ def _check_layout(layout: Layout, fields: dict[int, tuple[int, ...]]) -> None:
         f"color code {layout.photometric}": layout.photometric in _COLORS,
         f"{layout.samples} samples": extra in (0, 1),
         "a palette": layout.photometric != 3 or _is_palette(layout),
+        "damaged JPEG tables": max(fields[347], default=0) < 256,
+        "YCbCr by plane": layout.photometric != 6 or layout.planes == 1,
         "YCbCr without JPEG": layout.photometric != 6 or code == JPEG,
         f"JPEG with {layout.bits} bits": code != JPEG or (layout.bits == 8 and not extra),
         "JPEG that is inverted": code != JPEG or layout.photometric in (1, 2, 6),
@@ -160,7 +163,7 @@ def _read_directory(content: bytes, order: str) -> dict[int, tuple[int, ...]]:
     for _ in range(n_fields):
         tag, kind, count = struct.unpack_from(f"{order}HH{word}", content, at)
         if tag in _DEFAULTS:
-            if tag in found or kind not in _NUMBERS or count > len(content):
+            if tag in found or kind not in _NUMBERS or not 0 < count <= _MOST_VALUES:
                 raise UnreadableImageError(f"its field {tag} is damaged")
             size = count * struct.calcsize(_NUMBERS[kind])
             place = at + 4 + head

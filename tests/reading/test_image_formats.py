@@ -174,6 +174,12 @@ def test_a_bigtiff_file_is_read():
     assert np.array_equal(decode_image(content), PATCH)
 
 
+def test_of_several_images_in_a_tiff_file_the_first_is_read():
+    images = [Image.fromarray(pixels) for pixels in (PATCH, 255 - PATCH)]
+    content = saved(images[0], "tiff", save_all=True, append_images=images[1:])
+    assert np.array_equal(decode_image(content), PATCH)
+
+
 def test_colors_for_print_are_an_error():
     image = Image.fromarray(PATCH).convert("CMYK")
     with pytest.raises(UnreadableImageError, match=r"4 colors .*save it as RGB"):

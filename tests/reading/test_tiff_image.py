@@ -120,6 +120,8 @@ def test_a_compression_that_is_not_read_is_named_with_its_file(tmp_path, code, n
         ({"t262": ()}, "field 262 has 0 values"),
         ({"t256": (0,)}, "0 x 40 pixels"),
         ({"t279": (100, 100)}, "1 offsets and 2 sizes"),
+        ({"photometric": 6, "compression": 7, "planar": 2}, "YCbCr by plane"),
+        ({"compression": 7, "t347": (70_000,)}, "damaged JPEG tables"),
     ],
     ids=str,
 )
@@ -189,6 +191,14 @@ def test_a_piece_that_unpacks_to_more_than_its_pixels_is_an_error(compression):
     content = write_tiff(PATCH, compression=compression, t257=(20,), t278=(20,))
     with pytest.raises(UnreadableImageError, match="damaged"):
         decode_image(content)
+
+
+def test_an_empty_field_is_an_error():
+    content = bytearray(write_tiff(PATCH))
+    place = content.index((258).to_bytes(2, "little") + b"\x03\0")
+    content[place + 4 : place + 8] = bytes(4)
+    with pytest.raises(UnreadableImageError, match="field 258 is damaged"):
+        decode_image(bytes(content))
 
 
 def test_tiles_larger_than_any_patch_are_an_error():

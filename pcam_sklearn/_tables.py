@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+# A table keeps every field as text, so what is missing has to be known by its spelling.
+_MISSING = {"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"}
+
 
 def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     """Read columns of a CSV file as text, so that every id and label stays as it was written.
@@ -19,6 +22,11 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(f"{path} has rows with more fields than its header names; correct it")
     return select_columns(table, str(path), columns).fillna("")
+
+
+def is_missing(column: pd.Series) -> pd.Series:
+    """Return where a value is missing: empty, NaN, None, or a word that programs write for it."""
+    return column.isna() | column.astype(str).str.strip().str.lower().isin(_MISSING)
 
 
 def select_columns(table: pd.DataFrame, name: str, columns: list[str]) -> pd.DataFrame:

@@ -65,8 +65,9 @@ class PatchReader(_StatelessPatchTransformer):
     """Read image files as uint8 RGB patches; arrays pass through unchanged.
 
     The first step of a pipeline that takes file paths. Channels are always red, green, blue, unlike
-    OpenCV's own, and gray or transparent images become RGB. Kaggle's files, uncompressed TIFF, are
-    read by offset. OpenCV reads every other file.
+    OpenCV's own. Gray images and those of 16 bits become RGB bytes. Kaggle's files, uncompressed
+    TIFF, are read by offset. TIFF, PNG, JPEG, WebP, BMP and binary PNM are read. Any other format
+    is an error, and so is an image of which not every pixel is certain.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ class PatchReader(_StatelessPatchTransformer):
         ----------
         X : array-like of str or path, shape (n_samples,), or \
             ndarray of shape (n_samples, height, width, 3)
-            Paths of image files of one common size in any format OpenCV reads, or patches.
+            Paths of image files of one common size, or patches.
 
         Returns
         -------
@@ -120,9 +121,9 @@ class PatchReader(_StatelessPatchTransformer):
         ------
         ValueError
             If a parameter is not as documented, or X is empty or neither 1-D paths nor 4-D patches.
-            If files are missing, cannot be decoded, differ in size or are smaller than the crop:
-            the message counts all of them and names the first ones. Files that are read later
-            raise later.
+            If files are missing, cannot be decoded, have transparent pixels or more than 4,096 x
+            4,096, differ in size or are smaller than the crop: the message counts all of them and
+            names the first ones, each with a reason. Files that are read later raise later.
         """
         self._check_parameters()
         if getattr(X, "ndim", None) == 4:
@@ -140,14 +141,15 @@ class PatchReader(_StatelessPatchTransformer):
 
     def _file_shape(self, paths: np.ndarray) -> tuple[int, int, int]:
         """Return the shape of the first image that can be read."""
-        images = (open_image(path) for path in paths)
-        shape = next((image.shape for image in images if image is not None), None)
+        images = ((path, open_image(path)) for path in paths)
+        readable = ((path, image.shape) for path, image in images if not isinstance(image, str))
+        path, shape = next(readable, ("", None))
         if shape is None:
             raise explain_failures(paths, (0, 0, 3))
         if self.crop_size is not None and self.crop_size > min(shape[:2]):
             raise ValueError(
-                f"crop_size={self.crop_size} is more than the images hold, {shape}; pass at most "
-                f"{min(shape[:2])}."
+                f"crop_size={self.crop_size} is more than the images hold: {path} has "
+                f"{shape[1]} x {shape[0]} pixels; pass at most {min(shape[:2])}."
             )
         return (shape[0], shape[1], 3)
 

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from pcam_sklearn._messages import first_few
-from pcam_sklearn._reading._tiff import read_image, read_rows
+from pcam_sklearn._reading._images import read_image
+from pcam_sklearn._reading._rules import UnreadableImageError
+from pcam_sklearn._reading._tiff import read_rows
 
 _CHUNK = 512
 # A file takes 10 us from the file cache, where threads only slow each other down. From the disk, or
 # where it has to be decoded, it takes 100 to 300 us, which four threads halve. So time decides.
 _PROBE, _SLOW_FILE, _THREADS = 64, 60e-6, 4
+_BLOCK_BYTES = 16 * 2**20
 
 
 class PatchFiles:
@@ -133,9 +136,10 @@ def _read_into(
     height, width = file_shape[:2]
     top, left = _start(height, crop_size), _start(width, crop_size)
     columns = slice(left, left + patches.shape[2])
-    bands = np.empty((_PROBE, patches.shape[1], width, 3), dtype=np.uint8)
-    for start in range(0, len(paths), _PROBE):
-        block = paths[start : start + _PROBE]
+    n = max(1, min(_PROBE, _BLOCK_BYTES // (patches.shape[1] * width * 3)))
+    bands = np.empty((n, patches.shape[1], width, 3), dtype=np.uint8)
+    for start in range(0, len(paths), n):
+        block = paths[start : start + n]
         for path, band in zip(block, bands, strict=False):
             _read_band(path, top, band, (height, width))
         patches[start : start + len(block)] = bands[: len(block), :, columns]
@@ -148,15 +152,15 @@ def explain_failures(
     unreadable, misshapen = [], []
     for path in paths:
         image = open_image(path)
-        if image is None:
-            unreadable.append(str(path))
+        if isinstance(image, str):
+            unreadable.append(f"{path} ({image})")
         elif image.shape != tuple(file_shape):
             misshapen.append(f"{path} {image.shape}")
     total, found = len(paths), ""
     if unreadable:
         found += (
-            f"{len(unreadable)} of {total} files cannot be read as images, they are missing or "
-            f"damaged: {first_few(unreadable)}. "
+            f"{len(unreadable)} of {total} files cannot be read as images: "
+            f"{first_few(unreadable)}. "
         )
     if misshapen:
         found += (
@@ -168,12 +172,14 @@ def explain_failures(
     return UnreadablePatchesError(found.strip() or "Files failed that can be read now; try again.")
 
 
-def open_image(path: str) -> np.ndarray | None:
-    """Return the uint8 RGB image in a file, or None where it cannot be read."""
+def open_image(path: str) -> np.ndarray | str:
+    """Return the uint8 RGB image in a file, or the reason why it cannot be read."""
     try:
         return read_image(path)
-    except OSError:
-        return None
+    except OSError as error:
+        return str(error.strerror or error)
+    except UnreadableImageError as error:
+        return str(error)
 
 
 def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) -> None:
@@ -184,7 +190,7 @@ def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) ->
     except OSError:
         pass  # `explain_failures` tells of this file together with all others that fail.
     image = open_image(path)
-    if image is None or image.shape[:2] != shape:
+    if isinstance(image, str) or image.shape[:2] != shape:
         raise UnreadablePatchesError(f"{path} is no image of {shape[0]} x {shape[1]} pixels.")
     band[:] = image[top : top + len(band)]
 

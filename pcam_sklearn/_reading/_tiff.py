@@ -1,18 +1,18 @@
 """Patches by offset: Kaggle's TIFF files are a short header followed by the raw pixels.
 
-A general decoder takes seven times as long on such a file as reading its bytes does. OpenCV reads
-every file of another layout, so both ways give the same pixels. "Plain" means: uncompressed 8-bit
-RGB in one strip, after a header of at most 4 KiB that holds everything else.
+A general decoder takes seven times as long on such a file as reading its bytes does. `_images`
+reads every file of another layout, and both ways give the same pixels. "Plain" means: uncompressed
+8-bit RGB in one strip, after a header of at most 4 KiB that holds everything else.
 """
 
 import os
-import stat
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import cv2
 import numpy as np
+
+from pcam_sklearn._reading._rules import MAX_PIXELS
 
 # Tags that decide how the pixels lie; TIFF 6.0, section 8 ("Baseline field reference").
 _MUST_BE = {258: {8}, 259: {1}, 262: {2}, 277: {3}}  # 8 bits, not compressed, RGB, 3 samples
@@ -48,7 +48,7 @@ def read_rows(
 ) -> np.ndarray | None:
     """Return the rows of a plain TIFF file from `first_row` on, as many as `out` holds.
 
-    None leaves the file to OpenCV: it is not plain, cut short, or of another `shape`.
+    None leaves the file to `read_image`: it is not plain, cut short, or of another `shape`.
     """
     if not _BY_OFFSET:
         return None
@@ -70,29 +70,6 @@ def read_rows(
         return out if n_read == out.nbytes else None
     finally:
         os.close(descriptor)
-
-
-def read_image(path: str | os.PathLike[str]) -> np.ndarray | None:
-    """Return the RGB pixels of an image file, or None if OpenCV cannot read it."""
-    plain = read_rows(path)
-    if plain is not None:
-        return plain
-    with open(path, "rb") as file:  # OpenCV would not say why a file cannot be opened.
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        content = np.frombuffer(file.read(), np.uint8)
-    try:  # From memory, because a file name that is not valid text crashes OpenCV.
-        bgr = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    except cv2.error:
-        return None
-    return None if bgr is None else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-
-
-def missing_bytes(path: str | os.PathLike[str]) -> int:
-    """Return the number of pixel bytes that a plain TIFF file lacks, and 0 for any other file."""
-    with open(path, "rb") as file:
-        layout = _parse_header(file.read(_HEADER_LIMIT))
-    return 0 if layout is None else max(0, layout.file_size - os.path.getsize(path))
 
 
 def _layout_of(descriptor: int) -> _Layout | None:
@@ -130,7 +107,7 @@ def _describe(head: bytes) -> _Layout | None:
     width, height, offset, rows_per_strip, n_bytes = (values[0] for values in places)
     if not 8 < offset <= len(head) or not 0 < n_bytes == 3 * rows_per_strip * width:
         return None
-    if rows_per_strip != height:
+    if rows_per_strip != height or height * width > MAX_PIXELS:
         return None
     return _Layout(offset, (height, width), offset + n_bytes)
 

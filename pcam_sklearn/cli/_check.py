@@ -11,7 +11,7 @@ from pcam_sklearn.cli._options import (
     check_new_file,
     overwrite_file_option,
 )
-from pcam_sklearn.cli._output import Output, reports
+from pcam_sklearn.cli._output import Output, reports, without_formulas
 
 
 @click.command(
@@ -40,7 +40,7 @@ def check(
     table = report.to_frame()
     if findings is not None:
         with atomic_path(findings) as path:
-            table.to_csv(path, index=False)
+            without_formulas(table).to_csv(path, index=False)
     facts = {"folder": folder, "ok": report.ok, "counts": report.counts}
     out.result(report.summary(), {**facts, "findings": table.to_dict("records")})
     context.exit(0 if report.ok else 1)

@@ -3,13 +3,14 @@
 import functools
 import json
 import math
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,8 +18,17 @@ from pcam_sklearn._streams import drop_output
 from pcam_sklearn.cli._options import Command
 from pcam_sklearn.cli._signals import exit_code, signals_as_interrupts
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _WIDTH = 96  # characters per line
 _READER_LEFT = 128 + 13  # As a shell reports SIGPIPE.
+# What a terminal obeys instead of showing it: control characters, and those that turn the direction
+# of text. Lone surrogates stand for bytes of a file name that are no text.
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 class UnusableInput(click.ClickException):
@@ -52,13 +62,15 @@ class CommandGroup(click.Group):
         except KeyboardInterrupt as interrupt:
             # The terminal may be closed, which is what SIGHUP tells.
             with suppress(OSError):
-                click.echo(
-                    _with_notes("Interrupted. Nothing is left half written.", interrupt), err=True
-                )
+                _echo(_with_notes("Interrupted. Nothing is left half written.", interrupt))
             ctx.exit(exit_code(interrupt))
         except BrokenPipeError:
             drop_output()
             ctx.exit(_READER_LEFT)
+        except click.ClickException as error:
+            # By way of `vars`, as click declares the message final.
+            vars(error)["message"] = printable(error.message, _encoding_of(sys.stderr))
+            raise
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Output:
     def note(self, text: str) -> None:
         """Print a note, unless quiet."""
         if not self.quiet:
-            click.echo(click.wrap_text(text, _WIDTH), err=True)
+            _echo(click.wrap_text(text, _WIDTH))
 
     def warn(self, text: str) -> None:
         """Print a warning, even if quiet."""
@@ -84,9 +96,7 @@ class Output:
 
     def result(self, text: str, facts: Mapping[str, Any]) -> None:
         """Print the result: text for people, or facts as JSON for programs."""
-        # What the encoding lacks would be escaped in a way that is no JSON.
-        ascii_only = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
-        click.echo(to_json(facts, ascii_only=ascii_only) if self.as_json else text)
+        _echo(to_json(facts) if self.as_json else text, err=False)
 
 
 def reports(command: Command) -> Command:
@@ -108,7 +118,7 @@ def _convert_errors() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # The reader of stdout, such as `head`, has read enough.
-    except (OSError, EOFError, ValueError, TypeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, MemoryError) as error:
         raise UnusableInput(_with_notes(str(error) or type(error).__name__, error)) from error
 
 
@@ -131,10 +141,46 @@ def _print_warnings() -> Iterator[None]:
 
 
 def _print_warning(message: Warning | str) -> None:
-    click.echo(click.wrap_text(f"Warning: {message}", _WIDTH), err=True)
+    _echo(click.wrap_text(f"Warning: {message}", _WIDTH))
 
 
-def to_json(facts: Mapping[str, Any], *, ascii_only: bool = False) -> str:
+def _echo(text: str, *, err: bool = True) -> None:
+    """Print text; nothing that comes from a file name or a table can steer the terminal."""
+    encoding = _encoding_of(sys.stderr if err else sys.stdout)
+    click.echo(printable(text, encoding), err=err)
+
+
+def _encoding_of(stream: object) -> str:
+    return getattr(stream, "encoding", None) or "utf-8"
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    r"""Return text with an escape for what steers a terminal or that its encoding lacks.
+
+    The escapes are those of JSON, so JSON stays what it is.
+
+    >>> print(printable("a\x1b[2Jb"))
+    a\u001b[2Jb
+    """
+    text = _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = "".join(c if c.encode(encoding, "ignore") else json.dumps(c)[1:-1] for c in text)
+    return text
+
+
+def begins_formula(cell: object) -> bool:
+    """Return whether a spreadsheet would take a cell for a formula."""
+    return isinstance(cell, str) and _FORMULA.match(cell) is not None
+
+
+def without_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a table to be read by people: an apostrophe keeps cells from being run as formulas."""
+    return table.map(lambda cell: f"'{cell}" if begins_formula(cell) else cell)
+
+
+def to_json(facts: Mapping[str, Any]) -> str:
     """Return facts as indented JSON, with null for NaN and infinity.
 
     >>> print(to_json({"auc": float("nan"), "slides": 3}))
@@ -143,7 +189,7 @@ def to_json(facts: Mapping[str, Any], *, ascii_only: bool = False) -> str:
       "slides": 3
     }
     """
-    return json.dumps(_to_plain(facts), indent=2, allow_nan=False, ensure_ascii=ascii_only)
+    return json.dumps(_to_plain(facts), indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def _to_plain(value: Any) -> Any:

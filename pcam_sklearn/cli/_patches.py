@@ -1,7 +1,8 @@
-"""The patches that a command works on: Kaggle's layout, official files, or synthetic ones."""
+"""The patches that a command works on: folders of images, official files, or synthetic ones."""
 
 import csv
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,22 +13,25 @@ import numpy as np
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn._messages import first_few
 from pcam_sklearn._tables import read_table
-from pcam_sklearn.datasets import load_kaggle, load_pcam, make_patches
+from pcam_sklearn.datasets import load_folder, load_kaggle, load_pcam, make_patches
+from pcam_sklearn.datasets._folder import list_entries
 from pcam_sklearn.datasets._ids import patch_digest
 from pcam_sklearn.datasets._kaggle import list_unlabelled
+from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
-_SYNTHETIC, _KAGGLE, _OFFICIAL = "synthetic", "kaggle", "official"
+_SYNTHETIC, _KAGGLE, _OFFICIAL, _FOLDER = "synthetic", "kaggle", "official", "folder"
 _OFFICIAL_START = "camelyonpatch_level_2_split_"
-_KAGGLE_NAMES = ("train", "test", "train_labels.csv")
+_PARTS = ("train", "valid", "test")
 _ALLOWED = (
     "pass a folder in Kaggle's layout (train/<id>.tif, train_labels.csv, test/<id>.tif), a folder "
-    f"of official files ({_OFFICIAL_START}train_x.h5 and so on), or the word synthetic"
+    f"of official files ({_OFFICIAL_START}train_x.h5 and so on), a folder with a subfolder of "
+    "images for each class, a folder of images to predict, or the word synthetic"
 )
 
 # The part that each command takes by default. Kaggle's test patches have no labels to measure on.
-TO_LEARN = {_KAGGLE: "train", _OFFICIAL: "train"}
-TO_MEASURE = {_KAGGLE: "train", _OFFICIAL: "test"}
-TO_PREDICT = {_KAGGLE: "test", _OFFICIAL: "test"}
+TO_LEARN = {_KAGGLE: "train", _OFFICIAL: "train", _FOLDER: "train"}
+TO_MEASURE = {_KAGGLE: "train", _OFFICIAL: "test", _FOLDER: "test"}
+TO_PREDICT = {_KAGGLE: "test", _OFFICIAL: "test", _FOLDER: "test"}
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,9 @@ def load_patches(
     `default` is `TO_LEARN`, `TO_MEASURE` or `TO_PREDICT`. It names the part where `subset` is None.
     """
     kind = _find_kind(data)
-    if kind != _KAGGLE and slides is not None:
+    if kind in (_SYNTHETIC, _OFFICIAL) and slides is not None:
         raise ValueError(
-            f"--slides is for Kaggle's layout, but {data} brings its own slides; leave it out"
+            f"--slides is for folders of images, but {data} brings its own slides; leave it out"
         )
     if kind == _SYNTHETIC:
         return _make_synthetic(subset, random_state)
@@ -111,8 +115,10 @@ def load_patches(
     if kind == _KAGGLE and default is TO_PREDICT and not _has_labels(data, part, slides):
         ids, paths = list_unlabelled(Path(data, part))
         return Patches(name, paths, ids, np.empty(0, dtype=np.int64), None, None)
+    if kind == _FOLDER:
+        return _from_folder(Path(data), subset, part, slides)
     if kind == _KAGGLE:
-        return _from_kaggle(name, load_kaggle(data, part, slides=slides))
+        return _from_files(name, load_kaggle(data, part, slides=slides))
     bunch = load_pcam(data, part, progress=progress)
     return Patches(name, bunch.images, bunch.ids, bunch.target, bunch.groups, bunch.hospital)
 
@@ -127,7 +133,7 @@ def load_labelled_patches(data: str, *args: Any, **options: Any) -> Patches:
     if not len(patches.target):
         raise ValueError(
             f"{patches.name} has no labels, so nothing can be learned from it or measured on it; "
-            "pass --subset train"
+            "pass --subset train, or a folder with a subfolder of images for each class"
         )
     return patches
 
@@ -163,16 +169,23 @@ def _find_kind(data: str) -> str:
     if not os.path.isdir(data):
         raise FileNotFoundError(f"there is no folder {data}; {_ALLOWED}")
     names = sorted(os.listdir(data))
-    kaggle = [name for name in names if name in _KAGGLE_NAMES]
+    parts = [name for name in _PARTS if os.path.isdir(os.path.join(data, name))]
+    kaggle = [name for name in (*parts, "train_labels.csv") if name in names and name != "valid"]
     official = [name for name in names if name.startswith(_OFFICIAL_START)]
     if kaggle and official:
         raise ValueError(
             f"{data} holds {kaggle[0]}, as Kaggle's layout does, and the official file "
             f"{official[0]}; keep them in two folders"
         )
-    if not kaggle and not official:
+    if official:
+        return _OFFICIAL
+    # In Kaggle's layout the parts hold images, by class they hold folders.
+    by_class = any(list_entries(Path(data, part))[1] for part in parts)
+    if kaggle and ("train_labels.csv" in names or not by_class):
+        return _KAGGLE
+    if not any(list_entries(Path(data))):
         raise ValueError(f"{data} holds {first_few(names) or 'nothing'}; {_ALLOWED}")
-    return _KAGGLE if kaggle else _OFFICIAL
+    return _FOLDER
 
 
 def _make_synthetic(subset: str | None, random_state: int) -> Patches:
@@ -189,10 +202,61 @@ def _make_synthetic(subset: str | None, random_state: int) -> Patches:
     return Patches(name, bunch.images, ids, bunch.target, slides, None)
 
 
-def _from_kaggle(name: str, bunch: Any) -> Patches:
+def _from_folder(data: Path, subset: str | None, part: str, slides: Path | None) -> Patches:
+    """Load images by class or without labels, of a part where there are parts."""
+    parts = [name for name in _PARTS if (data / name).is_dir()]
+    if subset is not None and subset not in parts:
+        raise FileNotFoundError(
+            f"{data} has no folder {subset}; pass --subset with one of {', '.join(parts)}"
+            if parts
+            else f"--subset {subset} is for folders with train/ or test/ in them; leave it out"
+        )
+    if parts and part not in parts:
+        raise FileNotFoundError(f"{data} has no folder {part}; pass --subset {parts[0]}")
+    folder = data / part if parts else data
+    bunch = load_folder(folder, slides=slides)
+    name = f"{data.resolve().name} ({part})" if parts else data.resolve().name
+    if bunch.target is not None:
+        _check_two_classes(folder, bunch.target_names)
+        # With the folder's name, so that train/0/1.png and test/0/1.png are two patches.
+        bunch.ids = np.array([f"{folder.resolve().name}/{id_}" for id_ in bunch.ids])
+    return _from_files(name, bunch)
+
+
+def _check_two_classes(folder: Path, classes: list[str]) -> None:
+    if len(classes) != 2:
+        raise ValueError(
+            f"{folder} holds {len(classes)} classes, {first_few(classes)}; two can be told apart, "
+            "so keep two folders, such as 0 and 1"
+        )
+    if classes != ["0", "1"]:
+        warnings.warn(
+            f"in {folder} the images of {classes[1]!r} are taken for tumour, label 1, and those of "
+            f"{classes[0]!r} are not; if it is the other way round, call the folders 0 and 1",
+            stacklevel=2,
+        )
+
+
+def _from_files(name: str, bunch: Any) -> Patches:
+    _warn_of_size(name, bunch.paths[:1])
     target = np.empty(0, dtype=np.int64) if bunch.target is None else bunch.target
     hospital = known_hospitals(bunch.groups)
     return Patches(name, bunch.paths, bunch.ids, target, bunch.groups, hospital)
+
+
+def _warn_of_size(name: str, first: np.ndarray) -> None:
+    try:
+        height, width = PatchReader().transform(first).shape[1:3]
+    except ValueError:
+        return  # When all files are read, the error names every one that is damaged.
+    side = CenterCropNormalizer().input_size
+    if (height, width) != (side, side):
+        warnings.warn(
+            f"the images of {name} have {width} x {height} pixels and are resized to {side} x "
+            f"{side}, or to the input_size of the pipeline; a patch of PatchCamelyon is 93 um wide,"
+            " so crop images that show a wider piece of tissue",
+            stacklevel=2,
+        )
 
 
 def known_hospitals(slides: np.ndarray | None) -> np.ndarray | None:

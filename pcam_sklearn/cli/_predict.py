@@ -15,7 +15,7 @@ from pcam_sklearn.cli._options import (
     data_options,
     overwrite_file_option,
 )
-from pcam_sklearn.cli._output import Output, reports
+from pcam_sklearn.cli._output import Output, begins_formula, reports
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         "pcam-sklearn predict run1 histopathologic-cancer-detection",
         "pcam-sklearn predict model.pcam pcam --split valid --output valid.csv",
         "pcam-sklearn predict run1 histopathologic-cancer-detection --ids some.txt",
+        "pcam-sklearn predict run1 folder-of-images --output probabilities.csv",
     )
 )
 @click.argument("model", type=MODEL)
@@ -65,8 +66,8 @@ def predict(
     """Write the probability of tumour for each patch of DATA, or for those of IDS.
 
     MODEL is a run folder or a .pcam file, which run no code. A pipeline saved with joblib works as
-    well, but loading it runs code, so load only files that you trust. DATA is as for train; without
-    --subset its test part is predicted.
+    well, but loading it runs code, so load only files that you trust. DATA is as for train, or a
+    folder of images, whose names become the ids; without --subset its test part is predicted.
     """
     from pcam_sklearn.cli._measure import predict_tumour
     from pcam_sklearn.cli._patches import TO_PREDICT, choose_patches, load_patches, read_ids
@@ -84,6 +85,12 @@ def predict(
     # Another process may have written it meanwhile.
     check_new_file(output, "--output", overwrite=overwrite)
     write_submission(output, patches.ids, prob, sample)
+    if n := sum(map(begins_formula, patches.ids.tolist())):
+        # The ids stay as they are, because programs join on them.
+        out.warn(
+            f"{n:,} ids begin with =, +, - or @, which a spreadsheet runs as a formula; import "
+            f"{output} as text"
+        )
     facts = {"output": output, "name": patches.name, **_summarize(prob, loaded.operating_point)}
     out.result(f"{len(patches)} probabilities written to {output}", facts)
 

@@ -8,13 +8,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from pcam_sklearn._messages import first_few
-from pcam_sklearn._tables import read_table
+from pcam_sklearn._tables import is_missing, read_table
 from pcam_sklearn.datasets._audit_pixels import check_pixels
 from pcam_sklearn.datasets._audit_report import AuditReport, Finding
 from pcam_sklearn.datasets._ids import is_id, name_of
-
-# `read_table` keeps every field as text, so empty labels have to be known by their spelling.
-_MISSING = {"", "nan", "na", "n/a", "null", "none"}
+from pcam_sklearn.datasets._patch_names import count_kinds, is_patch_name, list_names
 
 
 def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> AuditReport:
@@ -22,12 +20,14 @@ def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> A
 
     Each file is read once. A Kaggle id is the SHA-1 of the patch's raw RGB bytes, so a single
     changed pixel is found, and so are reversed channels. No path is ever made from an id: the
-    folders are listed, and names are compared with ids as text.
+    folders are listed, and names are compared with ids as text. What passes here passes in
+    `load_kaggle` without a warning: both take the same files for patches.
 
     Parameters
     ----------
     folder : path-like
-        The folder that holds ``train/`` and ``train_labels.csv``. ``test/``,
+        The folder that holds ``train/`` and ``train_labels.csv``. Patches are named ``<id>.tif`` or
+        ``<id>.png``. ``test/``,
         ``sample_submission.csv`` and ``slides.csv`` are checked if they are there. A sample
         submission may list more ids than ``test/`` has files: part of the data is no damage.
     progress : bool, default=True
@@ -74,7 +74,9 @@ def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> A
     train, others_in_train = _list_patches(root / "train")
     test, others_in_test = _list_patches(root / "test")
     counts |= {"train files": len(train), "test files": len(test)}
-    findings += [*others_in_train, *others_in_test, *_check_names([*train, *test])]
+    if unverified := sum(not is_id(name_of(path)) for path in [*train, *test]):
+        counts["names that are no SHA-1"] = unverified
+    findings += [*others_in_train, *others_in_test]
     findings += _compare(labels["id"], train)
     findings += _check_submission(root, test, counts)
     findings += _check_slides(root, labels["id"], counts)
@@ -99,7 +101,9 @@ def _to_numbers(labels: pd.Series) -> pd.Series:
 
 
 def _check_labels(table: pd.DataFrame) -> Iterator[Finding]:
-    missing = table["label"].str.strip().str.lower().isin(_MISSING)
+    if table.empty:
+        yield Finding("no rows", "", "train_labels.csv", "the table has a header only")
+    missing = is_missing(table["label"])
     invalid = ~missing & ~_to_numbers(table["label"]).isin([0, 1])
     for bad, kind in ((missing, "missing label"), (invalid, "invalid label")):
         for row in bad.to_numpy().nonzero()[0]:
@@ -109,7 +113,7 @@ def _check_labels(table: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _check_ids(ids: pd.Series, table: str) -> Iterator[Finding]:
-    valid = ids.map(is_id).astype(bool)
+    valid = ids.map(is_patch_name).astype(bool)
     for row, identifier in zip((~valid).to_numpy().nonzero()[0], ids[~valid], strict=True):
         yield Finding("malformed id", identifier, table, f"row {row + 1}: {identifier!r}")
     repeated = ids[valid & ids.duplicated(keep=False)]
@@ -119,32 +123,33 @@ def _check_ids(ids: pd.Series, table: str) -> Iterator[Finding]:
 
 
 def _list_patches(folder: Path) -> tuple[list[str], list[Finding]]:
-    """Return the patches of a folder, as ``train/<name>.tif``, and findings on other files."""
-    patches, others = [], []
-    if folder.is_dir():  # The folder test/ may be absent.
-        for name in sorted(os.listdir(folder)):
-            path = f"{folder.name}/{name}"
-            if name.endswith(".tif"):
-                patches.append(path)
-            else:
-                others.append(Finding("other file", "", path, "not named <id>.tif"))
-    return patches, others
-
-
-def _check_names(paths: list[str]) -> Iterator[Finding]:
-    for path in paths:
-        if not is_id(name_of(path)):
-            yield Finding("malformed id", name_of(path), path, "the file's name is no id")
+    """Return the patches of a folder, as ``train/<id>.tif``, and findings on its names."""
+    if not folder.is_dir():  # The folder test/ may be absent.
+        return [], []
+    names, findings = list_names(folder), []
+    if len(names.patches) > 1:
+        findings.append(
+            Finding("two kinds", "", folder.name, f"{count_kinds(names.patches)} files")
+        )
+    for name in names.misnamed:
+        path = f"{folder.name}/{name}"
+        findings.append(Finding("malformed id", name_of(path), path, "the file's name is no id"))
+    for name in names.others:
+        findings.append(Finding("other file", "", f"{folder.name}/{name}", "no image, or hidden"))
+    patches = [
+        f"{folder.name}/{name}{ending}" for ending, ids in names.patches.items() for name in ids
+    ]
+    return patches, findings
 
 
 def _compare(ids: pd.Series, train: list[str]) -> Iterator[Finding]:
     # A malformed id has a finding of its own already.
-    labelled = set(filter(is_id, ids))
-    present = set(filter(is_id, map(name_of, train)))
-    for identifier in sorted(labelled - present):
+    labelled = set(filter(is_patch_name, ids))
+    present = {name_of(path): path for path in train}
+    for identifier in sorted(labelled - present.keys()):
         yield Finding("no file", identifier, "train_labels.csv", "labelled, but not in train/")
-    for identifier in sorted(present - labelled):
-        yield Finding("no label", identifier, f"train/{identifier}.tif", "not in train_labels.csv")
+    for identifier in sorted(present.keys() - labelled):
+        yield Finding("no label", identifier, present[identifier], "not in train_labels.csv")
 
 
 def _check_submission(root: Path, test: list[str], counts: dict[str, int]) -> list[Finding]:
@@ -152,15 +157,15 @@ def _check_submission(root: Path, test: list[str], counts: dict[str, int]) -> li
     if not (root / name).is_file():
         return []
     ids = read_table(root / name, ["id"])["id"]
-    listed, present = set(ids), set(filter(is_id, map(name_of, test)))
+    listed, present = set(ids), {name_of(path): path for path in test}
     counts["listed for submission"] = len(ids)
     # Part of the test set is no damage, so these ids are counted and are no findings.
-    counts["listed without a file"] = len(listed - present)
+    counts["listed without a file"] = len(listed - present.keys())
     return [
         *_check_ids(ids, name),
         *(
-            Finding("not listed", identifier, f"test/{identifier}.tif", f"not in {name}")
-            for identifier in sorted(present - listed)
+            Finding("not listed", identifier, present[identifier], f"not in {name}")
+            for identifier in sorted(present.keys() - listed)
         ),
     ]
 
@@ -170,12 +175,13 @@ def _check_slides(root: Path, labelled: pd.Series, counts: dict[str, int]) -> li
     if not (root / name).is_file():
         return []
     table = read_table(root / name, ["id", "slide"])
-    known = set(table["id"][table["slide"].str.strip() != ""])
-    counts["slides"] = table["slide"].nunique()
+    named = table[~is_missing(table["slide"])]
+    known = set(named["id"])
+    counts["slides"] = named["slide"].nunique()
     return [
         *_check_ids(table["id"], name),
         *(
             Finding("no slide", identifier, name, "labelled, but on no slide")
-            for identifier in sorted(set(filter(is_id, labelled)) - known)
+            for identifier in sorted(set(filter(is_patch_name, labelled)) - known)
         ),
     ]

@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pcam_sklearn._reading._tiff import missing_bytes, read_image
+from pcam_sklearn._reading._images import read_image
+from pcam_sklearn._reading._rules import CutShortError, UnreadableImageError
 from pcam_sklearn.datasets._audit_report import Finding
 from pcam_sklearn.datasets._ids import is_id, name_of, patch_digest
 
@@ -51,20 +52,14 @@ def _inspect(root: Path, path: str) -> tuple[str, bytes, list[Finding]]:
         pixels = read_image(full)
     except OSError as error:
         return path, b"", [_found("unreadable", path, str(error.strerror))]
-    if pixels is None:
-        return path, b"", [_explain_unreadable(full, path)]
+    except UnreadableImageError as error:
+        kind = "truncated" if isinstance(error, CutShortError) else "unreadable"
+        return path, b"", [_found(kind, path, str(error))]
     digest = patch_digest(pixels)
     findings = [*_check_size(path, pixels), *_check_blank(path, pixels)]
     if pixels.shape == _SHAPE and digest.hex() != name_of(path) and is_id(name_of(path)):
         findings.append(_explain_wrong_pixels(path, pixels, digest))
     return path, digest, findings
-
-
-def _explain_unreadable(full: str, path: str) -> Finding:
-    missing = missing_bytes(full)
-    if missing:
-        return _found("truncated", path, f"{missing} bytes are missing at its end")
-    return _found("unreadable", path, f"{os.path.getsize(full)} bytes that are no image")
 
 
 def _check_size(path: str, pixels: np.ndarray) -> list[Finding]:

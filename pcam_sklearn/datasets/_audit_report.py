@@ -8,9 +8,11 @@ from typing import NamedTuple
 import pandas as pd
 
 DAMAGE = {
+    "no rows": "train_labels.csv lists no patch",
+    "two kinds": "a folder holds .tif and .png files; only one kind can be loaded",
     "missing label": "the row's label is empty",
     "invalid label": "the row's label is neither 0 nor 1",
-    "malformed id": "not 40 lowercase hexadecimal digits; it is never used as a path",
+    "malformed id": "other characters than letters, digits, _ and -, or another ending: left out",
     "duplicate id": "the table lists the id more than once",
     "no file": "labelled, but there is no such file in train/",
     "no label": "a file of train/ that train_labels.csv does not list",
@@ -24,7 +26,7 @@ DAMAGE = {
 }
 NOTES = {
     "blank": "black (maximum < 10) or white (minimum > 245): true data, but useless to learn from",
-    "other file": "a file in train/ or test/ that is not named <id>.tif: not read",
+    "other file": "in train/ or test/, but no image, or hidden, as ._x.tif: not read",
 }
 _EXAMPLES = 3  # One line each, so that fifteen kinds of finding still fit on a screen or two.
 
@@ -53,11 +55,13 @@ class AuditReport:
 
     Notes
     -----
-    These kinds make `ok` false: *missing label*, *invalid label*, *malformed id*, *duplicate id*,
-    *no file*, *no label*, *not listed* (test file not in the sample submission), *no slide*,
-    *unreadable*, *truncated*, *wrong size*, *wrong pixels* (SHA-1 is not the id; "channels
-    reversed" where the reversed order matches), *duplicate pixels*. These are notes: *blank*
-    (maximum < 10 or minimum > 245) and *other file*.
+    These kinds make `ok` false: *no rows*, *two kinds* (.tif and .png files), *missing label*,
+    *invalid label*, *malformed id* (in a table, or an image that is not named ``<id>.tif`` or
+    ``<id>.png``), *duplicate id*, *no file*, *no label*, *not listed* (test file not in the sample
+    submission), *no slide*, *unreadable*, *truncated*, *wrong size*, *wrong pixels* (SHA-1 is not
+    the id; "channels reversed" where the reversed order matches), *duplicate pixels*. These are
+    notes: *blank* (maximum < 10 or minimum > 245) and *other file*. Pixels are compared with names
+    that are a SHA-1; the other names are counted.
 
     Examples
     --------

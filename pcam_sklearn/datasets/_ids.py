@@ -1,6 +1,7 @@
 """Kaggle's ids: the SHA-1 of a patch's raw RGB bytes, in 40 lowercase digits."""
 
 import hashlib
+import os
 import re
 from typing import Any
 
@@ -20,4 +21,4 @@ def patch_digest(pixels: Any) -> bytes:
 
 def name_of(path: str) -> str:
     """Return the part of ``<folder>/<name>.tif`` that should be an id."""
-    return path.partition("/")[2].removesuffix(".tif")
+    return os.path.splitext(path.partition("/")[2])[0]

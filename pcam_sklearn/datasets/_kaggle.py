@@ -1,7 +1,6 @@
 """Patches in the layout of Kaggle's competition "Histopathologic Cancer Detection"."""
 
 import os
-import re
 import warnings
 from collections.abc import Collection
 from pathlib import Path
@@ -12,11 +11,8 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from pcam_sklearn._messages import first_few
-from pcam_sklearn._tables import read_table, select_columns
-
-# Kaggle's own ids are 40 hexadecimal digits; these letters are safe in the name of any file.
-_SAFE_ID = re.compile(r"[0-9A-Za-z_-]+")
-_EXTENSIONS = (".tif", ".png")
+from pcam_sklearn._tables import is_missing, read_table, select_columns
+from pcam_sklearn.datasets._patch_names import count_kinds, is_patch_name, list_names
 
 _DESCR = """\
 Patches in the layout of Kaggle's "Histopathologic Cancer Detection", subset {subset!r}:
@@ -84,12 +80,14 @@ def load_kaggle(
     ValueError
         If `subset` is unknown, or `slides` are given with "test". If a table is no CSV file or
         lacks a column, an id occurs twice or has characters other than letters, digits, ``_`` and
-        ``-``, a label is not 0 or 1, or a labelled id has no slide.
+        ``-``, a label is not 0 or 1, or a labelled id has no slide: none at all, or one that is
+        empty, NaN, or a word such as "NA".
 
     Warns
     -----
     UserWarning
-        If the slides of the training patches are unknown.
+        If the slides of the training patches are unknown. If images are left out because they are
+        not named ``<id>.tif`` or ``<id>.png``. Hidden files never count.
 
     See Also
     --------
@@ -120,11 +118,10 @@ def load_kaggle(
     target = groups = None
     if subset == "train":
         ids, target = _read_labels(root / "train_labels.csv")
-        _check_present(ids, files, root / subset, extension)
+        _check_present(ids, set(files), root / subset, extension)
         groups = _find_slides(root, slides, ids)
     else:
-        ids = np.array(sorted(files), dtype=str)
-        _check_ids(ids, root / subset)
+        ids = np.array(files, dtype=str)
     # As text, because 220,000 Path objects take seconds.
     start = os.path.join(root, subset, "")
     paths = np.array([f"{start}{identifier}{extension}" for identifier in ids], dtype=str)
@@ -136,39 +133,35 @@ def load_kaggle(
 
 def list_unlabelled(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return ids and paths of all patches in a folder, in the order of the ids."""
-    files, extension = _list_patches(folder)
-    ids = np.array(sorted(files), dtype=str)
-    _check_ids(ids, folder)
-    return ids, np.array([os.path.join(folder, f"{id_}{extension}") for id_ in ids], dtype=str)
+    ids, ending = _list_patches(folder)
+    paths = [os.path.join(folder, f"{id_}{ending}") for id_ in ids]
+    return np.array(ids, dtype=str), np.array(paths, dtype=str)
 
 
-def _list_patches(folder: Path) -> tuple[set[str], str]:
-    """Return the names of a folder's patches, without their ending, and that ending."""
-    names = _list_files(folder)
-    files = {
-        extension: {name.removesuffix(extension) for name in names if name.endswith(extension)}
-        for extension in _EXTENSIONS
-    }
-    kinds = [extension for extension in _EXTENSIONS if files[extension]]
-    if not kinds:
-        raise FileNotFoundError(
-            f"{folder} holds no patches: none of its {len(names):,} files ends in .tif or .png"
-        )
-    if len(kinds) > 1:
-        counts = " and ".join(f"{len(files[kind]):,} {kind}" for kind in kinds)
-        raise ValueError(f"{folder} holds {counts} files; leave one kind in it")
-    return files[kinds[0]], kinds[0]
-
-
-def _list_files(folder: Path) -> list[str]:
+def _list_patches(folder: Path) -> tuple[list[str], str]:
+    """Return the ids of a folder's patches, sorted, and the ending of their names."""
     if not folder.is_dir():
         raise FileNotFoundError(
             f"there is no folder {folder}; pass the one that holds train/<id>.tif,"
             " train_labels.csv and test/<id>.tif, as Kaggle's archive unpacks"
         )
-    # `scandir` tells files from folders without a system call for each of 220,000 files.
-    with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+    names = list_names(folder)
+    if not names.patches:
+        n = len(names.misnamed) + len(names.others)
+        raise FileNotFoundError(
+            f"{folder} holds no patches: none of its {n:,} files is named <id>.tif or <id>.png"
+        )
+    if len(names.patches) > 1:
+        raise ValueError(f"{folder} holds {count_kinds(names.patches)} files; leave one kind in it")
+    if names.misnamed:
+        warnings.warn(
+            f"{folder} holds {len(names.misnamed):,} images that are left out, because they are not"
+            f" named <id>.tif or <id>.png: {first_few(map(repr, names.misnamed))}; an id has"
+            " letters, digits, _ and - only",
+            stacklevel=3,
+        )
+    ((ending, ids),) = names.patches.items()
+    return ids, ending
 
 
 def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -193,10 +186,10 @@ def _find_slides(
     root: Path, slides: pd.DataFrame | str | os.PathLike[str] | None, ids: np.ndarray
 ) -> np.ndarray | None:
     if slides is not None:
-        return _read_slides(slides, ids)
+        return read_slides(slides, ids)
     path = root / "slides.csv"
     if path.is_file():
-        return _read_slides(path, ids)
+        return read_slides(path, ids)
     warnings.warn(
         f"there is no {path}, so groups is None: a random split puts patches of one slide on"
         " both sides, which flatters the AUC by .03 to .065. slides_from_official(h5, meta)"
@@ -206,16 +199,18 @@ def _find_slides(
     return None
 
 
-def _read_slides(source: pd.DataFrame | str | os.PathLike[str], ids: np.ndarray) -> np.ndarray:
+def read_slides(source: pd.DataFrame | str | os.PathLike[str], ids: np.ndarray) -> np.ndarray:
+    """Return the slide of each id, from a table with the columns id and slide or a CSV file."""
     if isinstance(source, pd.DataFrame):
-        name, table = "slides", select_columns(source.astype(str), "slides", ["id", "slide"])
+        name, table = "slides", select_columns(source, "slides", ["id", "slide"])
     else:
         name, table = str(source), read_table(Path(source), ["id", "slide"])
     _check_not_empty(table, name)
+    table = table[~is_missing(table["slide"])].astype(str)
     _check_unique(table["id"], name)
     # The table may hold more patches than are labelled, and in another order.
-    slides = table.set_index("id")["slide"].str.strip().reindex(ids, fill_value="")
-    unknown = ids[slides.to_numpy() == ""]
+    slides = table.set_index("id")["slide"].str.strip().reindex(ids)
+    unknown = ids[slides.isna()]
     if len(unknown):
         raise ValueError(
             f"{name} has no slide for {len(unknown):,} of the {len(ids):,} labelled patches:"
@@ -231,7 +226,7 @@ def _check_not_empty(table: pd.DataFrame, name: str | Path) -> None:
 
 def _check_ids(ids: np.ndarray, source: Path) -> None:
     """Raise ValueError for ids that could lead out of the folder, or occur twice."""
-    unsafe = [identifier for identifier in ids if not _SAFE_ID.fullmatch(identifier)]
+    unsafe = [identifier for identifier in ids if not is_patch_name(str(identifier))]
     if unsafe:
         raise ValueError(
             f"{source} has {len(unsafe):,} ids that cannot be names of patches:"

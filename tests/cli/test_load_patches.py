@@ -2,12 +2,20 @@
 
 from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 from support.cli_runs import make_kaggle
 from support.official_files import make_official
 
-from pcam_sklearn.cli._patches import TO_LEARN, TO_MEASURE, load_patches, read_ids
+from pcam_sklearn.cli._patches import (
+    TO_LEARN,
+    TO_MEASURE,
+    TO_PREDICT,
+    load_labelled_patches,
+    load_patches,
+    read_ids,
+)
 from pcam_sklearn.datasets import make_patches
 
 
@@ -51,8 +59,8 @@ def test_a_missing_folder_is_an_error_that_names_everything_allowed(tmp_path):
 
 
 def test_a_folder_of_other_things_is_an_error_that_names_them(tmp_path):
-    (tmp_path / "holiday.jpg").touch()
-    with pytest.raises(ValueError, match=r"holds holiday\.jpg; pass"):
+    (tmp_path / "holiday.txt").touch()
+    with pytest.raises(ValueError, match=r"holds holiday\.txt; pass"):
         load(tmp_path)
 
 
@@ -88,3 +96,121 @@ def test_a_file_without_ids_is_an_error_that_names_both_forms(tmp_path, content)
     (tmp_path / "some.csv").write_text(content)
     with pytest.raises(ValueError, match=r"one id per line.*column id"):
         read_ids(tmp_path / "some.csv")
+
+
+# Folders of images
+
+
+def write(root, *names, side=96):
+    """Write an image of its own gray for each name, and return the folder."""
+    for value, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((side, side, 3), value, np.uint8))
+    return root
+
+
+BY_CLASS = ("0/a.png", "0/b.png", "1/a.png")
+pytestmark = pytest.mark.filterwarnings("ignore:the slides of the images:UserWarning")
+
+
+def test_a_folder_by_class_is_recognized_and_its_ids_tell_the_folder(tmp_path):
+    patches = load(write(tmp_path / "mine", *BY_CLASS))
+    assert patches.name == "mine"
+    assert patches.ids.tolist() == ["mine/0/a.png", "mine/0/b.png", "mine/1/a.png"]
+    assert patches.target.tolist() == [0, 0, 1]
+    assert patches.groups is None
+
+
+@pytest.mark.parametrize(("default", "part"), [(TO_LEARN, "train"), (TO_MEASURE, "test")])
+def test_parts_by_class_are_taken_as_kaggle_s_parts_are(tmp_path, default, part):
+    names = [f"{part}/{name}" for part in ("train", "test") for name in BY_CLASS]
+    patches = load(write(tmp_path / "mine", *names), default=default)
+    assert patches.name == f"mine ({part})"
+    assert patches.ids[0] == f"{part}/0/a.png"
+
+
+def test_a_part_and_its_folder_give_the_same_ids(tmp_path):
+    write(tmp_path, *(f"train/{name}" for name in BY_CLASS))
+    assert load(tmp_path).ids.tolist() == load(tmp_path / "train").ids.tolist()
+
+
+def test_a_plain_part_beside_parts_by_class_is_predicted(tmp_path):
+    write(tmp_path, *(f"train/{name}" for name in BY_CLASS), "test/x.png", "test/y 1.png")
+    patches = load(tmp_path, default=TO_PREDICT)
+    assert patches.ids.tolist() == ["x.png", "y 1.png"]
+    assert not len(patches.target)
+
+
+def test_a_plain_folder_has_its_names_as_ids(tmp_path):
+    patches = load(write(tmp_path / "slide7", "x.png", "y.jpg"), default=TO_PREDICT)
+    assert (patches.name, patches.ids.tolist()) == ("slide7", ["x.png", "y.jpg"])
+
+
+def test_a_plain_folder_cannot_be_learned_from(tmp_path):
+    write(tmp_path, "x.png")
+    with pytest.raises(ValueError, match=r"no labels, .* subfolder of images for each class"):
+        load_labelled_patches(str(tmp_path), None, None, 0, default=TO_LEARN, progress=False)
+
+
+def test_slides_of_a_folder_by_class_may_be_given(tmp_path):
+    write(tmp_path / "mine", *BY_CLASS)
+    table = "id,slide\n0/a.png,camelyon16_train_tumor_001\n0/b.png,s2\n1/a.png,s2\n"
+    (tmp_path / "slides.csv").write_text(table)
+    patches = load(tmp_path / "mine", slides=tmp_path / "slides.csv")
+    assert patches.groups.tolist() == ["camelyon16_train_tumor_001", "s2", "s2"]
+    assert patches.hospital.tolist() == ["RUMC", "unknown", "unknown"]
+
+
+def test_names_of_classes_are_told_with_the_label_they_get(tmp_path):
+    write(tmp_path, "cancer/a.png", "healthy/a.png")
+    with pytest.warns(UserWarning, match="'healthy' are taken for tumour, label 1, .*'cancer'"):
+        load(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:in .* are taken for tumour")
+def test_more_than_two_classes_are_an_error(tmp_path):
+    write(tmp_path, "a/1.png", "b/1.png", "c/1.png")
+    with pytest.raises(ValueError, match="holds 3 classes, a, b, c; two can be told apart"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "subset", "message"),
+    [
+        (BY_CLASS, "train", "--subset train is for folders with train/ or test/"),
+        (
+            [f"train/{name}" for name in BY_CLASS],
+            "valid",
+            "no folder valid; pass --subset .* train",
+        ),
+    ],
+    ids=["without parts", "another part"],
+)
+def test_a_part_that_is_not_there_is_an_error(tmp_path, names, subset, message):
+    write(tmp_path, *names)
+    with pytest.raises(FileNotFoundError, match=message):
+        load(tmp_path, subset)
+
+
+def test_the_default_part_that_is_not_there_is_an_error_that_names_another(tmp_path):
+    write(tmp_path, *(f"train/{name}" for name in BY_CLASS))
+    with pytest.raises(FileNotFoundError, match="no folder test; pass --subset train"):
+        load(tmp_path, default=TO_MEASURE)
+
+
+@pytest.mark.parametrize("side", [32, 97, 224])
+@pytest.mark.parametrize("kind", ["folder", "kaggle"])
+def test_images_that_will_be_resized_are_mentioned(tmp_path, kind, side):
+    if kind == "folder":
+        write(tmp_path, *BY_CLASS, side=side)
+    else:
+        write(tmp_path, "test/a.png", side=side)
+    with pytest.warns(UserWarning, match=f"{side} x {side} pixels and are resized to 96 x 96"):
+        load(tmp_path, default=TO_PREDICT)
+
+
+def test_a_damaged_first_image_is_left_to_the_reading(tmp_path):
+    write(tmp_path, *BY_CLASS)
+    (tmp_path / "0" / "a.png").write_bytes(b"no image")
+    assert len(load(tmp_path)) == 3

@@ -3,7 +3,9 @@
 import csv
 import hashlib
 import os
+import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from hypothesis import strategies as st
 from support.plain_tiff import write_plain
 from support.quiet import opencv_log
 
+from pcam_sklearn import PatchReader
+from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.datasets._audit import audit_patches
 from pcam_sklearn.datasets._audit_report import DAMAGE, NOTES
 
@@ -79,6 +83,14 @@ def add_row(text: str) -> Callable[[Path, str], Found]:
     return damage
 
 
+def add_own_row(text: str) -> Callable[[Path, str], Found]:
+    def damage(root: Path, name: str) -> Found:
+        append(root / "train_labels.csv", f"{text},0")
+        return {("no file", text), ("no slide", text)}
+
+    return damage
+
+
 def content(data: bytes, kind: str) -> Callable[[Path, str], Found]:
     def damage(root: Path, name: str) -> Found:
         (root / f"train/{name}.tif").write_bytes(data)
@@ -110,7 +122,7 @@ def delete_row(root: Path, name: str) -> Found:
 def make_it_a_folder(root: Path, name: str) -> Found:
     (root / f"train/{name}.tif").unlink()
     (root / f"train/{name}.tif").mkdir()
-    return {("unreadable", name)}
+    return {("no file", name), ("other file", "")}
 
 
 def make_it_a_dead_link(root: Path, name: str) -> Found:
@@ -176,9 +188,23 @@ def add_a_stranger(root: Path, name: str) -> Found:
     return {("other file", "")}
 
 
-def misname(root: Path, name: str) -> Found:
-    write_plain(root / "test/copy of patch.tif", patch(500))
-    return {("malformed id", "copy of patch")}
+def hide(root: Path, name: str) -> Found:
+    (root / f"train/._{name}.tif").write_bytes(b"of macOS")
+    return {("other file", "")}
+
+
+def misname(file: str) -> Callable[[Path, str], Found]:
+    def damage(root: Path, name: str) -> Found:
+        write_plain(root / file, patch(500))
+        return {("malformed id", Path(file).stem)}
+
+    return damage
+
+
+def mix_kinds(root: Path, name: str) -> Found:
+    cv2.imwrite(str(root / f"train/{name}.png"), cv2.imread(str(root / f"train/{name}.tif")))
+    (root / f"train/{name}.tif").unlink()
+    return {("two kinds", "")}
 
 
 def delete_slide(root: Path, name: str) -> Found:
@@ -200,8 +226,9 @@ DAMAGES: dict[str, Callable[[Path, str], Found]] = {
     "a label in words": relabel("tumor", "invalid label"),
     "an id that climbs": add_row("../../secret"),
     "an absolute id": add_row("/etc/passwd"),
-    "an id in capitals": add_row("A" * 40),
-    "an id too short": add_row("a" * 39),
+    "an id with a space": add_row("a b"),
+    "an empty id": add_row(""),
+    "an id that has no file": add_own_row("patch-7"),
     "an id twice": repeat_row,
     "a file deleted": delete_file,
     "a row deleted": delete_row,
@@ -219,7 +246,11 @@ DAMAGES: dict[str, Callable[[Path, str], Found]] = {
     "a patch in train and test": repeat_in_test,
     "a patch under two ids": repeat_under_another_id,
     "another kind of file": add_a_stranger,
-    "a file without an id": misname,
+    "a copy": misname("test/copy of patch.tif"),
+    "a second download": misname("train/patch (1).tif"),
+    "an ending in capitals": misname("train/PATCH.TIF"),
+    "a hidden file of macOS": hide,
+    "png beside tif": mix_kinds,
     "a slide not named": delete_slide,
     "a test patch not listed": unlist,
 }
@@ -313,23 +344,75 @@ def test_every_kind_of_damage_in_a_copy_of_real_patches_is_found(sample_folder, 
     for damage, victim in zip(DAMAGES.values(), labels["id"], strict=False):
         expected |= damage(root, victim)
     assert found(root) == expected
-    assert {kind for kind, _ in expected} == set(DAMAGE) | set(NOTES)
+    assert {kind for kind, _ in expected} == set(DAMAGE) - {"no rows"} | set(NOTES)
 
 
 @settings(max_examples=30, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
-def test_an_id_of_any_text_is_reported_as_malformed(empty_folder, text):
+def test_an_id_of_any_text_is_malformed_or_has_no_file(empty_folder, text):
     root = empty_folder
     with open(root / "train_labels.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["id", "label"], [text, "1"]])
     report = audit_patches(root, progress=False)
-    assert [one.kind for one in report.findings] == ["malformed id"]
+    kind = "no file" if re.fullmatch("[0-9A-Za-z_-]+", text) else "malformed id"
+    assert [one.kind for one in report.findings] == [kind]
 
 
 def test_an_id_that_leads_to_a_real_file_outside_is_refused_all_the_same(folder):
     write_plain(folder.parent / "secret.tif", patch(3))
     append(folder / "train_labels.csv", "../../secret,1")
     assert found(folder) == {("malformed id", "../../secret")}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_what_the_audit_passes_is_loaded_without_a_complaint(folder, name):
+    DAMAGES[name](folder, victims(folder)[0])
+    complaints = []
+    for subset in ("train", "test"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                PatchReader().transform(load_kaggle(folder, subset).paths)
+            except (OSError, ValueError) as error:
+                complaints.append(error)
+        complaints += [warning.message for warning in caught]
+    assert not complaints or not audit_patches(folder, progress=False).ok
+
+
+def test_a_table_without_rows_is_damage(folder):
+    (folder / "train_labels.csv").write_text("id,label\n")
+    kinds = {kind for kind, _ in found(folder)}
+    assert kinds == {"no rows", "no label"}
+
+
+@pytest.mark.parametrize("slide", ["", "NA", "nan"])
+def test_a_slide_that_is_missing_in_words_is_no_slide(folder, slide):
+    name = victims(folder)[0]
+    edit(folder / "slides.csv", name, lambda _: [f"{name},{slide}"])
+    report = audit_patches(folder, progress=False)
+    assert [(one.kind, one.id) for one in report.findings] == [("no slide", name)]
+    assert report.counts["slides"] == 3
+
+
+def test_a_folder_of_png_files_is_audited_as_it_is_loaded(folder):
+    for path in sorted(folder.glob("t*/*.tif")):
+        cv2.imwrite(str(path.with_suffix(".png")), cv2.imread(str(path)))
+        path.unlink()
+    assert audit_patches(folder, progress=False).ok
+    path = folder / f"train/{victims(folder)[0]}.png"
+    cv2.imwrite(str(path), cv2.imread(str(path))[:, :, ::-1])
+    assert found(folder) == {("wrong pixels", path.stem)}
+
+
+def test_names_that_are_no_sha_1_are_counted_and_their_pixels_are_read(folder):
+    write_plain(folder / "train/own-1.tif", patch(501))
+    append(folder / "train_labels.csv", "own-1,0")
+    append(folder / "slides.csv", "own-1,g0")
+    report = audit_patches(folder, progress=False)
+    assert report.ok
+    assert report.counts["names that are no SHA-1"] == 1
+    os.truncate(folder / "train/own-1.tif", 20_000)
+    assert found(folder) == {("truncated", "own-1")}
 
 
 def test_reversed_channels_are_named_as_what_they_are(folder):

@@ -142,10 +142,10 @@ def test_ids_that_look_like_numbers_or_nan_stay_text(folder):
     for identifier in ids:
         (folder / "train" / f"{identifier}.tif").touch()
     label(folder, [[identifier, 1] for identifier in ids])
-    write_table(folder / "slides.csv", ["id", "slide"], [[i, "nan"] for i in ids])
+    write_table(folder / "slides.csv", ["id", "slide"], [[i, "01"] for i in ids])
     data = load_kaggle(folder)
     assert data.ids.tolist() == ids
-    assert data.groups.tolist() == ["nan"] * 3
+    assert data.groups.tolist() == ["01"] * 3
 
 
 @settings(max_examples=30, deadline=None)
@@ -189,11 +189,36 @@ def test_the_warning_points_at_the_line_that_called(folder):
     assert [entry.filename for entry in caught] == [__file__]
 
 
-@pytest.mark.parametrize("slide", ["", "  "])
-def test_a_labelled_patch_without_a_slide_is_an_error(folder, slide):
+@pytest.mark.parametrize("slide", ["", "  ", "NA", "nan", "NaN", "N/A", "#N/A", "null", "None"])
+@pytest.mark.parametrize("given", ["slides.csv", "a file", "a frame"])
+def test_a_labelled_patch_without_a_slide_is_an_error(folder, slide, given):
     write_table(folder / "slides.csv", ["id", "slide"], [["a1", "s1"], ["b2", slide]])
+    frame = pd.read_csv(folder / "slides.csv", dtype=str, keep_default_na=False)
+    slides = {"slides.csv": None, "a file": folder / "slides.csv", "a frame": frame}[given]
     with pytest.raises(ValueError, match="no slide for 2 of the 3 labelled patches: c3, b2;"):
-        load_kaggle(folder)
+        load_kaggle(folder, slides=slides)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, float("nan")], ids=repr)
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_a_slide_that_a_join_left_missing_is_an_error(folder, missing, dtype):
+    column = pd.Series(["s1", missing, "s2"]).astype(dtype)
+    slides = pd.DataFrame({"id": IDS, "slide": column})
+    with pytest.raises(ValueError, match="no slide for 1 of the 3 labelled patches: a1;"):
+        load_kaggle(folder, slides=slides)
+
+
+def test_numbers_of_slides_that_a_join_turned_into_floats_keep_their_patches_together(folder):
+    slides = pd.DataFrame({"id": IDS, "slide": [1.0, 2.0, 1.0]})
+    assert load_kaggle(folder, slides=slides).groups.tolist() == ["1.0", "2.0", "1.0"]
+    slides.loc[1, "slide"] = np.nan
+    with pytest.raises(ValueError, match="no slide for 1 of the 3"):
+        load_kaggle(folder, slides=slides)
+
+
+def test_a_slide_may_be_missing_where_no_patch_is_labelled(folder):
+    slides = pd.DataFrame({"id": [*IDS, "z9"], "slide": ["s1", "s2", "s1", None]})
+    assert load_kaggle(folder, slides=slides).groups.tolist() == ["s1", "s2", "s1"]
 
 
 def test_a_patch_on_two_slides_is_an_error(folder):
@@ -242,7 +267,9 @@ def test_missing_labels_are_an_error(folder):
 def test_a_folder_without_patches_is_an_error(folder, subset):
     for path in (folder / subset).iterdir():
         path.rename(path.with_suffix(".jpeg"))
-    with pytest.raises(FileNotFoundError, match=r"holds no patches: none of its \d files ends in"):
+    with pytest.raises(
+        FileNotFoundError, match=r"holds no patches: none of its \d files is named <id>"
+    ):
         load_kaggle(folder, subset)
 
 
@@ -321,10 +348,29 @@ def test_no_other_character_passes_in_an_id(before, character, after):
             load_kaggle(name)
 
 
-def test_a_test_file_with_a_strange_name_is_named(folder):
-    (folder / "test" / "._y8.tif").touch()
-    with pytest.raises(ValueError, match=r"test has 1 ids .*'\._y8'"):
-        load_kaggle(folder, "test")
+@pytest.mark.parametrize("subset", ["train", "test"])
+@pytest.mark.parametrize("name", ["._y8.tif", "._a1.png", ".hidden.tif", "Thumbs.db", "notes.txt"])
+def test_hidden_files_and_files_that_are_no_images_never_count(folder, subset, name):
+    before = load_kaggle(folder, subset).ids.tolist()
+    (folder / subset / name).touch()
+    assert load_kaggle(folder, subset).ids.tolist() == before
+
+
+@pytest.mark.parametrize("subset", ["train", "test"])
+@pytest.mark.parametrize("name", ["a1 (1).tif", "a1 - Copy.tif", "A1.TIF", "x.tiff", "y.jpeg"])
+def test_images_that_are_not_named_as_patches_are_left_out_with_a_warning(folder, subset, name):
+    before = load_kaggle(folder, subset).ids.tolist()
+    (folder / subset / name).touch()
+    with pytest.warns(UserWarning, match=rf"1 images that are left out, .*{re.escape(repr(name))}"):
+        assert load_kaggle(folder, subset).ids.tolist() == before
+
+
+def test_the_warning_of_names_points_at_the_line_that_called(folder):
+    (folder / "train" / "a1 (1).tif").touch()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_kaggle(folder)
+    assert [entry.filename for entry in caught] == [__file__]
 
 
 # The real patches.

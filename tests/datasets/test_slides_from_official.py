@@ -38,7 +38,7 @@ def test_each_id_is_put_on_the_slide_of_its_patch(tmp_path, packed):
 
 
 def test_real_patches_get_the_ids_that_kaggle_gave_them(sample_folder, tmp_path):
-    from pcam_sklearn._reading._tiff import read_image
+    from pcam_sklearn._reading._images import read_image
 
     paths = sorted((sample_folder / "train").glob("*.tif"))
     patches = np.stack([read_image(path) for path in paths])

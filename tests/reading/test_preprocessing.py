@@ -116,12 +116,12 @@ def test_a_file_name_that_is_not_text_is_read_or_refused(tmp_path):
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def test_gray_transparent_and_deep_images_become_rgb_bytes(tmp_path):
+def test_gray_opaque_and_deep_images_become_rgb_bytes(tmp_path):
     gray, deep = tmp_path / "gray.png", tmp_path / "deep.png"
     cv2.imwrite(str(gray), PATCH[..., 0])
     cv2.imwrite(str(deep), PATCH[..., ::-1].astype(np.uint16) * 257)
-    clear = save(tmp_path / "clear.png", np.dstack([PATCH, PATCH[..., :1]]))
-    read = PatchReader().transform([gray, deep, clear])
+    opaque = save(tmp_path / "opaque.png", np.dstack([PATCH, np.full_like(PATCH[..., :1], 255)]))
+    read = PatchReader().transform([gray, deep, opaque])
     assert np.array_equal(read, [np.repeat(PATCH[..., :1], 3, axis=2), PATCH, PATCH])
 
 

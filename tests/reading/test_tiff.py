@@ -1,4 +1,4 @@
-"""Reading by offset returns the pixels that OpenCV reads, or declines."""
+"""Reading by offset returns the pixels that OpenCV reads, or leaves the file to the decoders."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from support.plain_tiff import plain_tiff, write_plain
 from support.quiet import quiet_opencv
 
-from pcam_sklearn._reading._tiff import missing_bytes, read_image, read_rows
+from pcam_sklearn._reading._images import read_image
+from pcam_sklearn._reading._rules import MAX_PIXELS, UnreadableImageError
+from pcam_sklearn._reading._tiff import read_rows
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
 
@@ -83,7 +85,8 @@ def test_a_file_that_is_cut_short_anywhere_is_declined(scratch, length):
     write_plain(scratch, PIXELS)
     os.truncate(scratch, length)
     assert rows_of(scratch, 0, 1) is None
-    assert read_image(scratch) is None
+    with pytest.raises(UnreadableImageError, match=r"empty|no TIFF|directory|missing at its end"):
+        read_image(scratch)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_a_layout_that_is_not_plain_is_declined(tmp_path, changes):
     assert read_rows(path) is None
 
 
-def test_a_compressed_file_and_other_formats_go_through_opencv(tmp_path):
+def test_a_compressed_file_and_other_formats_are_no_plain_files(tmp_path):
     for name in ("patch.png", "packed.tif"):
         path = tmp_path / name
         cv2.imwrite(str(path), np.ascontiguousarray(PIXELS[:, :, ::-1]))
@@ -161,14 +164,20 @@ def test_a_missing_file_is_an_error_that_names_its_path(tmp_path):
 def test_the_bytes_that_a_cut_file_lacks_are_counted(tmp_path):
     path = tmp_path / "patch.tif"
     write_plain(path, PIXELS)
-    assert missing_bytes(path) == 0
     os.truncate(path, 27935 - 1000)
-    assert missing_bytes(path) == 1000
+    with pytest.raises(UnreadableImageError, match="1,000 bytes are missing at its end"):
+        read_image(path)
 
 
-def test_where_the_system_cannot_read_by_offset_every_file_goes_through_opencv(
-    tmp_path, monkeypatch
-):
+def test_a_plain_file_larger_than_any_patch_is_declined(tmp_path):
+    path = tmp_path / "slide.tif"
+    path.write_bytes(plain_tiff(np.zeros((1, MAX_PIXELS + 1, 3), np.uint8)))
+    assert read_rows(path) is None
+    with pytest.raises(UnreadableImageError, match=r"16777217 x 1 pixels are more than"):
+        read_image(path)
+
+
+def test_where_the_system_cannot_read_by_offset_every_file_is_decoded(tmp_path, monkeypatch):
     path = tmp_path / "patch.tif"
     write_plain(path, PIXELS)
     monkeypatch.setattr("pcam_sklearn._reading._tiff._BY_OFFSET", False)

@@ -442,7 +442,7 @@ def mutate(seed):
 
 
 def load_and_predict(path, X):
-    """Return what happened, and the probabilities if the file loaded."""
+    """Return the outcome, and the probabilities if the file loaded."""
     from pcam_sklearn.persistence import ModelFileError, load_model
 
     global watching

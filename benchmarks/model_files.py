@@ -111,7 +111,7 @@ class Hostile:
 
 
 def scan(folder):
-    """Return what each scanner says of a model file, of its members, and of a hostile pickle."""
+    """Return the verdict of each scanner on a model file, its members, and a hostile pickle."""
     joblib.dump(Hostile(), folder / "hostile.pkl")
     # Scanners go by the ending, so they get the file under that of any zip, and unpacked, too.
     shutil.copy(folder / "model.pcam", folder / "model.zip")

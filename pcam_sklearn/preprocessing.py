@@ -67,7 +67,7 @@ class PatchReader(_StatelessPatchTransformer):
     The first step of a pipeline that takes file paths. Channels are always red, green, blue, unlike
     OpenCV's own. Gray images and those of 16 bits become RGB bytes. Kaggle's files, uncompressed
     TIFF, are read by offset. TIFF, PNG, JPEG, WebP, BMP and binary PNM are read. Any other format
-    is an error, and so is an image of which not every pixel is certain.
+    is an error, and so is an image with a pixel that is not certain.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
     python benchmarks/fuzz --kinds images tables --seed 0 --output benchmarks/results/fuzz.csv
 
 It needs tifffile and imagecodecs, which decode images independently. Case number i of a kind is the
-same for a seed in any run. A kind is a module beside this one, named in KINDS, with
+same for a seed in any run. A kind is a module next to this one, named in KINDS, with
 
 - `COUNT`, the number of cases, and
 - `run(case, rng, folder)`, which makes a case in an empty folder and returns what it was and an

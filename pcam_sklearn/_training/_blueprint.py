@@ -1,4 +1,4 @@
-"""What a network and its optimizer are built from, so that both can be built once more."""
+"""The blueprint of a network and its optimizer, from which both can be built once more."""
 
 import inspect
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def _learning_rate(classifier: Any) -> dict[str, float]:
 
 
 def _nothing_pretrained(network: Any, hyper_parameters: dict[str, Any]) -> dict[str, None]:
-    """Return what keeps a network from loading weights: a name or a path in `weights`."""
+    """Return the parameter that keeps a network from loading weights by a name or a path."""
     default = inspect.signature(get_network(network)).parameters.get("weights")
     weights = hyper_parameters.get("weights", default and default.default)
     return {"weights": None} if isinstance(weights, str) else {}

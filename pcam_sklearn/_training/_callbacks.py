@@ -184,6 +184,6 @@ def find_best_epoch(callbacks: Sequence[keras.callbacks.Callback]) -> int | None
 
 
 def to_number(value: Any) -> Any:
-    """Return what a metric gives for an epoch as a number, or a list where it gives several."""
+    """Return a metric's value for an epoch as a number, or as a list where it has several."""
     values = np.asarray(keras.ops.convert_to_numpy(value), dtype=float)
     return values.item() if values.size == 1 else values.tolist()

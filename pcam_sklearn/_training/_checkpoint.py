@@ -128,7 +128,7 @@ class SaveEpochs(keras.callbacks.Callback):
 
 
 def _noted(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Return what a callback has noted: its attributes that are numbers, text or arrays."""
+    """Return the attributes of a callback that are numbers, text or arrays, and no settings."""
     settings = _settings(type(callback))
     noted = {name: value for name, value in vars(callback).items() if name not in settings}
     return {name: value for name, value in noted.items() if is_plain(value)}

@@ -22,7 +22,7 @@ def recreate(part: Any, **changes: Any) -> Any:
 
 
 def reduce_part(part: Any) -> tuple[Callable[..., Any], Description]:
-    """Return what pickle needs to make an optimizer or metric again, without what it has seen."""
+    """Return a call that makes an optimizer or metric again, as pickle wants it, without state."""
     return _create, describe_part(part)
 
 

@@ -1,4 +1,4 @@
-"""What pickle can find again, checked before a file is written that nobody can load."""
+"""A check that pickle can find everything again, before it writes a file that nobody can load."""
 
 import inspect
 import pickle

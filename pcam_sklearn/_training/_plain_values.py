@@ -21,7 +21,7 @@ def is_plain(value: Any) -> bool:
 
 
 def to_json(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """Return what `json` can write, and put the arrays into `arrays`, where they stay as they are.
+    """Return a value that `json` can write, and put arrays into `arrays`, as they are.
 
     The value must be plain.
     """

@@ -18,7 +18,7 @@ from pcam_sklearn._training._weights import assign_named, named_values
 
 
 def network_state(trainer: PatchModel) -> dict[str, Any]:
-    """Return what a trainer's network was built from, its weights, and its optimizer's state."""
+    """Return the blueprint and the weights of a trainer's network, and its optimizer's state."""
     optimizer = trainer.network.optimizer
     return {
         "built_from": dict(vars(trainer.blueprint)),

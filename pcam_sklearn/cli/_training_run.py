@@ -89,7 +89,7 @@ class Run:
         }
 
     def metadata(self) -> dict[str, Any]:
-        """Return what the model file says about the model."""
+        """Return the facts that the model file holds about the model."""
         return {
             "evaluation": self.evaluation,
             "data": self.training_data,

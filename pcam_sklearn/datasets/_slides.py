@@ -120,7 +120,7 @@ def _read_training_slides(h5: Path, meta: str | os.PathLike[str] | pd.DataFrame)
 
 
 def _check_order(h5: Path, meta: pd.DataFrame, name: str, path: Path | None) -> None:
-    """Compare the rows with the labels beside the patches, or warn if those are missing."""
+    """Compare the rows with the labels next to the patches, or warn if those are missing."""
     labels = find_h5(h5.parent, file_name("train", "y"))
     official = path is not None and is_official(path, "train")
     if labels is not None and "center_tumor_patch" in meta:

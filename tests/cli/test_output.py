@@ -1,4 +1,4 @@
-"""What the commands print: nothing in a name or a table steers the terminal or a spreadsheet."""
+"""Output of the commands: nothing in a name or a table steers the terminal or a spreadsheet."""
 
 import json
 import os

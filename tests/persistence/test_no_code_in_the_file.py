@@ -1,4 +1,4 @@
-"""What `load_model` can reach, read from the source: nothing that makes code of bytes."""
+"""The source that `load_model` can reach: nothing in it makes code of bytes."""
 
 import ast
 from pathlib import Path

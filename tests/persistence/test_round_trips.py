@@ -1,4 +1,4 @@
-"""What goes into a model file comes back: probabilities, decisions, parameters, attributes."""
+"""All that goes into a model file comes back: probabilities, decisions, parameters, attributes."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""What is collected from docstrings and pages, and which of that is slow."""
+"""Collection of docstrings and pages, and a list of those that are slow."""
 
 import importlib.util
 from pathlib import Path

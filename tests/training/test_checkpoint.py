@@ -43,7 +43,7 @@ FITS = {
 
 
 class Killed(BaseException):
-    """What a process that is killed would end with, if it could."""
+    """The end of a process that is killed, as an exception."""
 
 
 def kill(monkeypatch, fit, after):

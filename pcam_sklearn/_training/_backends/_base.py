@@ -37,7 +37,7 @@ class Framework:
         return contextlib.nullcontext()
 
     def random_state(self) -> np.ndarray | None:
-        """Return the state of the generator of `seeded`, None where there is none."""
+        """Return the state of the generator of `seeded`, or None if the framework has none."""
         return None
 
     def set_random_state(self, state: np.ndarray | None) -> None:

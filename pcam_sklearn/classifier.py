@@ -3,7 +3,7 @@
 import copy
 import os
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Self, SupportsIndex
 
 import keras
@@ -30,10 +30,6 @@ __all__ = ["CNNClassifier"]
 
 _PREDICT_BATCH_SIZE = 256
 _HYPER_PARAMETERS = ("filters", "third_pool", "dense_units", "dropout")
-_COUNTS = (
-    "epochs", "batch_size", "n_iter_no_change", "fit__epochs", "fit__batch_size",
-    "predict__batch_size",
-)  # fmt: skip
 
 
 class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
@@ -475,18 +471,6 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return {**given, **self._routed("model")}
 
     def _check_parameters(self) -> None:
-        for name in filter(vars(self).__contains__, _COUNTS):
-            check_scalar(getattr(self, name), name, Integral, min_val=1)
-        share = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
-        check_scalar(self.validation_fraction, "validation_fraction", Real, **share)
-        if self.early_stopping and not self.validation_fraction:
-            raise ValueError(
-                "early_stopping=True needs patches to watch, but validation_fraction is 0; "
-                "pass validation_fraction=0.1, or early_stopping=False."
-            )
-        if self.learning_rate is not None:
-            above_0 = {"min_val": 0, "include_boundaries": "neither"}
-            check_scalar(self.learning_rate, "learning_rate", Real, **above_0)
         check_recipe(self)
         check_routes(vars(self))
         self._hyper_parameters()

@@ -5,7 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import keras
@@ -19,9 +19,15 @@ MONITOR_MODES = ("auto", "min", "max")
 LONGEST_WARMUP = 10  # epochs; a share of 10,000 epochs would train nothing for a long time
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 
+_COUNTS = (
+    "epochs", "batch_size", "n_iter_no_change", "fit__epochs", "fit__batch_size",
+    "predict__batch_size",
+)  # fmt: skip
+
 
 def check_recipe(classifier: Any) -> None:
     """Raise TypeError or ValueError for a parameter that is not as `CNNClassifier` documents it."""
+    _check_numbers(classifier)
     if classifier.schedule not in SCHEDULES:
         allowed = f"one of {list(SCHEDULES)}"
         raise ValueError(f"schedule must be {allowed}, got {classifier.schedule!r}.")
@@ -45,6 +51,21 @@ def check_recipe(classifier: Any) -> None:
             f"{keras.config.image_data_format()!r}; call "
             "keras.config.set_image_data_format('channels_last') before fit."
         )
+
+
+def _check_numbers(classifier: Any) -> None:
+    for name in filter(vars(classifier).__contains__, _COUNTS):
+        check_scalar(getattr(classifier, name), name, Integral, min_val=1)
+    share = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
+    check_scalar(classifier.validation_fraction, "validation_fraction", Real, **share)
+    if classifier.early_stopping and not classifier.validation_fraction:
+        raise ValueError(
+            "early_stopping=True needs patches to watch, but validation_fraction is 0; "
+            "pass validation_fraction=0.1, or early_stopping=False."
+        )
+    if classifier.learning_rate is not None:
+        above_0 = {"min_val": 0, "include_boundaries": "neither"}
+        check_scalar(classifier.learning_rate, "learning_rate", Real, **above_0)
 
 
 @contextlib.contextmanager

@@ -92,7 +92,7 @@ print_from_fork(lambda: asked_by(lambda: joblib.load(sys.argv[1])))
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """Return the modules and questions of a fresh process: on import, then for a fit, then for loading."""
+    """Return the modules and questions of a process: on import, for a fit, for loading."""
     path = str(tmp_path_factory.mktemp("saved") / "pipeline.joblib")
     X, y = make_data(n=8, side=PATCH_SIDE)
     joblib.dump(quick_pipeline(optimizer=keras.optimizers.Adam()).fit(X, y), path)

@@ -13,6 +13,11 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
 
     An empty field is "". A file that is no CSV file, or lacks a column, raises ValueError.
     """
+    # pandas ends a field at a zero byte, and drops what follows.
+    if b"\0" in path.read_bytes():
+        raise ValueError(
+            f"{path} cannot be read as a CSV file: it holds zero bytes; write it again"
+        )
     # Spreadsheets begin a CSV file with a byte order mark, which utf-8-sig skips.
     try:
         table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8-sig")

@@ -126,6 +126,12 @@ def test_a_table_that_lacks_a_patch_is_refused(folder):
         load_kaggle(folder, slides=table)
 
 
+def test_slides_may_be_in_a_packed_file(folder, tmp_path):
+    pd.read_csv(folder / "slides.csv").to_csv(tmp_path / "packed.csv.gz", index=False)
+    slides = load_kaggle(folder, slides=tmp_path / "packed.csv.gz").groups
+    assert slides.tolist() == load_kaggle(folder).groups.tolist()
+
+
 def test_slides_of_test_patches_are_refused(folder):
     with pytest.raises(ValueError, match="only training patches have slides"):
         load_kaggle(folder, subset="test", slides=folder / "slides.csv")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+_PACKED = {".gz", ".bz2", ".zip", ".xz", ".zst", ".tar"}  # pandas unpacks these.
 # A table keeps every field as text, so what is missing has to be known by its spelling.
 _MISSING = {"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"}
 
@@ -13,6 +14,9 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
 
     An empty field is "". A file that is no CSV file, or lacks a column, raises ValueError.
     """
+    # pandas ends a field at a zero byte, and drops what follows.
+    if path.suffix not in _PACKED and b"\0" in path.read_bytes():
+        raise ValueError(f"{path} cannot be read as a CSV file: it holds zero bytes")
     # Spreadsheets begin a CSV file with a byte order mark, which utf-8-sig skips.
     try:
         table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8-sig")

@@ -64,12 +64,9 @@ def passes_audit(folder):
 def read_plainly(tables):
     """Return (id, label, slide) of each row of the labels, by Python's csv module."""
     labels, slides = (read_rows(tables[name]) for name in ("train_labels.csv", "slides.csv"))
-    slide_of = {row["id"]: row["slide"].strip() for row in slides}
-    return [
-        (row["id"], to_label(row["label"]), slide_of[row["id"]])
-        for row in labels
-        if slide_of[row["id"]].lower() not in NO_SLIDE
-    ]
+    named = [(row["id"], (row["slide"] or "").strip()) for row in slides]
+    slide_of = {id_: slide for id_, slide in named if slide.lower() not in NO_SLIDE}
+    return [(row["id"], to_label(row["label"]), slide_of[row["id"]]) for row in labels]
 
 
 def read_rows(content):

@@ -126,6 +126,12 @@ def test_a_table_that_lacks_a_patch_is_refused(folder):
         load_kaggle(folder, slides=table)
 
 
+def test_slides_may_be_in_a_packed_file(folder, tmp_path):
+    pd.read_csv(folder / "slides.csv").to_csv(tmp_path / "packed.csv.gz", index=False)
+    slides = load_kaggle(folder, slides=tmp_path / "packed.csv.gz").groups
+    assert slides.tolist() == load_kaggle(folder).groups.tolist()
+
+
 def test_slides_of_test_patches_are_refused(folder):
     with pytest.raises(ValueError, match="only training patches have slides"):
         load_kaggle(folder, subset="test", slides=folder / "slides.csv")
@@ -297,8 +303,9 @@ def test_a_missing_column_is_an_error_that_names_those_that_are_there(folder, ta
         (b"id,label,slide\na1,1,s,extra\nb2,1,s,extra\n", "more fields than its header"),
         (b"id,label,slide\na1,1,s\nb2,1,s,extra\n", "cannot be read as a CSV file"),
         (b"id,label,slide\n\xff\xfe,1,s\n", "cannot be read as a CSV file"),
+        (b"id,label,slide\na1,1,s\0tray\n", "cannot be read as a CSV file: it holds zero bytes"),
     ],
-    ids=["empty", "header only", "all rows too long", "one row too long", "no text"],
+    ids=["empty", "header only", "all rows too long", "one row too long", "no text", "zero bytes"],
 )
 def test_a_damaged_table_is_an_error_that_names_it(folder, table, content, message):
     (folder / table).write_bytes(content)

@@ -1,13 +1,13 @@
 """Train on folders by class, evaluate, and predict a plain folder of images."""
 
 import cv2
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from support.cli_runs import QUICK, TINY, as_json, cli, read_numbers, read_split
 
 from pcam_sklearn.datasets import load_kaggle
+from pcam_sklearn.persistence import load_model
 
 pytestmark = pytest.mark.slow  # A model is trained.
 
@@ -47,7 +47,7 @@ def test_a_run_on_folders_by_class_is_the_run_on_kaggle_s_layout(trained, run, k
     ours, theirs = read_split(trained), read_split(run)
     assert ours["id"].str.match(r"train/[01]/[0-9a-f]{40}\.png").all()
     assert set(ours["slide"]) == set(theirs["slide"])
-    assert joblib.load(trained / "model.joblib").classes_.tolist() == [0, 1]
+    assert load_model(trained / "model.pcam").classes_.tolist() == [0, 1]
 
 
 def test_evaluate_takes_folders_by_class_and_knows_what_the_run_has_seen(trained, by_class):
@@ -65,7 +65,7 @@ def test_predict_takes_a_folder_of_images_and_names_them(run, kaggle, plain, tmp
     said = cli("predict", run, plain, "--output", tmp_path / "p.csv")
     written = read_numbers(tmp_path / "p.csv")
     assert written["id"].tolist() == [f"=patch {number}.png" for number in range(6)]
-    pipeline = joblib.load(run / "model.joblib")
+    pipeline = load_model(run / "model.pcam")
     expected = pipeline.predict_proba(load_kaggle(kaggle, "test").paths)[:, 1]
     np.testing.assert_array_equal(written["label"], expected)
     assert "6 ids begin with =, +, - or @" in " ".join(said.stderr.split())

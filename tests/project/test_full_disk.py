@@ -122,4 +122,8 @@ def test_a_packed_file_that_is_unpacked_on_the_disk(disk, monkeypatch):
 
 @pytest.mark.slow
 def test_patches_made_by_quickstart(disk):
-    check_refused(disk, lambda f: _write_kaggle_folder(f / "patches", 0), match="/patches cannot")
+    def write(folder):
+        with atomic_folder(folder / "quickstart", list) as new:
+            _write_kaggle_folder(new / "patches", 0)
+
+    check_refused(disk, write, match="/quickstart cannot")

@@ -82,7 +82,7 @@ def test_parts_of_the_main_program_are_copied_as_well(in_a_fresh_process):
 
 def test_workers_return_fitted_estimators_and_searches_in_two_processes(in_a_fresh_process):
     scores = in_a_fresh_process["workers"]
-    assert len(scores) == 2 * len(KITS) + 3
+    assert len(scores) == len(KITS) + 6
     assert np.isfinite(np.concatenate(list(scores.values()))).all()
 
 

@@ -1,5 +1,6 @@
 """CNNClassifier: a convolutional network as a scikit-learn classifier."""
 
+import contextlib
 import copy
 import os
 from collections.abc import Callable, Sequence
@@ -507,7 +508,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             self._check_shape(plan.data.shape)
         options = {"batch_size": self.batch_size, "verbose": self.verbose, **self._routed("fit")}
         options.pop("epochs", None)  # The plan has them.
-        learned = _fit.run(plan, tasks=tasks, **options)
+        with plan.checkpoint or contextlib.nullcontext():
+            learned = _fit.run(plan, tasks=tasks, **options)
         self.__dict__.update(learned)
         return self
 

@@ -41,7 +41,8 @@ def order_callbacks(
     if saver is None:
         return callbacks
     # Last: it saves what all the others have noted, and gives it back to them in the beginning.
-    saver.others = callbacks
+    # The line of progress belongs to the process.
+    saver.others = [callback for callback in callbacks if callback not in progress]
     return [*callbacks, saver]
 
 

@@ -6,7 +6,9 @@ only. Its name is made of the parameters and the data, so each fit of a search h
 """
 
 import inspect
+import itertools
 import json
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._callbacks import Callbacks, Shuffle, to_number
 from pcam_sklearn._training._plain_values import from_json, is_plain, to_json
 from pcam_sklearn._training._weights import assign_named, named_values
+from pcam_sklearn._workspaces import workspace
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,32 @@ class Epochs:
 class Checkpoint:
     """The file of one fit, and the epochs that are in it already.
 
-    `done` is None where there is no file yet.
+    `done` is None where there is no file yet. The file is held until the context is left. An equal
+    fit that runs at the same time, in a voting classifier for instance, takes the next name.
     """
 
     def __init__(self, folder: str | Path, identity: str) -> None:
-        self.path = Path(folder) / f"fit-{identity}.npz"
-        self.done = self._read() if self.path.exists() else None
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self._held = ExitStack()
+        for number in itertools.count(1):
+            self.path = Path(folder) / f"fit-{identity}-{number}.npz"
+            with suppress(BlockingIOError):
+                self._held.enter_context(workspace(self.path, alone=True))
+                break
+        try:
+            self.done = self._read() if self.path.exists() else None
+        except BaseException:
+            self._held.close()
+            raise
+
+    def __enter__(self) -> "Checkpoint":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
     def write(self, done: Epochs) -> None:
         """Replace the file."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         arrays = dict(done.arrays)
         state = {name: value for name, value in vars(done).items() if name != "arrays"}
         text = json.dumps(to_json(state, arrays))
@@ -94,7 +113,8 @@ class SaveEpochs(keras.callbacks.Callback):
             return
         for part, variables in self._variables().items():
             prefix = f"{part}/"
-            values = {k.removeprefix(prefix): v for k, v in done.arrays.items() if prefix in k}
+            saved = {name: v for name, v in done.arrays.items() if name.startswith(prefix)}
+            values = {name.removeprefix(prefix): v for name, v in saved.items()}
             assign_named(variables, values, f"The {part} of {self._checkpoint.path}")
         self._shuffle.go_on(done.generator, done.arrays["rows"])
         current_framework().set_random_state(done.arrays.get("framework"))
@@ -110,7 +130,9 @@ class SaveEpochs(keras.callbacks.Callback):
         if random_state is not None:
             arrays["framework"] = random_state
         for part, variables in self._variables().items():
-            arrays |= {f"{part}/{name}": v for name, v in named_values(variables).items()}
+            arrays |= {
+                f"{part}/{name}": _storable(v) for name, v in named_values(variables).items()
+            }
         self._checkpoint.write(
             Epochs(
                 seed=self._seed,
@@ -125,6 +147,11 @@ class SaveEpochs(keras.callbacks.Callback):
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
         return {"network": self.model.variables, "optimizer": self.model.optimizer.variables}
+
+
+def _storable(values: np.ndarray) -> np.ndarray:
+    """Return values that NumPy can write; it knows no bfloat16, whose values float32 holds."""
+    return values.astype(np.float32) if values.dtype.kind == "V" else values
 
 
 def _noted(callback: keras.callbacks.Callback) -> dict[str, Any]:

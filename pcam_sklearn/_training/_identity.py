@@ -1,71 +1,113 @@
 """The identity of a fit: equal for the same training in another process, and for no other."""
 
 import hashlib
+import sys
 import types
 from typing import Any
 
 import keras
 import numpy as np
 
+from pcam_sklearn import __version__
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._keras_parts import describe_part
-from pcam_sklearn._training._plain_values import SCALARS, is_plain
+from pcam_sklearn._training._plain_values import SCALARS
 from pcam_sklearn._training._weights import copy_values
 
 # These change nothing that a fit learns.
-_WITHOUT_EFFECT = ("callbacks", "checkpoint_dir", "test_time_augmentation", "verbose", "warm_start")
-_N_PATCHES = 256  # as many of the patches are compared
+_WITHOUT_EFFECT = ("checkpoint_dir", "test_time_augmentation", "verbose", "warm_start")
+_WHOLE = 1 << 30  # bytes of patches; of more, only some patches are compared
+_N_PATCHES = 256
 
 
 def identify(plan: Any) -> str:
     """Return 16 hexadecimal digits that stand for the parameters, the data and the start."""
-    clf, data = plan.classifier, plan.data
+    clf = plan.classifier
     parameters = {
         name: value
         for name, value in clf.get_params(deep=False).items()
-        if name not in _WITHOUT_EFFECT and not name.startswith(("callbacks__", "predict__"))
+        if name not in _WITHOUT_EFFECT and not name.startswith("predict__")
     }
-    start = copy_values(clf.model_.variables) if plan.resume else []
-    given = keras.tree.flatten(clf.get_params().get("callbacks"))
-    callbacks = [value if isinstance(value, type) else type(value) for value in given]
-    versions = keras.__version__, keras.backend.backend()
+    backend = keras.backend.backend()
+    surroundings = [backend, keras.config.dtype_policy().name, keras.config.floatx()]
+    surroundings += [__version__, keras.__version__, sys.modules[backend].__version__]
+    start = []
+    if plan.resume:
+        start = [*clf.model_.variables, *getattr(clf.model_.optimizer, "variables", ())]
     digest = hashlib.sha256()
-    for part in (versions, parameters, plan.first_epoch, callbacks, start, *_columns(data)):
+    for part in (surroundings, parameters, plan.first_epoch, copy_values(start)):
         digest.update(_describe(part).encode())
+    for column in _columns(plan.data):
+        digest.update(_describe(column).encode())
     return digest.hexdigest()[:16]
 
 
 def _columns(data: TrainingSet) -> list[Any]:
-    """Return all columns of the data, but only some of the patches, which may be gigabytes."""
-    rows = np.unique(np.linspace(0, len(data.codes) - 1, _N_PATCHES).astype(int))
-    return [data.shape, data.X[rows], data.codes, data.weights, data.classes, data.groups]
+    """Return all columns of the data, but only some of the patches if they take gigabytes."""
+    patches = data.X
+    if not isinstance(patches, np.ndarray) or patches.nbytes > _WHOLE:
+        rows = np.unique(np.linspace(0, len(data.codes) - 1, _N_PATCHES).astype(int))
+        patches = patches[rows]
+    return [data.shape, patches, data.codes, data.weights, data.classes, data.groups]
 
 
-def _describe(value: Any) -> str:
-    """Return text that is the same in each process."""
+def _describe(value: Any, around: tuple[int, ...] = ()) -> str:
+    """Return text that is the same in each process; `around` holds what a value lies in."""
     if isinstance(value, (*SCALARS, bytes)):
         return repr(value)
+    if id(value) in around:
+        return "itself"  # Such as a function that calls itself.
+
+    def inner(item: Any) -> str:
+        return _describe(item, (*around, id(value)))
+
     if isinstance(value, (np.ndarray, np.generic)):
-        array = np.asarray(value)
-        content = repr(array.tolist()) if array.dtype.hasobject else array.tobytes()
-        return _describe([str(array.dtype), array.shape, content])
+        return _describe_array(np.asarray(value))
     if isinstance(value, dict):
-        return repr(sorted((_describe(key), _describe(item)) for key, item in value.items()))
+        return repr(sorted((inner(key), inner(item)) for key, item in value.items()))
+    if isinstance(value, (set, frozenset)):
+        return repr(sorted(map(inner, value)))  # Their order differs between processes.
     if isinstance(value, (list, tuple)):
-        return repr([_describe(item) for item in value])
+        return repr([inner(item) for item in value])
+    return repr([inner(part) for part in _parts(value)])
+
+
+def _describe_array(array: np.ndarray) -> str:
+    if array.dtype.hasobject:
+        return repr((array.shape, array.tolist()))
+    content = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
+    return f"{array.dtype} {array.shape} {content}"
+
+
+def _parts(value: Any) -> list[Any]:
+    """Return plainer parts of which an object consists."""
     if isinstance(value, np.random.RandomState):
-        return "a generator"  # It draws another seed each time.
+        return ["a generator"]  # It draws another seed each time.
     if isinstance(value, types.CodeType):
-        return _describe([value.co_code, value.co_consts, value.co_names])
+        return [value.co_code, value.co_consts, value.co_names]
     if isinstance(value, types.FunctionType):
         closure = [cell.cell_contents for cell in value.__closure__ or ()]
-        plain = [item for item in closure if is_plain(item)]
-        return _describe([value.__module__, value.__qualname__, value.__code__, plain])
+        defaults = [value.__defaults__, value.__kwdefaults__]
+        return [value.__module__, value.__qualname__, value.__code__, defaults, closure]
     if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
+        own = {k: v for k, v in vars(value).items() if isinstance(v, types.FunctionType)}
+        return [value.__module__, value.__qualname__, own if _is_own(value) else {}]
     if isinstance(value, keras.optimizers.Optimizer | keras.metrics.Metric):
         kind, config, own = describe_part(value)
         # Keras numbers the names of equal parts within a process.
-        return _describe([kind, {**config, "name": ""}, own])
-    reduced = value.__reduce_ex__(4)
-    return reduced if isinstance(reduced, str) else _describe(reduced[:3])
+        return [kind, {**config, "name": ""}, own]
+    if isinstance(value, keras.losses.Loss):
+        return [type(value), {**vars(value), "name": ""}]
+    if isinstance(value, keras.callbacks.Callback):
+        # What a callback collects is no setting, and not part of what the fit is.
+        plain = {k: v for k, v in vars(value).items() if isinstance(v, SCALARS)}
+        return [type(value), plain]
+    try:
+        reduced = value.__reduce_ex__(4)
+    except TypeError:  # Such as a lock, which means nothing to another process.
+        return [type(value).__qualname__]
+    return [reduced] if isinstance(reduced, str) else list(reduced[:3])
+
+
+def _is_own(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] not in ("keras", "numpy", "builtins", "functools")

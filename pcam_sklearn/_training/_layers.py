@@ -14,6 +14,18 @@ def hash_layers(network: keras.Model) -> str:
     return hashlib.sha256(" ".join(names).encode()).hexdigest()
 
 
+def trainable_layers(network: keras.Model) -> list[bool]:
+    """Return for each layer whether it is trained, which a user may have changed since."""
+    return [layer.trainable for layer in _all_layers(network)]
+
+
+def set_trainable(network: keras.Model, trainable: list[bool]) -> None:
+    """Set for each layer whether it is trained. A model sets its layers, so these come later."""
+    for layer, is_trained in zip(_all_layers(network), trainable, strict=True):
+        if layer.trainable != is_trained:  # Setting it sets all layers inside as well.
+            layer.trainable = is_trained
+
+
 def take_up_weights(network: keras.Model) -> None:
     """Let layers that compute with copies of their variables copy the new values."""
     for layer in _all_layers(network):

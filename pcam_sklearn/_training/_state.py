@@ -11,7 +11,12 @@ import keras
 
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._blueprint import Blueprint
-from pcam_sklearn._training._layers import hash_layers, take_up_weights
+from pcam_sklearn._training._layers import (
+    hash_layers,
+    set_trainable,
+    take_up_weights,
+    trainable_layers,
+)
 from pcam_sklearn._training._model import PatchModel
 from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._weights import assign_named, named_values
@@ -23,6 +28,7 @@ def network_state(trainer: PatchModel) -> dict[str, Any]:
     return {
         "built_from": dict(vars(trainer.blueprint)),
         "layers": hash_layers(trainer.network),
+        "trainable": trainable_layers(trainer.network),
         "weights": named_values(trainer.network.variables),
         "optimizer": None if optimizer is None else named_values(optimizer.variables),
     }
@@ -39,6 +45,7 @@ def trainer_from_state(state: Mapping[str, Any], classifier_type: type) -> Patch
             optimizer = blueprint.build_optimizer(classifier_type)
     assign_named(network.variables, state["weights"], f"The network {network.name!r}")
     take_up_weights(network)
+    set_trainable(network, state["trainable"])
     network.compile(optimizer=optimizer)
     if optimizer is not None:
         # Keras may have put the optimizer into one that scales the loss.

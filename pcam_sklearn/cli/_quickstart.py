@@ -175,7 +175,9 @@ def _draw(pipeline: "Pipeline", train: "Bunch", rows: "np.ndarray", output: Path
 
 def _predict_in_a_new_process(model: Path, data: Path, submission: Path) -> str:
     """Predict as a user would on another day, which shows that the saved model is complete."""
-    command: list[Any] = [sys.executable, "-m", "pcam_sklearn", "predict", model, data, "--quiet"]
+    # Without -P, a module in the current folder would come before the one of that name installed.
+    python = [sys.executable, "-P", "-m", "pcam_sklearn"]
+    command: list[Any] = [*python, "predict", model, data, "--quiet"]
     done = subprocess.run(
         [*map(str, command), "--output", str(submission)],
         capture_output=True,

@@ -9,11 +9,13 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.model_selection import cross_val_score
 from support.other_process import run_python, start_python
-from support.own_parts import Count, Damped, Falling
+from support.own_parts import Count, Damped, Falling, Squares
 from support.tiny import make_data, quick, small
 
 from pcam_sklearn import CNNClassifier
 from pcam_sklearn._training._checkpoint import Checkpoint
+from pcam_sklearn._training._identity import identify
+from pcam_sklearn._training._plan import TrainingPlan
 
 X, Y = make_data(60)
 EPOCHS = 4
@@ -235,3 +237,84 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path):
 
 def test_a_classifier_with_a_folder_is_cloned_and_shown_as_any_other():
     assert "checkpoint_dir='here'" in repr(CNNClassifier(checkpoint_dir="here"))
+
+
+def make_network(activation, *, scale=1.0):
+    """Return a network function that only its closure and defaults tell from another."""
+
+    def network(input_shape, factor=scale):
+        units = 2 if activation in {"relu", "gelu", "tanh"} else 1
+        layers = [keras.layers.Flatten(), keras.layers.Dense(units, activation)]
+        end = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
+        return keras.Sequential([keras.Input(input_shape), *layers, end])
+
+    return network
+
+
+def identity_of(patches=X, labels=Y, **parameters):
+    """Return the name of a fit's file."""
+    classifier = quick(**{"network": make_network("relu"), **parameters})
+    data = classifier._check_arguments(patches, labels)
+    return identify(TrainingPlan(classifier, data, classifier.epochs))
+
+
+def test_equal_fits_have_one_identity_in_each_process():
+    code = "from training.test_checkpoint import identity_of; print(identity_of())"
+    names = {run_python("-c", code, PYTHONHASHSEED=seed)[0].strip() for seed in ("1", "2")}
+    assert names == {identity_of()}
+
+
+OTHER_FITS = {
+    "closure": {"network": make_network("tanh")},
+    "defaults": {"network": make_network("relu", scale=2.0)},
+    "settings of a callback": {"callbacks": [keras.callbacks.EarlyStopping("loss", patience=9)]},
+    "routed to a callback": {"callbacks": Count, "callbacks__start": 3},
+    "a loss of one's own": {"loss": Squares(3.0)},
+    "one patch": {"patches": np.concatenate([X[:1], X[:1], X[2:]])},
+}
+
+
+@pytest.mark.parametrize("other", OTHER_FITS.values(), ids=OTHER_FITS)
+def test_other_fits_have_other_identities(other):
+    twins = {
+        "callbacks": [keras.callbacks.EarlyStopping("loss", patience=1)],
+        "loss": Squares(2.0),
+    }
+    known = {identity_of(**{k: v}) for k, v in twins.items()} | {identity_of()}
+    known.add(identity_of(callbacks=Count))
+    assert identity_of(**other) not in known
+
+
+def test_equal_instances_have_one_identity():
+    assert identity_of(loss=Squares(2.0)) == identity_of(loss=Squares(2.0))
+
+
+def test_equal_fits_at_the_same_time_have_files_of_their_own(tmp_path):
+    first = Checkpoint(tmp_path, "same")
+    with first, Checkpoint(tmp_path, "same") as second:
+        assert first.path != second.path
+    with Checkpoint(tmp_path, "same") as third:
+        assert third.path == first.path
+    assert os.listdir(tmp_path) == []
+
+
+def test_another_verbosity_goes_on_as_well(monkeypatch, tmp_path):
+    first = quick(epochs=2, verbose=1, checkpoint_dir=tmp_path)
+    kill(monkeypatch, lambda: first.fit(X, Y), after=1)
+    assert quick(epochs=2, verbose=0, checkpoint_dir=tmp_path).fit(X, Y).n_iter_ == 2
+    assert os.listdir(tmp_path) == []
+
+
+def named_optimizer(input_shape):
+    """Return a network with 16-bit weights and a layer called as a part of the file is."""
+    first = keras.layers.Dense(2, dtype="bfloat16", name="optimizer")
+    end = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), first, end])
+
+
+def test_any_name_and_type_of_variables_goes_on(monkeypatch, tmp_path):
+    parameters = {"network": named_optimizer, "epochs": 2}
+    classifier = quick(**parameters, checkpoint_dir=tmp_path)
+    kill(monkeypatch, lambda: classifier.fit(X, Y), after=1)
+    whole = quick(**parameters).fit(X, Y)
+    assert_array_equal(classifier.fit(X, Y).predict_proba(X), whole.predict_proba(X))

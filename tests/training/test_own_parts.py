@@ -155,3 +155,13 @@ def test_a_trimmed_classifier_predicts_the_same_is_smaller_and_trains_on(tmp_pat
     assert np.array_equal(back.predict_proba(X), expected)
     assert len(pickle.dumps(back)) < 0.6 * size
     assert back.partial_fit(X, Y).n_iter_ == 2
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_layers_that_were_freed_or_frozen_later_stay_so(optimizer):
+    fitted = quick(network=own_layer, optimizer=optimizer, warm_start=True).fit(X, Y)
+    fitted.model_.layers[-1].trainable = False
+    fitted.trim().fit(X, Y)
+    back = pickle.loads(pickle.dumps(fitted))
+    expected = fitted.partial_fit(X, Y).predict_proba(X)
+    assert np.array_equal(back.partial_fit(X, Y).predict_proba(X), expected)

@@ -67,7 +67,8 @@ def quickstart(
             _write_kaggle_folder(data, random_state)
             out.note(f"made patches for {output / 'patches'}")
         facts = _tune_and_draw(data, folder, out, **settings)
-        out.note(_predict_in_a_new_process(folder / MODEL_FILE, data, folder / "submission.csv"))
+        said = _predict_in_a_new_process(folder / MODEL_FILE, data, folder / "submission.csv")
+        out.note(said.replace(str(folder), str(output)))
         write_manifest(folder)
     out.result(
         f"AUC {facts['auc']:.3f} on the held-out patches\n"

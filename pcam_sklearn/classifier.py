@@ -101,11 +101,9 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     monitor : str, default="val_auc"
         The entry of `history_` that early stopping follows.
     monitor_mode : {"auto", "min", "max"}, default="auto"
-        Whether `monitor` should fall or rise. "auto" leaves it to Keras, which knows its own
-        metrics.
+        Whether `monitor` should fall or rise. Keras knows this of its own metrics.
     n_iter_no_change : int, default=5
-        Epochs without improvement before training stops, at least 1. They count from the end of
-        `warmup`.
+        Epochs without improvement, after `warmup`, before training stops; at least 1.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, ``{label: weight}``. "balanced" weighs a class by the inverse of its
         frequency, where `sample_weight` counts the patches. They multiply `sample_weight`.

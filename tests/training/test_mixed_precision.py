@@ -21,8 +21,11 @@ NETWORKS = {
     "residual": FEW,
     "d4": {"filters": (1, 1), "dense_units": None},
     "two-stream": FEW,
+    "efficientnet-lite0": {
+        "filters": None, "dense_units": None, "model__weights": None, "model__stages": 2,
+    },
     "transfer": {"filters": None, "dense_units": None, "model__weights": None},
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=ONE_OFTEN)

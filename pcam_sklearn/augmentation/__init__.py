@@ -2,12 +2,15 @@
 
 from pcam_sklearn.augmentation._appearance import RandomSharpness, RandomStain
 from pcam_sklearn.augmentation._by_name import AUGMENTATIONS, build_augmentation
+from pcam_sklearn.augmentation._color import RandomColor, RandomGrayscale
 from pcam_sklearn.augmentation._geometry import RandomD4, RandomShift, RandomZoom
 from pcam_sklearn.augmentation._views import check_test_time_augmentation, d4_views
 
 __all__ = [
     "AUGMENTATIONS",
+    "RandomColor",
     "RandomD4",
+    "RandomGrayscale",
     "RandomSharpness",
     "RandomShift",
     "RandomStain",

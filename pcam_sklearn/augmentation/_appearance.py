@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from sklearn.utils import check_scalar
 
-from pcam_sklearn.augmentation._random import RandomLayer
+from pcam_sklearn.augmentation._random import RandomLayer, require_colors
 
 # Optical densities of hematoxylin, eosin and a residual: Ruifrok and Johnston, 2001.
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
@@ -60,11 +60,7 @@ class RandomStain(RandomLayer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Raise ValueError unless patches have three colours."""
-        if input_shape[3] != 3:
-            raise ValueError(
-                f"augment='stain' needs red, green and blue, got {input_shape[3]} channel(s); "
-                "leave 'stain' out of augment."
-            )
+        require_colors(input_shape, "stain")
         super().build(input_shape)
 
     def _augment(self, patches: Any) -> Any:

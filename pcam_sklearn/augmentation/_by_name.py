@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 import keras
 
 from pcam_sklearn.augmentation._appearance import RandomSharpness, RandomStain
+from pcam_sklearn.augmentation._color import RandomColor, RandomGrayscale
 from pcam_sklearn.augmentation._geometry import RandomD4, RandomShift, RandomZoom
 
 AUGMENTATIONS: dict[str, Callable[..., keras.layers.Layer]] = {
+    "color": RandomColor,
     "d4": RandomD4,
+    "grayscale": RandomGrayscale,
     "sharpness": RandomSharpness,
     "shift": RandomShift,
     "stain": RandomStain,

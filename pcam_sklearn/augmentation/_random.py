@@ -30,3 +30,12 @@ class RandomLayer(keras.layers.Layer):
         # As in scikit-learn, each argument of __init__ is kept as an attribute of its name.
         names = set(inspect.signature(type(self).__init__).parameters) - {"self", "kwargs"}
         return {**super().get_config(), **{name: getattr(self, name) for name in sorted(names)}}
+
+
+def require_colors(input_shape: tuple[int | None, ...], name: str) -> None:
+    """Raise ValueError unless patches have three colours, which this augmentation changes."""
+    if input_shape[3] != 3:
+        raise ValueError(
+            f"augment={name!r} needs red, green and blue, got {input_shape[3]} channel(s); leave "
+            f"{name!r} out of augment."
+        )

@@ -351,7 +351,7 @@ def forge(members, manifest):
 
 
 def pack(members):
-    from pcam_sklearn.persistence._archive import write_archive
+    from pcam_sklearn._archive import write_archive
 
     file = io.BytesIO()
     write_archive(file, members)

@@ -4,7 +4,7 @@
 stands in a closed list, out of parameters and arrays that it has checked.
 """
 
-from pcam_sklearn.persistence._errors import ModelFileError, ModelFileWarning
+from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn.persistence._load import load_model, read_metadata
 from pcam_sklearn.persistence._save import save_model
 from pcam_sklearn.persistence._skops import TRUSTED_TYPES

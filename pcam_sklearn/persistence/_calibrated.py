@@ -9,7 +9,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.isotonic import IsotonicRegression
 
-from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn.persistence._nodes import (
     Kind,
     Node,

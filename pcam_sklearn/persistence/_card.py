@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn._errors import ModelFileError
 
 _TITLE = "Tumour tissue in histology patches"
 _TAGS = ("pcam-sklearn", "scikit-learn", "keras", "histopathology", "medical", "safetensors")

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn._errors import ModelFileError
 
 _KINDS = {
     "losses": keras.losses.Loss,

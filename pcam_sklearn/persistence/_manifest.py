@@ -13,7 +13,7 @@ import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from pcam_sklearn._training._backends import current_framework
-from pcam_sklearn.persistence._errors import ModelFileError, ModelFileWarning
+from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 
 FORMAT = "pcam-sklearn model"
 FORMAT_VERSION = 1

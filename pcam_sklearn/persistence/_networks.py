@@ -17,7 +17,7 @@ from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._weights import assign_named, named_shapes
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import NETWORKS
-from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn._errors import ModelFileError
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn.persistence._values import decode, encode
 
 Node = dict[str, Any]

@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn._files import atomic_path
 from pcam_sklearn._messages import first_few
-from pcam_sklearn.persistence._archive import write_archive
+from pcam_sklearn._archive import write_archive
 from pcam_sklearn.persistence._card import write_card, write_requirements
-from pcam_sklearn.persistence._errors import ModelFileError, ModelFileWarning
+from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn.persistence._kinds import KINDS
 from pcam_sklearn.persistence._manifest import to_json, versions
 from pcam_sklearn.persistence._metadata import metadata_to_plain

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import f1_score, get_scorer_names, make_scorer
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
-from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn.persistence._nodes import (
     Kind,
     Node,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn._errors import ModelFileError
 
 _LARGEST = 2**63
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

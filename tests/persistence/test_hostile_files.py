@@ -22,7 +22,7 @@ from support.model_files import (
 from support.tiny import linear
 
 from pcam_sklearn.persistence import ModelFileError, load_model, save_model
-from pcam_sklearn.persistence._archive import write_archive
+from pcam_sklearn._archive import write_archive
 
 CLASSIFIER = 2  # The place of the classifier in the list of estimators.
 
@@ -136,7 +136,7 @@ def test_another_member_is_refused(name, original, tmp_path):
     members, _ = take_apart(original)
     buffer = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcam_sklearn.persistence._archive.MEMBERS", (*members, name))
+        patch.setattr("pcam_sklearn._archive.MEMBERS", (*members, name))
         patch.setitem(write_archive.__globals__["LARGEST"], name, 2**20)
         write_archive(buffer, {**members, name: members.get(name, b"evil")})
     (tmp_path / "bad.pcam").write_bytes(buffer.getvalue())

@@ -15,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
 from pcam_sklearn.persistence import save_model
-from pcam_sklearn.persistence._archive import read_archive, write_archive
+from pcam_sklearn._archive import read_archive, write_archive
 from support.tiny import PATCH_SIDE, SIDE, linear, make_data, small_pipeline
 
 X, Y = make_data(side=PATCH_SIDE)

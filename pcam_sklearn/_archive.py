@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple
 
-from pcam_sklearn.persistence._errors import ModelFileError
+from pcam_sklearn._errors import ModelFileError
 
 # The order within the file, and all the names there can be.
 MEMBERS = ("manifest.json", "weights.safetensors", "README.md", "requirements.txt")

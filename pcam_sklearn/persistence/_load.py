@@ -9,10 +9,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from pcam_sklearn._messages import first_few
-from pcam_sklearn.networks import get_network
 from pcam_sklearn._archive import read_archive
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
+from pcam_sklearn._messages import first_few
+from pcam_sklearn.networks import get_network
 from pcam_sklearn.persistence._kinds import KINDS
 from pcam_sklearn.persistence._manifest import read_manifest, warn_of_other_versions
 from pcam_sklearn.persistence._metadata import metadata_from_plain

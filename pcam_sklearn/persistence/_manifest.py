@@ -12,8 +12,8 @@ from typing import Any
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
-from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
+from pcam_sklearn._training._backends import current_framework
 
 FORMAT = "pcam-sklearn model"
 FORMAT_VERSION = 1

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._blueprint import Blueprint
 from pcam_sklearn._training._layers import hash_layers, take_up_weights
@@ -17,7 +18,6 @@ from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._weights import assign_named, named_shapes
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import NETWORKS
-from pcam_sklearn._errors import ModelFileError
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -30,9 +30,11 @@ _LARGEST_ARRAY = 96 * 2**20
 def check_arrays(arrays: Arrays) -> None:
     """Raise ModelFileError for arrays that take more memory than loading may."""
     for name, array in arrays.items():
-        if array.nbytes > _LARGEST_ARRAY:
+        # Networks have float32, also where the file has float16.
+        n_bytes = array.size * max(array.itemsize, 4)
+        if n_bytes > _LARGEST_ARRAY:
             raise ModelFileError(
-                f"the array {name!r} has {array.nbytes:,} bytes, and at most {_LARGEST_ARRAY:,} "
+                f"the array {name!r} takes {n_bytes:,} bytes, and at most {_LARGEST_ARRAY:,} "
                 "are read from a model file; save a model as large as this with joblib"
             )
 

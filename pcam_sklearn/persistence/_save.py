@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.numpy import save
 from sklearn.utils.validation import check_is_fitted
 
+from pcam_sklearn._archive import write_archive
+from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn._files import atomic_path
 from pcam_sklearn._messages import first_few
-from pcam_sklearn._archive import write_archive
 from pcam_sklearn.persistence._card import write_card, write_requirements
-from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn.persistence._kinds import KINDS
 from pcam_sklearn.persistence._manifest import to_json, versions
 from pcam_sklearn.persistence._metadata import metadata_to_plain
@@ -29,6 +30,7 @@ def save_model(
     *,
     metadata: Mapping[str, Any] | None = None,
     include_optimizer: bool = False,
+    dtype: str = "float32",
 ) -> None:
     """Save a fitted pipeline as plain data, in a file that cannot run code when it is loaded.
 
@@ -51,12 +53,16 @@ def save_model(
     include_optimizer : bool, default=False
         Whether to save the optimizer's state, which takes twice the weights. Only a fit that
         resumes the last one needs it.
+    dtype : {"float32", "float16"}, default="float32"
+        The numbers that hold the weights. float16 halves the file, and rounds each weight to three
+        digits; a loaded network computes in float32 again.
 
     Raises
     ------
     ModelFileError
         If the name of the file does not end in ``.pcam``, or an estimator or a parameter that the
-        predictions need cannot be held by a model file. It is a ValueError.
+        predictions need cannot be held by a model file, or a weight is too large for float16. It
+        is a ValueError.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     OSError
@@ -95,7 +101,9 @@ def save_model(
             f"{str(path.with_suffix(EXTENSION))!r}"
         )
     check_is_fitted(pipeline)
-    members, left_out = _members(pipeline, metadata or {}, include_optimizer)
+    if dtype not in ("float32", "float16"):
+        raise ModelFileError(f"dtype must be 'float32' or 'float16', got {dtype!r}")
+    members, left_out = _members(pipeline, metadata or {}, include_optimizer, dtype)
     if left_out:
         warnings.warn(
             f"the model file lacks {first_few(left_out)}: it predicts the same, and before you fit "
@@ -108,17 +116,35 @@ def save_model(
 
 
 def _members(
-    pipeline: Any, metadata: Mapping[str, Any], include_optimizer: bool
+    pipeline: Any, metadata: Mapping[str, Any], include_optimizer: bool, dtype: str
 ) -> tuple[dict[str, bytes], list[str]]:
     """Return the members of the file by name, and what they lack."""
     writer = Writer(KINDS, include_optimizer)
     writer.add(pipeline, "the estimator")
     check_arrays(writer.arrays)
+    arrays = writer.arrays if dtype == "float32" else _halved(writer.arrays)
     plain = metadata_to_plain(metadata)
     others = {
-        "weights.safetensors": save(writer.arrays),
+        "weights.safetensors": save(arrays),
         "README.md": write_card(pipeline, metadata, plain),
         "requirements.txt": write_requirements(versions()),
     }
     manifest = to_json({"estimators": writer.nodes, **plain}, others)
     return {"manifest.json": manifest, **others}, writer.left_out
+
+
+def _halved(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays, those of networks in 16 bits; an optimizer's would be rounded to 0."""
+    halved = dict(arrays)
+    for name in filter(lambda name: "/network/" in name, arrays):
+        array = arrays[name]
+        if array.dtype != np.float32:
+            continue
+        largest = np.max(abs(array[np.isfinite(array)]), initial=0)
+        if largest > np.finfo(np.float16).max:
+            raise ModelFileError(
+                f"the array {name!r} goes up to {largest:.3g}, and float16 to 65504; pass "
+                "dtype='float32'"
+            )
+        halved[name] = array.astype(np.float16)
+    return halved

@@ -21,8 +21,8 @@ from support.model_files import (
 )
 from support.tiny import linear
 
-from pcam_sklearn.persistence import ModelFileError, load_model, save_model
 from pcam_sklearn._archive import write_archive
+from pcam_sklearn.persistence import ModelFileError, load_model, save_model
 
 CLASSIFIER = 2  # The place of the classifier in the list of estimators.
 

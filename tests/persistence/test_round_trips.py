@@ -219,6 +219,35 @@ def test_a_published_network_comes_back_with_the_weights_of_its_file_alone(path,
     np.testing.assert_array_equal(back.predict_proba(patches), classifier.predict_proba(patches))
 
 
+def test_half_the_bits_make_half_the_file_and_nearly_the_same_probabilities(path):
+    pipeline = built_pipeline(filters=(16, 16, 16), dense_units=64)
+    save_model(pipeline, path)
+    whole = path.stat().st_size
+    save_model(pipeline, path, dtype="float16")
+    back = load_model(path)
+    n_bytes = 2 * pipeline[-1].model_.count_params()
+    assert whole - path.stat().st_size == pytest.approx(n_bytes, rel=0.01)
+    assert {weight.dtype for weight in back[-1].model_.weights} == {"float32"}
+    expected = [array.astype(np.float16) for array in pipeline[-1].model_.get_weights()]
+    for ours, theirs in zip(back[-1].model_.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(back.predict_proba(X), pipeline.predict_proba(X), atol=1e-3)
+
+
+def test_a_weight_that_16_bits_cannot_hold_is_named(path):
+    pipeline = built_pipeline()
+    weights = pipeline[-1].model_.weights[0]
+    weights.assign(np.full(weights.shape, 1e5, dtype=np.float32))
+    with pytest.raises(ModelFileError, match=r"kernel' goes up to 1e\+05.*pass dtype='float32'"):
+        save_model(pipeline, path, dtype="float16")
+    assert not path.exists()
+
+
+def test_an_unknown_dtype_is_refused(path):
+    with pytest.raises(ModelFileError, match="dtype must be 'float32' or 'float16', got 'int8'"):
+        save_model(built_pipeline(), path, dtype="int8")
+
+
 @pytest.mark.slow
 def test_a_published_network_that_its_weights_change_is_refused(path, monkeypatch):
     patches = np.zeros((4, 32, 32, 3), dtype=np.uint8)

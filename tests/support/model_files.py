@@ -14,8 +14,8 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
-from pcam_sklearn.persistence import save_model
 from pcam_sklearn._archive import read_archive, write_archive
+from pcam_sklearn.persistence import save_model
 from support.tiny import PATCH_SIDE, SIDE, linear, make_data, small_pipeline
 
 X, Y = make_data(side=PATCH_SIDE)

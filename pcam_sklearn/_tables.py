@@ -9,10 +9,11 @@ _PACKED = {".gz", ".bz2", ".zip", ".xz", ".zst", ".tar"}  # pandas unpacks these
 _MISSING = {"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"}
 
 
-def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
+def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -> pd.DataFrame:
     """Read columns of a CSV file as text, so that every id and label stays as it was written.
 
-    An empty field is "". A file that is no CSV file, or lacks a column, raises ValueError.
+    An empty field is "", and so is each field of an optional column that the file lacks. A file
+    that is no CSV file, or lacks another column, raises ValueError.
     """
     # pandas ends a field at a zero byte, and drops what follows.
     if path.suffix not in _PACKED and b"\0" in path.read_bytes():
@@ -25,7 +26,9 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     # pandas takes surplus fields for an index, and every value would be off by a column.
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(f"{path} has rows with more fields than its header names; correct it")
-    return select_columns(table, str(path), columns).fillna("")
+    present = [name for name in optional if name in table]
+    table = select_columns(table, str(path), [*columns, *present]).fillna("")
+    return table.reindex(columns=[*columns, *optional], fill_value="")
 
 
 def is_missing(column: pd.Series) -> pd.Series:

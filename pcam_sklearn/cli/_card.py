@@ -89,10 +89,10 @@ def _card_of_run(
             "measure it on"
         )
     facts = model.evaluation
-    patches, probabilities = _read_predictions(model.folder, facts["name"])
+    patches, probabilities, stain = _read_predictions(model.folder, facts["name"])
     settings = {name: facts[name] for name in ("data_sha256", "random_state")}
     settings["rounds"] = rounds or facts["rounds"]
-    evaluation = measure(patches, probabilities, model.operating_point, **settings)
+    evaluation = measure(patches, probabilities, model.operating_point, stain=stain, **settings)
     X = _find_patches_of_run(model.folder, patches.ids, out)
     described = {"data": facts["training_data"], "split": facts["split"], **titled}
     return model_card(model.estimator, evaluation, X=X, **described)
@@ -131,8 +131,11 @@ def _describe_split(model: "Model", used: dict[str, int], n_patches: int) -> str
     return overlap or "No patch evaluated, and none of their slides, took part in the run."
 
 
-def _read_predictions(folder: Path, name: str) -> "tuple[Patches, np.ndarray]":
-    """Return the held-out patches that a run recorded, without pixels, and their probabilities."""
+def _read_predictions(folder: Path, name: str) -> "tuple[Patches, np.ndarray, np.ndarray | None]":
+    """Return the held-out patches that a run recorded, without pixels, and their probabilities.
+
+    With them comes the colour group of each patch's slide, or None where it was not recorded.
+    """
     import numpy as np
 
     from pcam_sklearn.cli._patches import Patches, known_hospitals
@@ -144,7 +147,8 @@ def _read_predictions(folder: Path, name: str) -> "tuple[Patches, np.ndarray]":
     target = table["label"].to_numpy(dtype=int)
     no_pixels = np.empty(0)
     patches = Patches(name, no_pixels, ids, target, groups, known_hospitals(groups))
-    return patches, table["probability"].to_numpy(dtype=float)
+    stain = None if (table["stain"] == "").all() else table["stain"].to_numpy(dtype=str)
+    return patches, table["probability"].to_numpy(dtype=float), stain
 
 
 def _find_patches_of_run(folder: Path, ids: "np.ndarray", out: Output) -> "np.ndarray | None":

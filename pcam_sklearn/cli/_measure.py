@@ -4,13 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from pcam_sklearn.cli._output import Output
 from pcam_sklearn.cli._patches import TO_MEASURE, Patches, load_labelled_patches
 from pcam_sklearn.cli._run_model import Model
 from pcam_sklearn.metrics import OperatingPoint
-from pcam_sklearn.report import Evaluation, evaluate_predictions, hash_patches
+from pcam_sklearn.report import (
+    Evaluation,
+    evaluate_predictions,
+    hash_patches,
+    stain_of_slides,
+)
 
 # A multiple of the classifier's batch size, so that chunks give the batches of a single call.
 _CHUNK = 1024
@@ -93,11 +99,14 @@ def measure(
     """Measure probabilities at the frozen threshold, with intervals over slides.
 
     If a class comes from one slide, the intervals are over patches: one slide shows no spread.
+    The colour groups of the slides are read from the pixels, unless `settings` holds `stain`.
     """
     groups = patches.groups if _has_enough_slides(patches) else None
     # None leaves the number of rounds to the package.
     if rounds is not None:
         settings["n_rounds"] = rounds
+    if "stain" not in settings and groups is not None:
+        settings["stain"] = stain_of_slides(patches.X, groups)
     return evaluate_predictions(
         patches.target,
         probabilities,
@@ -129,6 +138,8 @@ def evaluation_facts(evaluation: Evaluation) -> dict[str, Any]:
         "rounds": None if groups is None else evaluation.n_rounds,
         "random_state": evaluation.random_state,
         "data_sha256": evaluation.data_sha256,
+        "by_hospital": _rows(evaluation.hospital_table()),
+        "by_stain": _rows(evaluation.stain_table()),
         "operating_point": None,
         "counts": None,
     }
@@ -138,12 +149,16 @@ def evaluation_facts(evaluation: Evaluation) -> dict[str, Any]:
     return facts
 
 
+def _rows(table: pd.DataFrame | None) -> list[dict[Any, Any]] | None:
+    return None if table is None else table.reset_index().to_dict("records")
+
+
 def _key(name: object) -> str:
     return str(name).lower().replace(" ", "_").replace("-", "_")
 
 
 def evaluation_text(evaluation: Evaluation, *, by_slide: bool = False) -> str:
-    """Return an evaluation as text: a summary, metrics, and tables by hospital and by slide."""
+    """Return an evaluation as text: a summary, metrics, and tables by hospital, stain and slide."""
     n, groups = len(evaluation.positive), evaluation.groups
     slides = "" if groups is None else f" of {len(np.unique(groups)):,} slides"
     share = evaluation.positive.mean()
@@ -154,11 +169,19 @@ def evaluation_text(evaluation: Evaluation, *, by_slide: bool = False) -> str:
         lines.append(
             f"Threshold {point.threshold:.4g}, chosen for {point.criterion} on other patches."
         )
-    tables = [evaluation.hospital_table(), evaluation.slide_table() if by_slide else None]
-    for table in tables:
-        if table is not None:
-            lines += ["", table.to_string(float_format="{:.3f}".format, na_rep="-")]
+    stains = evaluation.stain_table()
+    lines += [*_table_lines(evaluation.hospital_table()), *_table_lines(stains)]
+    if stains is not None:
+        lines.append("A slide is pinker if the mean blue of its patches lies below their mean red.")
+    if by_slide:
+        lines += _table_lines(evaluation.slide_table())
     return "\n".join(lines)
+
+
+def _table_lines(table: pd.DataFrame | None) -> list[str]:
+    if table is None:
+        return []
+    return ["", table.to_string(float_format="{:.3f}".format, na_rep="-")]
 
 
 def _metric_lines(evaluation: Evaluation) -> list[str]:

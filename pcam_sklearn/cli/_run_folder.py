@@ -171,6 +171,9 @@ def _write_tables(folder: Path, run: "Run") -> None:
     table = pd.DataFrame({"id": run.patches.ids, "slide": slide})
     table.assign(part=run.split.parts()).to_csv(folder / SPLIT_FILE, index=False)
     predictions = table.iloc[run.split.test].assign(
-        label=run.evaluation.positive.astype(int), probability=run.evaluation.y_prob
+        label=run.evaluation.positive.astype(int),
+        probability=run.evaluation.y_prob,
+        # `card` reads it from here, because the patches may be gone by then.
+        stain="" if run.evaluation.stain is None else run.evaluation.stain,
     )
     predictions.to_csv(folder / PREDICTIONS_FILE, index=False)

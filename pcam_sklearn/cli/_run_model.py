@@ -26,6 +26,7 @@ from pcam_sklearn.metrics import OperatingPoint
 
 _READ = (MODEL_FILE, CONFIG_FILE, EVALUATION_FILE, SPLIT_FILE, PREDICTIONS_FILE)
 _PARTS = ("training", "threshold", "test")
+_STAINS = {"pinker", "bluer"}
 _TEXT, _NUMBER, _NOTHING = (str,), (int, float), (type(None),)
 _EVALUATION = {
     "name": _TEXT,
@@ -186,9 +187,12 @@ def read_options(folder: Path) -> dict[str, Any]:
 
 
 def read_predictions(folder: Path) -> pd.DataFrame:
-    """Return id, slide, label and probability of the held-out patches of a run."""
+    """Return id, slide, label, probability and stain of the held-out patches of a run.
+
+    The stain is "" where it is not known, as in runs that did not record it.
+    """
     path = folder / PREDICTIONS_FILE
-    table = read_table(path, ["id", "slide", "label", "probability"])
+    table = read_table(path, ["id", "slide", "label", "probability"], optional=("stain",))
     try:
         table["label"] = table["label"].to_numpy(dtype=str).astype(int)
         # NumPy reads the number that was written; pandas' own parser may miss the last digit.
@@ -200,6 +204,8 @@ def read_predictions(folder: Path) -> pd.DataFrame:
         or not (table["label"].isin([0, 1]) & table["probability"].between(0, 1)).all()
     ):
         raise ValueError(f"{path} must hold labels 0 and 1 and probabilities from 0 to 1")
+    if not (stains := set(table["stain"])) <= _STAINS and stains != {""}:
+        raise ValueError(f"{path} must hold the stains pinker and bluer, or none, and no other")
     return table
 
 

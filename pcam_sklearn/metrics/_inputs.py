@@ -62,16 +62,19 @@ def check_labels(y_true: ArrayLike, pos_label: Any = None, *, both_classes: bool
 
 
 def check_groups(
-    groups: ArrayLike | None, n_samples: int, name: str = "groups"
+    groups: ArrayLike | None, n_samples: int, name: str = "groups", *, of: str = "y_true"
 ) -> tuple[IntArray, list[Any]]:
-    """Return the number of each patch's slide (or hospital), and the names of all of them."""
+    """Return the number of each patch's slide (or hospital), and the names of all of them.
+
+    `of` names what has `n_samples` entries.
+    """
     if groups is None:
         raise ValueError(
             f"{name} is None, and must hold one entry per patch, shape (n_samples,); type "
             f"{name}=bunch.{name}, as the data set gives it"
         )
     codes, names = _factorize(groups, name)
-    check_length(codes, n_samples, name)
+    check_length(codes, n_samples, name, of=of)
     return codes, names
 
 
@@ -97,10 +100,10 @@ def check_fraction(value: float, name: str, *, open_interval: bool = False) -> f
     return float(value)
 
 
-def check_length(values: NDArray[Any], n_samples: int, name: str) -> None:
-    """Raise ValueError unless an array is as long as y_true."""
+def check_length(values: NDArray[Any], n_samples: int, name: str, *, of: str = "y_true") -> None:
+    """Raise ValueError unless an array is as long as y_true, or what `of` names."""
     if len(values) != n_samples:
-        lengths = f"{name} has {len(values)} entries and y_true has {n_samples}"
+        lengths = f"{name} has {len(values)} entries and {of} has {n_samples}"
         raise ValueError(f"{lengths}; pass one per patch, in the same order")
 
 

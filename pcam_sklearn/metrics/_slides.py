@@ -1,4 +1,4 @@
-"""Tables of metrics by slide and by hospital."""
+"""Tables of metrics by slide, and by what slides have in common: the hospital, the stain."""
 
 from typing import Any
 
@@ -61,7 +61,8 @@ def slide_table(
     check_groups(groups, len(score))
     table = _measure(positive, score, pd.Series(np.asarray(groups), name="slide"), threshold)
     if hospital is not None:
-        table.insert(0, "hospital", _hospital_of_slide(hospital, groups).reindex(table.index))
+        of_slide = _value_of_slide("hospital", hospital, groups)
+        table.insert(0, "hospital", of_slide.reindex(table.index))
     return table
 
 
@@ -120,15 +121,29 @@ def hospital_table(
     Radboud   0.78     0.72      0.83
     Utrecht   0.76     0.71      0.80
     """
+    return table_by(
+        "hospital", hospital, y_true, y_score, groups, threshold=threshold, n_rounds=n_rounds,
+        confidence=confidence, random_state=random_state, pos_label=pos_label,
+    )  # fmt: skip
+
+
+def table_by(
+    name: str, values: ArrayLike, y_true: ArrayLike, y_score: ArrayLike, groups: ArrayLike, *,
+    threshold: float | None, confidence: float, pos_label: Any, **settings: Any,
+) -> pd.DataFrame:  # fmt: skip
+    """Measure all slides of one value together, for each value of the property `name`.
+
+    The table is that of :func:`hospital_table`, which measures the property "hospital".
+    """
     check_fraction(confidence, "confidence", open_interval=True)
     positive, score = check_scores(y_true, y_score, pos_label, both_classes=False)
     codes, _ = check_groups(groups, len(score))
-    slides = _hospital_of_slide(hospital, groups)
-    hospitals = pd.Series(np.asarray(hospital), name="hospital")
-    table = _measure(positive, score, hospitals, threshold)
+    slides = _value_of_slide(name, values, groups)
+    key = pd.Series(np.asarray(values), name=name)
+    table = _measure(positive, score, key, threshold)
     table.insert(0, "n_slides", slides.value_counts().reindex(table.index))
-    settings = {"n_rounds": n_rounds, "confidence": confidence, "random_state": random_state}
-    masks = [(hospitals == name).to_numpy() for name in table.index]
+    settings["confidence"] = confidence
+    masks = [(key == value).to_numpy() for value in table.index]
     ends = [_auc_interval(positive[m], score[m], codes[m], **settings) for m in masks]
     # A reader expects the interval right after its estimate.
     after_auc = list(table.columns).index("auc") + 1
@@ -167,25 +182,25 @@ def _share_by_key(correct: BoolArray, mask: BoolArray, key: "pd.Series[Any]") ->
     return pd.Series(correct)[mask].groupby(key[mask]).mean()
 
 
-def _hospital_of_slide(hospital: ArrayLike, groups: ArrayLike) -> "pd.Series[Any]":
-    """Return the hospital of each slide, or raise ValueError if a slide has several."""
+def _value_of_slide(name: str, values: ArrayLike, groups: ArrayLike) -> "pd.Series[Any]":
+    """Return the value of each slide, such as its hospital; several are a ValueError."""
     slides = np.asarray(groups)
-    check_groups(hospital, len(slides), "hospital")
-    pairs = pd.DataFrame({"slide": slides, "hospital": np.asarray(hospital)}).drop_duplicates()
+    check_groups(values, len(slides), name)
+    pairs = pd.DataFrame({"slide": slides, name: np.asarray(values)}).drop_duplicates()
     twice = pairs.loc[pairs["slide"].duplicated(), "slide"]
     if len(twice):
         raise ValueError(
-            f"slide {twice.iloc[0]!r} has patches of several hospitals, and a slide comes from "
-            "one; pass hospital and groups in the same order"
+            f"slide {twice.iloc[0]!r} has patches of several {name}s, and a slide has one; "
+            f"pass {name} and groups in the same order"
         )
-    return pairs.set_index("slide")["hospital"]
+    return pairs.set_index("slide")[name]
 
 
 def _auc_interval(
     positive: BoolArray, score: FloatArray, codes: Any, **settings: Any
 ) -> tuple[float, float]:
     """Return the ends of the area's interval, or nan if too few slides hold a class."""
-    # A small hospital must not cost the user the whole table, so this is no error here.
+    # A hospital of few slides must not cost the user the whole table, so this is no error here.
     fewest = min(len(np.unique(codes[mask])) for mask in (positive, ~positive))
     if fewest < 2:
         return np.nan, np.nan

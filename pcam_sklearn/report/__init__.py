@@ -8,6 +8,7 @@ from pcam_sklearn.report._card import model_card
 from pcam_sklearn.report._document import ModelCard
 from pcam_sklearn.report._evaluation import Evaluation, evaluate, evaluate_predictions
 from pcam_sklearn.report._hash import hash_patches
+from pcam_sklearn.report._stains import stain_of_slides
 
 __all__ = [
     "Evaluation",
@@ -16,4 +17,5 @@ __all__ = [
     "evaluate_predictions",
     "hash_patches",
     "model_card",
+    "stain_of_slides",
 ]

@@ -44,6 +44,11 @@ _FAILURES = (
     "its figures are too good. Intervals that resample patches are too narrow.",
     "Expect mistakes on patches that are out of focus, blank or full of fat.",
 )
+_STAINS = (
+    "A slide is pinker if the mean blue of its patches lies below their mean red, and bluer "
+    "otherwise; the two are shown because laboratories stain differently, and a model can be much "
+    "worse on one of them."
+)
 _PACKAGES = (
     "pcam-sklearn", "scikit-learn", "keras", "scikeras", "tensorflow", "torch", "jax", "numpy",
     "pandas",
@@ -211,8 +216,10 @@ def _list_slides(evaluation: Evaluation) -> list[Any]:
     slides, hospitals = evaluation.slide_table(), evaluation.hospital_table()
     if slides is None:
         return ["The slides are not known."]
+    stains = evaluation.stain_table()
+    by_stain = ["The colours of the slides are not known."] if stains is None else [stains, _STAINS]
     note = "A dash means that a slide of one class has no such figure."
-    return [*([] if hospitals is None else [hospitals]), slides, note]
+    return [*([] if hospitals is None else [hospitals]), *by_stain, slides, note]
 
 
 def _draw_worst_patches(evaluation: Evaluation, X: Any) -> list[Picture]:

@@ -11,8 +11,10 @@ from pcam_sklearn import metrics
 from pcam_sklearn._estimators import score_patches, slides_trained_on
 from pcam_sklearn.metrics import Interval, OperatingPoint, OperatingResult
 from pcam_sklearn.metrics._inputs import check_groups, check_probabilities
+from pcam_sklearn.metrics._slides import table_by
 from pcam_sklearn.model_selection import warn_of_shared_slides
 from pcam_sklearn.report._hash import hash_patches
+from pcam_sklearn.report._stains import stain_of_slides
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,9 @@ class Evaluation:
         Seed of the bootstrap.
     data_sha256 : str or None
         Hash of the patches, from :func:`hash_patches`.
+    stain : ndarray of shape (n_samples,) or None
+        Colour group of each patch's slide, from :func:`stain_of_slides`, or None where it is not
+        known.
     """
 
     name: str
@@ -63,6 +68,7 @@ class Evaluation:
     n_rounds: int
     random_state: int | None
     data_sha256: str | None
+    stain: np.ndarray | None = None
 
     @property
     def threshold(self) -> float | None:
@@ -93,10 +99,17 @@ class Evaluation:
 
     def hospital_table(self) -> pd.DataFrame | None:
         """Return one row per hospital, or None where slides or hospitals are not known."""
-        if self.groups is None or self.hospital is None:
+        return self._table_by("hospital", self.hospital)
+
+    def stain_table(self) -> pd.DataFrame | None:
+        """Return one row per colour group of slides, or None where the groups are not known."""
+        return self._table_by("stain", self.stain)
+
+    def _table_by(self, name: str, values: np.ndarray | None) -> pd.DataFrame | None:
+        if self.groups is None or values is None:
             return None
-        return metrics.hospital_table(
-            self.positive, self.y_prob, self.hospital, self.groups, threshold=self.threshold,
+        return table_by(
+            name, values, self.positive, self.y_prob, self.groups, threshold=self.threshold,
             n_rounds=self.n_rounds, confidence=self.auc.confidence, random_state=self.random_state,
             pos_label=True,
         )  # fmt: skip
@@ -121,7 +134,9 @@ def evaluate(
     pos_label : object, default=None
         The positive label; None takes the last of the estimator's classes.
     **settings : parameters of :func:`evaluate_predictions`
-        Without `data_sha256`, the hash of X is computed, by :func:`hash_patches`.
+        Without `data_sha256`, the hash of X is computed, by :func:`hash_patches`. Without `stain`,
+        the colour groups come from :func:`stain_of_slides` if `groups` is known and X holds
+        patches; ``stain=None`` leaves them out.
 
     Returns
     -------
@@ -156,7 +171,16 @@ def evaluate(
     # Hashing reads every patch once more, so a known hash is taken as it is.
     if "data_sha256" not in settings:
         settings["data_sha256"] = hash_patches(X)
+    if "stain" not in settings:
+        settings["stain"] = _find_stain(X, groups)
     return evaluate_predictions(y, prob, groups, pos_label=pos_label, **settings)
+
+
+def _find_stain(X: Any, groups: ArrayLike | None) -> np.ndarray | None:
+    # With a known hash, X may hold whatever the estimator takes, such as features of patches.
+    if groups is None or np.ndim(X) not in (1, 4):
+        return None
+    return stain_of_slides(X, groups)
 
 
 def evaluate_predictions(
@@ -164,6 +188,7 @@ def evaluate_predictions(
     hospital: ArrayLike | None = None, operating_point: OperatingPoint | None = None,
     name: str = "held-out patches", n_rounds: int = 1000, confidence: float = 0.95,
     random_state: int | None = 0, pos_label: Any = None, data_sha256: str | None = None,
+    stain: ArrayLike | None = None,
 ) -> Evaluation:  # fmt: skip
     """Measure how good predicted probabilities are.
 
@@ -188,6 +213,8 @@ def evaluate_predictions(
         The positive label; None takes the larger of the two.
     data_sha256 : str, default=None
         Hash of the patches, for the record.
+    stain : array-like of shape (n_samples,), default=None
+        The colour group of each patch's slide, from :func:`stain_of_slides`.
 
     Returns
     -------
@@ -213,6 +240,7 @@ def evaluate_predictions(
     positive, prob = check_probabilities(y_true, y_prob, pos_label)
     groups = _check_if_known(groups, len(positive), "groups")
     hospital = _check_if_known(hospital, len(positive), "hospital")
+    stain = _check_if_known(stain, len(positive), "stain")
     # One dictionary, so that all intervals share rounds, seed and confidence.
     settings: dict[str, Any] = {"n_rounds": n_rounds, "random_state": random_state}
     settings["confidence"] = confidence
@@ -224,7 +252,7 @@ def evaluate_predictions(
         **_measure(positive, prob, groups, settings),
         ece=metrics.expected_calibration_error(positive, prob, pos_label=True),
         operating_point=operating_point, operating_result=result,
-        n_rounds=n_rounds, random_state=random_state, data_sha256=data_sha256,
+        n_rounds=n_rounds, random_state=random_state, data_sha256=data_sha256, stain=stain,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 from support.cli_runs import as_json, cli
 
@@ -23,6 +24,35 @@ def test_card_of_a_run_whose_patches_are_gone_says_so_and_goes_without(kaggle, r
     said = cli("card", gone, "--output", tmp_path / "card.md")
     assert "shows no patches" in " ".join(said.stderr.split())
     assert "most-wrong" not in (tmp_path / "card.md").read_text()
+
+
+def rewrite_stain(run, folder, change):
+    """Return a copy of a run whose table of predictions was changed."""
+    copy = shutil.copytree(run, folder)
+    table = change(pd.read_csv(copy / "predictions.csv", dtype=str))
+    table.to_csv(copy / "predictions.csv", index=False)
+    write_manifest(copy)
+    return copy
+
+
+def test_card_of_a_run_that_recorded_no_colours_says_so(run, tmp_path):
+    older = rewrite_stain(run, tmp_path / "run", lambda table: table.drop(columns="stain"))
+    cli("card", older, "--output", tmp_path / "card.md")
+    text = (tmp_path / "card.md").read_text()
+    assert "The colours of the slides are not known." in text
+    assert "pinker" not in text
+
+
+def test_card_of_a_run_with_a_slide_of_two_colours_is_an_error_that_names_it(run, tmp_path):
+    def change(table):
+        first, group = table.loc[0, ["slide", "stain"]]
+        last = table.index[table["slide"] == first][-1]
+        table.loc[last, "stain"] = "bluer" if group == "pinker" else "pinker"
+        return table
+
+    copy = rewrite_stain(run, tmp_path / "run", change)
+    said = cli("card", copy, "--output", tmp_path / "card.md", code=2)
+    assert "has patches of several stains" in said.stderr
 
 
 def test_card_on_other_patches_names_them_and_has_pictures_beside_it(run, others, tmp_path):

@@ -15,6 +15,7 @@ from support.cli_runs import (
 
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.persistence import load_model
+from pcam_sklearn.report import stain_of_slides
 
 pytestmark = pytest.mark.slow  # A model is trained.
 
@@ -55,6 +56,24 @@ def test_evaluate_prints_a_table_for_people(run, others):
     assert "ROC AUC" in said
     assert "The intervals resample slides, 100 rounds." in said
     assert "seed_1_slide_00" in said
+
+
+def test_evaluate_measures_slides_by_colour(run, sample_folder):
+    data = load_kaggle(sample_folder)
+    stain = stain_of_slides(data.paths, data.groups)
+    scores = load_model(run / "model.pcam").predict_proba(data.paths)[:, 1]
+    facts = as_json("evaluate", run, sample_folder, *QUICK)
+    assert [row["stain"] for row in facts["by_stain"]] == ["bluer", "pinker"]
+    for row in facts["by_stain"]:
+        own = stain == row["stain"]
+        assert row["n_patches"] == own.sum()
+        assert row["auc"] == pytest.approx(roc_auc_score(data.target[own], scores[own]))
+    assert facts["by_hospital"] is None
+
+
+def test_evaluate_prints_a_table_by_colour_and_what_it_means(run, others):
+    said = cli("evaluate", run, others, *QUICK).stdout
+    assert "pinker if the mean blue of its patches lies below their mean red" in said
 
 
 def test_no_warning_is_given_for_slides_never_seen(run, others):

@@ -151,6 +151,8 @@ def test_content_is_checked_even_if_the_manifest_was_rewritten(copy, name, chang
         (lambda text: text.replace("0.", "x.", 1), "is no number"),
         (lambda text: text.replace("0.", "7.", 1), "probabilities from 0 to 1"),
         (lambda text: text.partition("\n")[0] + "\n", "probabilities from 0 to 1"),
+        (lambda text: text.replace("er\n", "est\n", 1), "the stains pinker and bluer"),
+        (lambda text: text.replace("bluer\n", "\n", 1), "the stains pinker and bluer"),
     ],
 )
 def test_predictions_are_checked_even_if_the_manifest_was_rewritten(copy, change, said):

@@ -29,7 +29,7 @@ from support.other_process import start_python
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.metrics import choose_operating_point
 from pcam_sklearn.persistence import load_model
-from pcam_sklearn.report import hash_patches
+from pcam_sklearn.report import hash_patches, stain_of_slides
 
 pytestmark = pytest.mark.slow  # A model is trained.
 
@@ -85,6 +85,13 @@ def test_predictions_are_those_of_the_saved_model_on_the_patches_held_out(run, k
     model = load_model(run / "model.pcam")
     paths = [str(kaggle / "train" / f"{id_}.tif") for id_ in predictions["id"]]
     np.testing.assert_array_equal(model.predict_proba(paths)[:, 1], predictions["probability"])
+
+
+def test_predictions_hold_the_colour_groups_of_the_slides_held_out(run, kaggle):
+    predictions = read_numbers(run / "predictions.csv")
+    paths = [str(kaggle / "train" / f"{id_}.tif") for id_ in predictions["id"]]
+    expected = stain_of_slides(paths, predictions["slide"])
+    np.testing.assert_array_equal(predictions["stain"], expected)
 
 
 def test_the_threshold_is_the_one_chosen_on_the_second_part(run, kaggle, evaluation):

@@ -137,6 +137,58 @@ def test_hospitals_have_a_table_where_they_are_known():
     assert measure().hospital_table() is None
 
 
+def test_colour_groups_have_a_table_where_they_are_known():
+    stain = np.where(SLIDE < "s07", "pinker", "bluer")
+    table = measure(stain=stain, operating_point=POINT).stain_table()
+    for name in ("pinker", "bluer"):
+        own = stain == name
+        interval = auc_cluster_bootstrap(
+            Y[own], PROB[own], SLIDE[own], n_rounds=100, random_state=0
+        )
+        assert table.loc[name, "auc"] == pytest.approx(roc_auc_score(Y[own], PROB[own]))
+        assert table.loc[name, "auc_low"] == pytest.approx(interval.low)
+        called = PROB[own & (Y == 1)] >= POINT.threshold
+        assert table.loc[name, "sensitivity"] == pytest.approx(called.mean())
+    assert table["n_slides"].to_dict() == {"bluer": 5, "pinker": 7}
+    assert measure().stain_table() is None
+
+
+def test_a_slide_of_two_colour_groups_is_an_error_that_names_it():
+    stain = np.where(np.arange(240) == 25, "pinker", "bluer")
+    with pytest.raises(ValueError, match="slide 's01' has patches of several stains"):
+        measure(stain=stain).stain_table()
+
+
+def test_colour_groups_of_other_patches_are_refused():
+    with pytest.raises(ValueError, match="stain has 1 entries and y_true has 240"):
+        measure(stain=["pinker"])
+
+
+def evaluate_coloured(X, groups=tuple(i // 8 for i in range(40)), **settings):
+    """Evaluate a classifier on patches of which only the colours matter."""
+    y = np.arange(40) % 2
+    return evaluate(DummyClassifier().fit(X, y), X, y, groups, n_rounds=100, **settings)
+
+
+def test_evaluate_finds_the_colour_groups_of_slides():
+    X = RNG.integers(0, 200, (40, 8, 8, 3), dtype=np.uint8)
+    X[:24, ..., 0] += 50
+    X[24:, ..., 2] += 50
+    assert evaluate_coloured(X).stain.tolist() == ["pinker"] * 24 + ["bluer"] * 16
+
+
+def test_evaluate_has_no_colour_groups_where_there_are_none():
+    X = RNG.integers(0, 200, (40, 8, 8, 3), dtype=np.uint8)
+    assert evaluate_coloured(X, groups=None).stain is None
+    assert evaluate_coloured(X, stain=None).stain is None
+    assert evaluate_coloured(X[..., :1]).stain is None
+
+
+def test_features_of_patches_with_a_known_hash_have_no_colour_groups():
+    X = RNG.normal(size=(40, 5))
+    assert evaluate_coloured(X, data_sha256="ab" * 32).stain is None
+
+
 def test_slides_of_other_patches_are_refused():
     with pytest.raises(ValueError, match="groups has 239 entries"):
         measure(groups=SLIDE[1:])
@@ -290,6 +342,22 @@ def test_without_slides_the_card_warns_of_its_intervals(fitted):
     text = model_card(fitted, measure(groups=None)).to_markdown()
     assert "too narrow by far" in text
     assert "The slides are not known." in text
+
+
+@pytest.mark.slow
+def test_the_card_has_a_table_by_colour_group_and_says_what_the_groups_are(fitted):
+    stain = np.where(SLIDE < "s07", "pinker", "bluer")
+    text = model_card(fitted, measure(stain=stain)).to_markdown()
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
+    assert rows[rows.index("stain") + 2 :][:2] == ["bluer", "pinker"]
+    assert "A slide is pinker if the mean blue of its patches lies below their mean red" in text
+
+
+@pytest.mark.slow
+def test_the_card_says_that_colours_are_not_known(fitted):
+    text = model_card(fitted, measure()).to_markdown()
+    assert "The colours of the slides are not known." in text
+    assert "pinker" not in text
 
 
 @pytest.mark.slow

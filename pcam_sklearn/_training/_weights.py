@@ -1,13 +1,13 @@
 """The values of a network's variables: copied, named, put back, averaged."""
 
 import contextlib
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
 from keras import ops
+
+from pcam_sklearn.networks._variable_names import name_variables
 
 
 def copy_values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
@@ -23,12 +23,14 @@ def assign_values(variables: Sequence[keras.Variable], values: Sequence[np.ndarr
 
 def named_values(variables: Sequence[keras.Variable]) -> dict[str, np.ndarray]:
     """Return copies of the values of variables, by names that are the same in each process."""
-    return dict(zip(_names(variables), copy_values(variables), strict=True))
+    return dict(zip(name_variables(variables), copy_values(variables), strict=True))
 
 
 def named_shapes(variables: Sequence[keras.Variable]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of variables, by the names of `named_values`."""
-    return {name: tuple(v.shape) for name, v in zip(_names(variables), variables, strict=True)}
+    return {
+        name: tuple(v.shape) for name, v in zip(name_variables(variables), variables, strict=True)
+    }
 
 
 def assign_named(
@@ -47,22 +49,8 @@ def assign_named(
             f"{different[0][0]!r}: {wanted.get(different[0][0], 'nothing')} wanted, "
             f"{found.get(different[0][0], 'nothing')} found. Did its function change since?"
         )
-    for name, variable in zip(_names(variables), variables, strict=True):
+    for name, variable in zip(name_variables(variables), variables, strict=True):
         variable.assign(values[name])
-
-
-def _names(variables: Sequence[keras.Variable]) -> list[str]:
-    """Return each variable's path without the numbers by which Keras tells equal layers apart.
-
-    Keras counts layers within a process. Here the order of the variables counts instead.
-    """
-    seen: Counter[str] = Counter()
-    names = []
-    for variable in variables:
-        path = re.sub(r"_\d+(?=[_/]|$)", "", variable.path)
-        names.append(f"{path}#{seen[path]}" if seen[path] else path)
-        seen[path] += 1
-    return names
 
 
 def separate_memory(variables: Sequence[keras.Variable]) -> None:

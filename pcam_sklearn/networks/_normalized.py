@@ -1,0 +1,111 @@
+"""A convolution and its batch normalization as one layer, which predicts in half the time."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import keras
+from keras import layers, ops
+from sklearn.utils import check_scalar
+
+
+@keras.saving.register_keras_serializable("pcam_sklearn")
+class NormalizedConvolution(layers.Layer):
+    """A convolution without bias, and the batch normalization behind it.
+
+    In training it is both. Otherwise the normalization is a factor of the kernel and a bias, so
+    that one convolution does the work of both: the output is the same but for rounding.
+
+    Parameters
+    ----------
+    filters : int or None
+        Number of filters, at least 1. None convolves each channel with a kernel of its own.
+    kernel_size : int, default=1
+        Side of the kernel in pixels, at least 1.
+    strides : int, default=1
+        Step in pixels, at least 1. Sides are padded with zeros and rounded up.
+    momentum : float, default=0.9
+        Momentum of the running mean and variance, in [0, 1).
+    epsilon : float, default=0.001
+        Addition to the variance, above 0.
+    **kwargs : dict
+        Keyword arguments of `keras.layers.Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter has another type or range than documented.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn.networks import NormalizedConvolution
+    >>> tuple(NormalizedConvolution(4, 3, strides=2)(np.zeros((1, 7, 7, 3), np.float32)).shape)
+    (1, 4, 4, 4)
+    """
+
+    def __init__(
+        self,
+        filters: int | None,
+        kernel_size: int = 1,
+        strides: int = 1,
+        momentum: float = 0.9,
+        epsilon: float = 1e-3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if filters is not None:
+            check_scalar(filters, "filters", Integral, min_val=1)
+        self.filters = filters
+        self.kernel_size = check_scalar(kernel_size, "kernel_size", Integral, min_val=1)
+        self.strides = check_scalar(strides, "strides", Integral, min_val=1)
+        share = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
+        self.momentum = check_scalar(momentum, "momentum", Real, **share)
+        self.epsilon = check_scalar(
+            epsilon, "epsilon", Real, min_val=0, include_boundaries="neither"
+        )
+        shape = {
+            "strides": strides,
+            "padding": "same",
+            "use_bias": False,
+            "dtype": self.dtype_policy,
+        }
+        self.convolution = (
+            layers.DepthwiseConv2D(kernel_size, **shape)
+            if filters is None
+            else layers.Conv2D(filters, kernel_size, **shape)
+        )
+        self.normalization = layers.BatchNormalization(
+            momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weights of both."""
+        self.convolution.build(input_shape)
+        self.normalization.build(self.convolution.compute_output_shape(input_shape))
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Return the normalized features."""
+        if training and self.normalization.trainable:
+            return self.normalization(self.convolution(x), training=True)
+        scale, offset = self._scale_and_offset()
+        # The kernel of a convolution by channels has an axis of length 1 behind these.
+        factor = scale[:, None] if self.filters is None else scale
+        convolve = ops.depthwise_conv if self.filters is None else ops.conv
+        kernel = ops.cast(self.convolution.kernel * factor, self.compute_dtype)
+        y = convolve(x, kernel, strides=self.strides, padding="same")
+        return y + ops.reshape(ops.cast(offset, self.compute_dtype), (1, 1, 1, -1))
+
+    def _scale_and_offset(self) -> tuple[Any, Any]:
+        """Return what the normalization multiplies and adds, by its running statistics."""
+        normalization = self.normalization
+        scale = normalization.gamma * ops.rsqrt(normalization.moving_variance + self.epsilon)
+        return scale, normalization.beta - normalization.moving_mean * scale
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the output."""
+        return tuple(self.convolution.compute_output_shape(input_shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the parameters that rebuild the layer."""
+        names = ("filters", "kernel_size", "strides", "momentum", "epsilon")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,119 @@
+"""A convolution and its normalization as one layer: the same numbers as the two by themselves."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+from support.random_weights import with_random_weights
+
+from pcam_sklearn.networks import NormalizedConvolution
+
+RNG = np.random.default_rng(0)
+
+
+def values(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def built(filters, kernel_size=1, strides=1, channels=3, side=7, **options):
+    """Return a network of this layer alone, with random weights."""
+    inputs = keras.Input((side, side, channels))
+    layer = NormalizedConvolution(filters, kernel_size, strides, **options)
+    return with_random_weights(keras.Model(inputs, layer(inputs)))
+
+
+def two_layers(layer):
+    """Return Keras' own two layers with the same weights."""
+    shape = {"strides": layer.strides, "padding": "same", "use_bias": False}
+    if layer.filters is None:
+        convolution = layers.DepthwiseConv2D(layer.kernel_size, **shape)
+    else:
+        convolution = layers.Conv2D(layer.filters, layer.kernel_size, **shape)
+    normalization = layers.BatchNormalization(momentum=layer.momentum, epsilon=layer.epsilon)
+    both = keras.Sequential([keras.Input(layer.input.shape[1:]), convolution, normalization])
+    convolution.set_weights(layer.convolution.get_weights())
+    normalization.set_weights(layer.normalization.get_weights())
+    return both
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    filters=st.sampled_from([None, 1, 4]),
+    kernel_size=st.sampled_from([1, 3, 5]),
+    strides=st.sampled_from([1, 2]),
+    side=st.integers(1, 9),
+)
+def test_it_predicts_what_both_layers_predict(filters, kernel_size, strides, side):
+    network = built(filters, kernel_size, strides, side=side)
+    X = RNG.random((2, side, side, 3), dtype=np.float32)
+    expected = values(two_layers(network.layers[1])(X, training=False))
+    np.testing.assert_allclose(values(network(X, training=False)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("filters", [None, 4])
+def test_it_trains_as_both_layers_train(filters):
+    network = built(filters, 3)
+    both = two_layers(network.layers[1])
+    X = RNG.random((4, 7, 7, 3), dtype=np.float32)
+    expected = values(both(X, training=True))
+    np.testing.assert_allclose(values(network(X, training=True)), expected, atol=1e-6)
+    for ours, theirs in zip(network.weights, both.weights, strict=True):
+        np.testing.assert_allclose(values(ours), values(theirs), atol=1e-6)
+
+
+def test_its_predictions_follow_its_weights():
+    network = built(4, 3)
+    X = RNG.random((2, 7, 7, 3), dtype=np.float32)
+    before = values(network(X, training=False))
+    network(X, training=True)  # The running mean and variance move.
+    after = values(network(X, training=False))
+    assert not np.allclose(before, after)
+    expected = values(two_layers(network.layers[1])(X, training=False))
+    np.testing.assert_allclose(after, expected, atol=1e-5)
+
+
+def test_a_frozen_layer_keeps_its_statistics_while_others_train():
+    network = built(4, 3)
+    network.trainable = False
+    X = RNG.random((4, 7, 7, 3), dtype=np.float32)
+    before = [values(weight).copy() for weight in network.weights]
+    output = values(network(X, training=True))
+    for now, then in zip(network.weights, before, strict=True):
+        np.testing.assert_array_equal(values(now), then)
+    np.testing.assert_allclose(output, values(network(X, training=False)), atol=1e-6)
+
+
+def test_a_saved_layer_comes_back_with_its_parameters(tmp_path):
+    network = built(None, 5, 2, momentum=0.8, epsilon=0.01)
+    network.save(tmp_path / "network.keras")
+    back = keras.saving.load_model(tmp_path / "network.keras")
+    X = RNG.random((2, 7, 7, 3), dtype=np.float32)
+    np.testing.assert_allclose(values(back(X)), values(network(X)), atol=1e-6)
+    assert back.layers[1].get_config() == network.layers[1].get_config()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_under_a_mixed_policy_it_computes_in_16_bits_and_keeps_32(training):
+    network = built(4, 3, dtype="mixed_bfloat16")
+    X = RNG.random((2, 7, 7, 3), dtype=np.float32)
+    assert str(network(X, training=training).dtype).endswith("bfloat16")
+    assert {weight.dtype for weight in network.weights} == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"filters": 0}, "filters == 0, must be >= 1"),
+        ({"filters": 2, "kernel_size": 0}, "kernel_size == 0, must be >= 1"),
+        ({"filters": 2, "strides": 0}, "strides == 0, must be >= 1"),
+        ({"filters": 2, "momentum": 1}, "momentum == 1, must be < 1"),
+        ({"filters": 2, "epsilon": 0}, "epsilon == 0, must be > 0"),
+    ],
+)
+def test_a_parameter_out_of_range_is_refused(parameters, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        NormalizedConvolution(**parameters)

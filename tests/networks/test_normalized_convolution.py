@@ -100,7 +100,7 @@ def test_a_saved_layer_comes_back_with_its_parameters(tmp_path):
 def test_under_a_mixed_policy_it_computes_in_16_bits_and_keeps_32(training):
     network = built(4, 3, dtype="mixed_bfloat16")
     X = RNG.random((2, 7, 7, 3), dtype=np.float32)
-    assert str(network(X, training=training).dtype).endswith("bfloat16")
+    assert "bfloat16" in str(network(X, training=training).dtype)
     assert {weight.dtype for weight in network.weights} == {"float32"}
 
 

@@ -24,7 +24,7 @@ from pcam_sklearn._training._plan import TrainingPlan
 from pcam_sklearn._training._recipe import check_recipe
 from pcam_sklearn._training._scikeras import TrueKerasClassifier, check_routes, takes_routes
 from pcam_sklearn._training._state import network_state, trainer_from_state
-from pcam_sklearn.augmentation import check_test_time_augmentation, d4_views
+from pcam_sklearn.augmentation import VIEWS, check_test_time_augmentation
 from pcam_sklearn.networks import check_hyper_parameters, get_network
 
 __all__ = ["CNNClassifier"]
@@ -62,9 +62,10 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         `pcam_sklearn.augmentation.AUGMENTATIONS`. ``"d4"`` shows one of the 8 turned and mirrored
         views, ``"stain"`` varies the stains' strength, ``"sharpness"`` blurs or sharpens,
         ``"zoom"`` magnifies or shrinks by up to 15 %, ``"shift"`` moves by at most 3 pixels.
-    test_time_augmentation : {"d4"} or None, default=None
-        ``"d4"`` predicts the mean over the 8 views of each patch, for 8 times the computing. It
-        plays no part in training, so it may be set on a fitted classifier.
+    test_time_augmentation : {"c4", "d4"} or None, default=None
+        Predicts the mean over views of each patch: ``"c4"`` its 4 quarter turns, ``"d4"`` these
+        and their mirror images, for 4 or 8 times the computing. It plays no part in training, so it
+        may be set on a fitted classifier.
     optimizer : str, class or instance of keras.optimizers.Optimizer, default="adamw"
         The optimizer. Routed names such as ``optimizer__weight_decay`` need a name or class.
     learning_rate : float or None, default=0.002
@@ -405,7 +406,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             self.trainer_,
             X,
             check_scalar(batch_size, "predict__batch_size", Integral, min_val=1),
-            views=d4_views if views else None,
+            views=None if views is None else VIEWS[views],
             show_progress=bool(routes.get("verbose", False)),
         ).astype(np.float64)
         require_probabilities(output)

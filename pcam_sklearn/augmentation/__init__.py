@@ -4,10 +4,16 @@ from pcam_sklearn.augmentation._appearance import RandomSharpness, RandomStain
 from pcam_sklearn.augmentation._by_name import AUGMENTATIONS, build_augmentation
 from pcam_sklearn.augmentation._color import RandomColor, RandomGrayscale
 from pcam_sklearn.augmentation._geometry import RandomD4, RandomShift, RandomZoom
-from pcam_sklearn.augmentation._views import check_test_time_augmentation, d4_views
+from pcam_sklearn.augmentation._views import (
+    VIEWS,
+    c4_views,
+    check_test_time_augmentation,
+    d4_views,
+)
 
 __all__ = [
     "AUGMENTATIONS",
+    "VIEWS",
     "RandomColor",
     "RandomD4",
     "RandomGrayscale",
@@ -16,6 +22,7 @@ __all__ = [
     "RandomStain",
     "RandomZoom",
     "build_augmentation",
+    "c4_views",
     "check_test_time_augmentation",
     "d4_views",
 ]

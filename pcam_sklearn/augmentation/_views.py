@@ -1,6 +1,31 @@
-"""The 8 views of a patch, over which predictions are averaged."""
+"""The turned and mirrored views of a patch, over which predictions are averaged."""
+
+from collections.abc import Callable
 
 import numpy as np
+
+
+def c4_views(patches: np.ndarray) -> np.ndarray:
+    """Return each square patch, turned by 0, 1, 2 and 3 quarters of a circle.
+
+    Parameters
+    ----------
+    patches : ndarray of shape (n_samples, side, side, channels)
+        The patches.
+
+    Returns
+    -------
+    views : ndarray of shape (4, n_samples, side, side, channels)
+        The views of each patch; the first ones are the patches themselves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pcam_sklearn.augmentation import c4_views
+    >>> c4_views(np.arange(4).reshape(1, 2, 2, 1))[:, 0, 0, 0, 0]
+    array([0, 1, 3, 2])
+    """
+    return np.stack([np.rot90(patches, turns, axes=(1, 2)) for turns in range(4)])
 
 
 def d4_views(patches: np.ndarray) -> np.ndarray:
@@ -28,12 +53,16 @@ def d4_views(patches: np.ndarray) -> np.ndarray:
     return np.stack([view[:, up, left] for view in both for left in flips for up in flips])
 
 
+# By the names of the groups of symmetries: the quarter turns, and these with mirrors.
+VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"c4": c4_views, "d4": d4_views}
+
+
 def check_test_time_augmentation(views: str | None, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless predictions of patches can be averaged over these views.
 
     Parameters
     ----------
-    views : {"d4"} or None
+    views : {"c4", "d4"} or None
         The views; None means the patch itself only.
     shape : tuple of int
         Shape of the patches, (n_samples, height, width, channels).
@@ -43,10 +72,12 @@ def check_test_time_augmentation(views: str | None, shape: tuple[int, ...]) -> N
     ValueError
         If the name is unknown, or the patches are not square.
     """
-    if views not in ("d4", None):
-        raise ValueError(f"test_time_augmentation must be 'd4' or None, got {views!r}.")
-    if views and shape[1] != shape[2]:
+    if views is None:
+        return
+    if not isinstance(views, str) or views not in VIEWS:
+        raise ValueError(f"test_time_augmentation must be 'c4', 'd4' or None, got {views!r}.")
+    if shape[1] != shape[2]:
         raise ValueError(
-            f"The views of 'd4' need square patches, got {shape[1]}x{shape[2]}; cut them square "
-            "with CenterCropNormalizer, or pass test_time_augmentation=None."
+            f"The views of {views!r} need square patches, got {shape[1]}x{shape[2]}; cut them "
+            "square with CenterCropNormalizer, or pass test_time_augmentation=None."
         )

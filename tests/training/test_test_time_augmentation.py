@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from support.tiny import PATCH_SIDE, SIDE, learned, make_data, quick, quick_pipeline
 
 from pcam_sklearn._training._backends import current_framework
-from pcam_sklearn.augmentation import d4_views
+from pcam_sklearn.augmentation import c4_views, d4_views
 
 X, Y = make_data(n=21)
 
@@ -55,6 +55,12 @@ def test_the_views_are_the_8_turned_and_mirrored_ones_the_patch_itself_first(n, 
         assert sorted(view[i].tobytes() for view in found) == expected
 
 
+@given(n=st.integers(0, 3), side=st.integers(1, 5))
+def test_the_quarter_turns_are_the_views_without_mirrors(n, side):
+    patches = np.random.default_rng(n).random((n, side, side, 3))
+    assert np.array_equal(c4_views(patches), np.reshape(views(patches)[:4], (4, *patches.shape)))
+
+
 # --- the mean
 
 
@@ -71,6 +77,16 @@ def test_the_probability_is_the_mean_over_the_views(plain, averaging, as_type):
     np.testing.assert_allclose(probabilities[:, 1], expected, atol=1e-6)
     assert probabilities.dtype == np.float64
     assert (probabilities.sum(axis=1) == 1).all()
+
+
+def test_the_quarter_turns_give_the_mean_over_four(plain):
+    classifier = quick(test_time_augmentation="c4").fit(X, Y)
+    classifier.model_.set_weights(plain.model_.get_weights())
+    expected = one_by_one(plain, X)[:4].mean(axis=0)
+    np.testing.assert_allclose(classifier.predict_proba(X)[:, 1], expected, atol=1e-6)
+    turned = np.rot90(X, axes=(1, 2))
+    np.testing.assert_allclose(classifier.predict_proba(turned)[:, 1], expected, atol=1e-6)
+    assert not np.allclose(classifier.predict_proba(X[:, ::-1])[:, 1], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 8, 9, 40, 1000])
@@ -207,7 +223,7 @@ def test_patches_that_are_not_square_are_refused(method):
 @pytest.mark.parametrize("views", ["d8", "flip", 8, True])
 def test_other_views_are_refused(plain, views):
     classifier = clone(plain).set_params(test_time_augmentation=views)
-    with pytest.raises(ValueError, match=f"must be 'd4' or None, got {views!r}"):
+    with pytest.raises(ValueError, match=f"must be 'c4', 'd4' or None, got {views!r}"):
         classifier.fit(X, Y).predict(X)
 
 

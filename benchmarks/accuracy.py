@@ -1,6 +1,6 @@
 """Compare recipes by their AUC on slides that they never saw.
 
-    python benchmarks/accuracy.py FOLDER [--plan main crops ablation networks learning-curve]
+    python benchmarks/accuracy.py FOLDER [--plan main ablation from-scratch crops learning-curve]
 
 FOLDER is in Kaggle's layout, with a slides.csv. Each plan trains recipes on the same folds of whole
 slides. No slide is in both the training and the test patches, and nothing is chosen by the result
@@ -16,9 +16,10 @@ or a recipe.
 
 At the end the script prints a table with one line per recipe:
 
-- the mean AUC over folds and seeds, its standard deviation, and the mean AUC with test-time views;
-- the difference from the default, or from the default of 20 epochs, on the same folds and seeds:
-  mean, lowest, highest, and number of fits;
+- the mean AUC over folds and seeds, its standard deviation, and the mean AUC of predictions without
+  views and over all 8 views of each patch;
+- the difference from the recipe that it changes, on the same folds and seeds: mean, lowest,
+  highest, and number of fits;
 - the AUC of all patches, from the fits of seed 0, with a 95 % interval over slides.
 """
 
@@ -46,28 +47,55 @@ RUNS, PREDICTIONS = RESULTS / "accuracy.csv", RESULTS / "accuracy_predictions.cs
 N_FOLDS = 4
 FOLDS, SEEDS = range(N_FOLDS), range(3)
 TWO_FOLDS = (0, 1)  # Enough for a first look at a recipe, in half of the time.
-PLANS = ["main", "crops", "ablation", "networks", "learning-curve"]
+PLANS = ["main", "ablation", "from-scratch", "crops", "learning-curve"]
 KEY = ["recipe", "n_train", "fold", "seed"]
 # Fits that run at the same time would otherwise compete for the cores.
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 NOTEBOOK = {
     "network": "notebook", "augment": None, "optimizer": "adam", "learning_rate": 0.001,
     "schedule": "constant", "label_smoothing": 0.0, "epochs": 20, "validation_fraction": 0.1,
-    "early_stopping": True,
+    "early_stopping": True, "test_time_augmentation": None,
 }  # fmt: skip
-SHORT = {"epochs": 20}  # Half of the default's: enough to compare most ingredients.
+# The best recipe found that starts from random weights.
+RESIDUAL = {
+    "network": "residual", "augment": ("d4", "stain", "sharpness", "shift"),
+    "learning_rate": 0.002, "epochs": 40, "test_time_augmentation": None,
+}  # fmt: skip
+SHORT = {**RESIDUAL, "epochs": 20}  # Enough to compare most ingredients.
 # The parameters that differ from the default, `make_pcam_pipeline()`.
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
+    "default, without color": {"augment": ("d4", "stain", "grayscale", "sharpness", "shift")},
+    "default, without grayscale": {"augment": ("d4", "stain", "color", "sharpness", "shift")},
+    "default, without stain": {"augment": ("d4", "color", "grayscale", "sharpness", "shift")},
+    "default, stain alone": {"augment": ("d4", "stain", "sharpness", "shift")},
+    "default, with zoom": {
+        "augment": ("d4", "stain", "color", "grayscale", "sharpness", "zoom", "shift"),
+    },
+    "default, random weights": {"model__weights": None},
+    "default, 4 stages": {"model__stages": 4},
+    "default, 4 epochs": {"epochs": 4},
+    "default, 8 epochs": {"epochs": 8},
+    "default, without label smoothing": {"label_smoothing": 0.0},
+    "default, with weight averaging": {"weight_averaging": 0.995},
+    "default, half the learning rate": {"learning_rate": 0.0005},
+    "default, twice the learning rate": {"learning_rate": 0.002},
+    "default, 192 px": {"crop_size": 192, "input_size": 192, "epochs": 4},
+    "residual": RESIDUAL,
+    "residual, colours of the default": {
+        **RESIDUAL, "augment": ("d4", "stain", "color", "grayscale", "sharpness", "shift"),
+    },
     "notebook": {"crop_size": 32, **NOTEBOOK},
     "notebook, 96 px": {"crop_size": 96, **NOTEBOOK},
-    "default, 32 px": {"crop_size": 32},
-    "notebook's network, default recipe, 32 px": {"crop_size": 32, "network": "notebook"},
-    "default, 48 px": {"crop_size": 48},
-    "default, 64 px": {"crop_size": 64},
-    "two-stream": {"network": "two-stream"},
+    "residual, 32 px": {**RESIDUAL, "crop_size": 32},
+    "notebook's network, residual's recipe, 32 px": {
+        **RESIDUAL, "crop_size": 32, "network": "notebook",
+    },
+    "residual, 48 px": {**RESIDUAL, "crop_size": 48},
+    "residual, 64 px": {**RESIDUAL, "crop_size": 64},
+    "two-stream": {**RESIDUAL, "network": "two-stream"},
     # This network gives all views of a patch the same result, so turning patches changes nothing.
-    "d4": {"network": "d4", "augment": ("stain", "sharpness", "shift")},
+    "d4": {**RESIDUAL, "network": "d4", "augment": ("stain", "sharpness", "shift")},
     "20 epochs": SHORT,
     "20 epochs, without stain jitter": {**SHORT, "augment": ("d4", "sharpness", "shift")},
     "20 epochs, without D4": {**SHORT, "augment": ("stain", "sharpness", "shift")},
@@ -83,10 +111,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "20 epochs, d4": {**SHORT, "network": "d4"},
     # Differences that 20 epochs left undecided.
-    "default, without D4": {"augment": ("stain", "sharpness", "shift")},
-    "default, without sharpness": {"augment": ("d4", "stain", "shift")},
-    "default, with zoom": {"augment": ("d4", "stain", "sharpness", "zoom", "shift")},
-    "default, 80 epochs": {"epochs": 80},
+    "residual, without D4": {**RESIDUAL, "augment": ("stain", "sharpness", "shift")},
+    "residual, without sharpness": {**RESIDUAL, "augment": ("d4", "stain", "shift")},
+    "residual, with zoom": {**RESIDUAL, "augment": ("d4", "stain", "sharpness", "zoom", "shift")},
+    "residual, 80 epochs": {**RESIDUAL, "epochs": 80},
 }  # fmt: skip
 
 
@@ -102,26 +130,28 @@ class Run(NamedTuple):
 def runs_of(plan: str) -> list[Run]:
     """Return the fits of a plan, the most informative ones first."""
     if plan == "main":
-        recipes = ("default", "notebook")
-        return [Run(r, 0, fold, seed) for seed in SEEDS for fold in FOLDS for r in recipes]
+        return [Run("default", 0, fold, seed) for seed in SEEDS for fold in FOLDS]
+    if plan == "ablation":
+        changed = [recipe for recipe in RECIPES if recipe.startswith("default,")]
+        return first_seed([*changed, "residual, colours of the default"], TWO_FOLDS)
+    if plan == "from-scratch":
+        both = ("residual", "notebook")
+        return [
+            *(Run(recipe, 0, fold, seed) for seed in SEEDS for fold in FOLDS for recipe in both),
+            *first_seed([r for r in RECIPES if r.startswith("20 epochs")], TWO_FOLDS),
+            *first_seed(["residual, without sharpness", "residual, with zoom"], TWO_FOLDS),
+            *first_seed(["residual, 80 epochs", "two-stream"], TWO_FOLDS),
+            *first_seed(["residual, without D4", "d4"]),
+        ]
     if plan == "crops":
         return [
-            *first_seed(["default, 32 px"]),
-            *first_seed(["notebook's network, default recipe, 32 px"]),
-            *first_seed(["default, 64 px", "default, 48 px", "notebook, 96 px"], TWO_FOLDS),
-            *(Run("default, 32 px", 0, fold, seed) for seed in SEEDS[1:] for fold in FOLDS),
+            *first_seed(["residual, 32 px"]),
+            *first_seed(["notebook's network, residual's recipe, 32 px"]),
+            *first_seed(["residual, 64 px", "residual, 48 px", "notebook, 96 px"], TWO_FOLDS),
+            *(Run("residual, 32 px", 0, fold, seed) for seed in SEEDS[1:] for fold in FOLDS),
         ]
-    if plan == "ablation":
-        short = [r for r in RECIPES if r.startswith("20 epochs") and r != "20 epochs, d4"]
-        long = ["default, without sharpness", "default, with zoom", "default, 80 epochs"]
-        return [
-            *first_seed(short, TWO_FOLDS),
-            *first_seed(["default, without D4"]),
-            *first_seed(long, TWO_FOLDS),
-        ]
-    if plan == "networks":
-        return [*first_seed(["two-stream", "20 epochs, d4"], TWO_FOLDS), *first_seed(["d4"])]
-    return [Run("default", n_train, fold, 0) for n_train in (2000, 1000, 500) for fold in TWO_FOLDS]
+    sizes = (2000, 1000, 500)
+    return [Run("residual", n_train, fold, 0) for n_train in sizes for fold in TWO_FOLDS]
 
 
 def first_seed(recipes: Sequence[str], folds: Sequence[int] = FOLDS) -> list[Run]:
@@ -161,12 +191,11 @@ def train(run: Run, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     start = time.perf_counter()
     probability = pipeline.predict_proba(patches)[:, 1]
     measured["predicted_per_s"] = round(len(test) / (time.perf_counter() - start))
-    pipeline[-1].set_params(test_time_augmentation="d4")
-    with_views = pipeline.predict_proba(patches)[:, 1]
-    row = run._asdict() | {
-        "auc": round(roc_auc_score(labels, probability), 5),
-        "auc_of_views": round(roc_auc_score(labels, with_views), 5),
-    }
+    aucs = {"auc": roc_auc_score(labels, probability)}
+    for name, views in (("auc_of_patches", None), ("auc_of_views", "d4")):
+        pipeline[-1].set_params(test_time_augmentation=views)
+        aucs[name] = roc_auc_score(labels, pipeline.predict_proba(patches)[:, 1])
+    row = run._asdict() | {name: round(auc, 5) for name, auc in aucs.items()}
     predictions = pd.DataFrame({"id": data.ids[test], "probability": probability.round(5)})
     return row | measured, predictions.assign(**run._asdict())
 
@@ -175,7 +204,10 @@ def fit(run: Run, data: Any, rows: np.ndarray) -> tuple[Any, dict[str, Any]]:
     """Fit one recipe on the given rows, or on `n_train` of them, and measure the fit."""
     if run.n_train:
         rows = np.random.default_rng(run.seed).permutation(rows)[: run.n_train]
-    pipeline = make_pcam_pipeline(random_state=run.seed, **RECIPES[run.recipe])
+    recipe = dict(RECIPES[run.recipe])
+    input_size = recipe.pop("input_size", 96)
+    pipeline = make_pcam_pipeline(random_state=run.seed, **recipe)
+    pipeline.set_params(centercropnormalizer__input_size=input_size)
     # The notebook knew no slides: it held out patches of the slides that it trained on.
     slides = None if run.recipe.startswith("notebook") else data.groups[rows]
     start = time.perf_counter()
@@ -213,7 +245,8 @@ def summarize(data: Any) -> pd.DataFrame:
     for (recipe, _), fits in runs.groupby(["recipe", "n_train"], sort=False):
         line = {"recipe": recipe, "patches": round(fits["patches"].mean()), "fits": len(fits)}
         line |= {"AUC": round(fits["auc"].mean(), 4), "SD": round(fits["auc"].std(), 4)}
-        line["with views"] = round(fits["auc_of_views"].mean(), 4)
+        line["without views"] = round(fits["auc_of_patches"].mean(), 4)
+        line["with 8 views"] = round(fits["auc_of_views"].mean(), 4)
         line["compared with"], line["difference"] = compare(runs, fits)
         line["seed 0, all patches, 95 % over slides"] = auc_over_slides(fits, predictions, truth)
         medians = fits[["parameters", "mflop", "fit_s", "predicted_per_s"]].median()
@@ -224,7 +257,8 @@ def summarize(data: Any) -> pd.DataFrame:
 def compare(runs: pd.DataFrame, fits: pd.DataFrame) -> tuple[str, str]:
     """Return a recipe's baseline and the recipe's difference from it on the same folds."""
     recipe = fits["recipe"].iloc[0]
-    baseline = "20 epochs" if recipe.startswith("20 epochs,") else "default"
+    start = recipe.split(",")[0]
+    baseline = start if start in ("20 epochs", "residual") and start != recipe else "default"
     baseline_fits = runs[(runs["recipe"] == baseline) & (runs["n_train"] == 0)]
     pairs = fits.merge(baseline_fits, on=["fold", "seed"], suffixes=("", "_of_baseline"))
     gain = pairs["auc"] - pairs["auc_of_baseline"]

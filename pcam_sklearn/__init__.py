@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pcam_sklearn.classifier import CNNClassifier
+    from pcam_sklearn.persistence import load_pretrained
     from pcam_sklearn.pipeline import make_pcam_pipeline, make_search_space
     from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
@@ -19,6 +20,7 @@ _HOME = {
     "CNNClassifier": "classifier",
     "CenterCropNormalizer": "preprocessing",
     "PatchReader": "preprocessing",
+    "load_pretrained": "persistence",
     "make_pcam_pipeline": "pipeline",
     "make_search_space": "pipeline",
 }
@@ -31,6 +33,7 @@ __all__ = [
     "CNNClassifier",
     "CenterCropNormalizer",
     "PatchReader",
+    "load_pretrained",
     "make_pcam_pipeline",
     "make_search_space",
 ]

@@ -30,6 +30,7 @@ from pcam_sklearn.networks import check_hyper_parameters, get_network
 __all__ = ["CNNClassifier"]
 
 _PREDICT_BATCH_SIZE = 256
+_AUGMENT = ("d4", "stain", "color", "grayscale", "sharpness", "shift")
 _HYPER_PARAMETERS = ("filters", "third_pool", "dense_units", "dropout")
 
 
@@ -44,7 +45,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
 
     Parameters
     ----------
-    network : str or callable, default="residual"
+    network : str or callable, default="efficientnet-lite0"
         A name out of `pcam_sklearn.networks.NETWORKS`, or a function ``(input_shape,
         **hyper_parameters) -> keras.Model``. The function returns an uncompiled network that turns
         patches in [0, 1] into one probability, in float32 whatever the `dtype_policy`.
@@ -57,18 +58,20 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Units of the dense layer.
     dropout : float or None, default=None
         Share of units dropped while training, in [0, 1).
-    augment : str, sequence of str, or None, default=("d4", "stain", "sharpness", "shift")
+    augment : str, sequence of str, or None
         Random changes of the patches, other ones in each epoch: names out of
         `pcam_sklearn.augmentation.AUGMENTATIONS`. ``"d4"`` shows one of the 8 turned and mirrored
-        views, ``"stain"`` varies the stains' strength, ``"sharpness"`` blurs or sharpens,
-        ``"zoom"`` magnifies or shrinks by up to 15 %, ``"shift"`` moves by at most 3 pixels.
-    test_time_augmentation : {"c4", "d4"} or None, default=None
+        views, ``"stain"`` varies the stains' strength, ``"color"`` hue, saturation and brightness,
+        ``"grayscale"`` takes the colours of every fifth patch, ``"sharpness"`` blurs or sharpens,
+        ``"shift"`` moves by at most 3 pixels. These six are the default. ``"zoom"`` magnifies or
+        shrinks by up to 15 %.
+    test_time_augmentation : {"c4", "d4"} or None, default="c4"
         Predicts the mean over views of each patch: ``"c4"`` its 4 quarter turns, ``"d4"`` these
         and their mirror images, for 4 or 8 times the computing. It plays no part in training, so it
         may be set on a fitted classifier.
     optimizer : str, class or instance of keras.optimizers.Optimizer, default="adamw"
         The optimizer. Routed names such as ``optimizer__weight_decay`` need a name or class.
-    learning_rate : float or None, default=0.002
+    learning_rate : float or None, default=0.001
         Highest learning rate of an optimizer given by name or class, above 0. An instance brings
         its own, and ``optimizer__learning_rate`` takes precedence. None is the optimizer's default.
     schedule : {"constant", "cosine"}, default="cosine"
@@ -89,7 +92,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Share by which labels move from 0 and 1 towards one half, in [0, 1).
     metrics : sequence, default=("accuracy", "auc")
         Keras metrics followed in `history_`, for training and validation.
-    epochs : int, default=40
+    epochs : int, default=12
         Largest number of passes over the training patches, at least 1.
     batch_size : int, default=32
         Patches per gradient step, at least 1. Predictions take 256, or ``predict__batch_size``.
@@ -162,7 +165,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     >>> from pcam_sklearn import CNNClassifier
     >>> X = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     >>> y = np.arange(40) % 2
-    >>> clf = CNNClassifier(filters=(4, 8), epochs=2, random_state=0).fit(X, y)
+    >>> clf = CNNClassifier("residual", filters=(4, 8), epochs=2, random_state=0).fit(X, y)
     >>> clf.predict_proba(X).shape, sorted(clf.history_)[:3]
     ((40, 2), ['accuracy', 'auc', 'loss'])
     """
@@ -176,16 +179,16 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     @takes_routes
     def __init__(
         self,
-        network: str | Callable[..., keras.Model] = "residual",
+        network: str | Callable[..., keras.Model] = "efficientnet-lite0",
         *,
         filters: Sequence[int] | None = None,
         third_pool: int | None = None,
         dense_units: int | None = None,
         dropout: float | None = None,
-        augment: str | Sequence[str] | None = ("d4", "stain", "sharpness", "shift"),
-        test_time_augmentation: str | None = None,
+        augment: str | Sequence[str] | None = _AUGMENT,
+        test_time_augmentation: str | None = "c4",
         optimizer: Any = "adamw",
-        learning_rate: float | None = 0.002,
+        learning_rate: float | None = 0.001,
         schedule: str = "cosine",
         warmup: float = 0.1,
         weight_averaging: float | None = None,
@@ -193,7 +196,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         loss: Any = "binary_crossentropy",
         label_smoothing: float = 0.05,
         metrics: Sequence[Any] = ("accuracy", "auc"),
-        epochs: int = 40,
+        epochs: int = 12,
         batch_size: int = 32,
         validation_fraction: float = 0.0,
         early_stopping: bool = False,

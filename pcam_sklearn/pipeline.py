@@ -68,7 +68,9 @@ def make_pcam_pipeline(
     )
 
 
-def make_search_space(*, network: str = "residual", distributions: bool = False) -> dict[str, Any]:
+def make_search_space(
+    *, network: str = "efficientnet-lite0", distributions: bool = False
+) -> dict[str, Any]:
     """Make a search space for the pipeline of :func:`make_pcam_pipeline`.
 
     For the notebook's network the space holds the settings that the notebook left for tuning, such
@@ -76,7 +78,7 @@ def make_search_space(*, network: str = "residual", distributions: bool = False)
 
     Parameters
     ----------
-    network : str, default="residual"
+    network : str, default="efficientnet-lite0"
         The `network` parameter of the pipeline's classifier.
     distributions : bool, default=False
         False gives lists for `GridSearchCV` or `HalvingGridSearchCV`: 8 candidates, or 16 for the
@@ -97,7 +99,7 @@ def make_search_space(*, network: str = "residual", distributions: bool = False)
     space: dict[str, Any] = {
         "cnnclassifier__batch_size": [32, 128],
         "cnnclassifier__dropout": [0.2, 0.5],
-        "cnnclassifier__augment": ["d4", ("d4", "stain", "sharpness", "shift")],
+        "cnnclassifier__augment": ["d4", CNNClassifier().augment],
     }
     if network == "notebook":
         space["cnnclassifier__augment"] = [None, "d4"]

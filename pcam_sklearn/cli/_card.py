@@ -55,8 +55,9 @@ def card(
 ) -> None:
     """Write the model card of MODEL: of its own run, or measured on DATA.
 
-    MODEL is a run folder or a .pcam file, which run no code; the latter needs DATA. A pipeline
-    saved with joblib works as well, but loading it runs code, so load only files that you trust.
+    MODEL is a run folder or a .pcam file, which run no code, or ``pretrained`` for the model that
+    comes with the package; the latter two need DATA. A pipeline saved with joblib works as well,
+    but loading it runs code, so load only files that you trust.
     """
     from pcam_sklearn.cli._run_model import load_model
 

@@ -11,12 +11,28 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from pcam_sklearn._shipped import find_shipped
+
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
+
+class _ModelPath(click.Path):
+    """A path of a model, or the word ``pretrained`` for the one that comes with the package."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; a file or folder that has the word as its name comes first."""
+        if value != "pretrained" or Path(value).exists():
+            return super().convert(value, param, ctx)
+        try:
+            return find_shipped("pcam")
+        except (OSError, ValueError) as error:
+            self.fail(str(error), param, ctx)
+
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-MODEL = click.Path(exists=True, path_type=Path)
+MODEL = _ModelPath(exists=True, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 

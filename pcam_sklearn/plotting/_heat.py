@@ -65,7 +65,7 @@ def grad_cam(
     >>> from pcam_sklearn import CNNClassifier
     >>> from pcam_sklearn.plotting import grad_cam
     >>> X = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
-    >>> clf = CNNClassifier(filters=(4, 8), epochs=1, random_state=0)
+    >>> clf = CNNClassifier("residual", filters=(4, 8), epochs=1, random_state=0)
     >>> grad_cam(clf.fit(X, np.arange(40) % 2), X[:2]).shape
     (2, 32, 32)
     """

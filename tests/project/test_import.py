@@ -84,7 +84,7 @@ rooms = ("datasets", "plotting", "report", "metrics", "cli")
 print(json.dumps([room for room in rooms if f"pcam_sklearn.{room}" in sys.modules]))
 print(json.dumps(asked))
 X = np.zeros((4, 18, 18, 3), dtype=np.uint8)
-classifier = CNNClassifier(filters=(2,), augment=None)
+classifier = CNNClassifier("residual", filters=(2,), augment=None)
 print_from_fork(lambda: asked_by(lambda: classifier.initialize(X, [0, 1, 0, 1])))
 print_from_fork(lambda: asked_by(lambda: joblib.load(sys.argv[1])))
 """

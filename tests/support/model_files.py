@@ -107,7 +107,7 @@ def write_fixtures(folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     expected = {"X": X[:8]}
-    for kind in ("pipeline", "isotonic", "sigmoid", "tuned", "fixed"):
+    for kind in ("pipeline", "isotonic", "sigmoid", "tuned", "fixed", "voting"):
         estimator = KINDS[kind]()
         save_model(estimator, folder / f"{kind}.pcam")
         expected[f"{kind} probabilities"] = estimator.predict_proba(X[:8])

@@ -66,7 +66,8 @@ def model_card(
     Parameters
     ----------
     estimator : CNNClassifier or sklearn.pipeline.Pipeline
-        The fitted classifier, or a pipeline that ends in one.
+        The fitted classifier, or a pipeline that ends in one, or a `VotingClassifier` of these,
+        whose networks are described one by one.
     evaluation : Evaluation
         The result of :func:`evaluate` on slides that took no part in training.
     title : str, default="Tumour tissue in histology patches"

@@ -51,7 +51,7 @@ def alone(paths):
 
 
 def opened(paths, call):
-    """Return how often a call opens each file."""
+    """Return the number of times that a call opens each file."""
     with count_reads(paths[0].rpartition("/")[0]) as counter:
         call()
     return counter

@@ -1,4 +1,4 @@
-"""How often files are opened, counted by Python's audit events."""
+"""A count of the files that are opened, by Python's audit events."""
 
 import sys
 from collections import Counter

@@ -67,15 +67,12 @@ def test_fits_leave_no_graphs_and_no_patches(growth):
     assert growth["graphs and patches"] == 0
 
 
-def test_a_fit_on_large_patches_first_frees_those_of_the_fit_before(monkeypatch):
+def test_a_fit_on_large_patches_first_frees_what_the_fit_before_left(monkeypatch):
     monkeypatch.setattr("pcam_sklearn._reading._batches._MAKE_ROOM_FROM", X.nbytes)
-    first = X.copy()
-    alive = weakref.ref(first)
     gc.disable()
     try:
-        quick().fit(first, Y)
-        del first
+        left = weakref.ref(quick().fit(X, Y).trainer_)
         quick().fit(X, Y)
-        assert alive() is None
+        assert left() is None
     finally:
         gc.enable()

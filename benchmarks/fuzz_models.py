@@ -37,7 +37,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "tests" / "data" / "models" / "v1"
 RESULTS = Path(__file__).parent / "results" / "fuzz_models.csv"
-BASES = ("pipeline", "isotonic", "sigmoid", "tuned", "fixed")
+BASES = ("pipeline", "isotonic", "sigmoid", "tuned", "fixed", "voting")
 PER_WORKER = 500
 SECONDS = 30  # A file that takes longer hangs.
 MEGABYTES = 1024

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -12,11 +13,27 @@ def last_step(estimator: Any) -> Any:
     return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
+def classifiers_in(estimator: Any) -> dict[str, Any]:
+    """Return the classifiers that predict: members of a vote by name, or one alone by ``""``."""
+    if isinstance(estimator, FrozenEstimator):
+        return classifiers_in(estimator.estimator)
+    # A search does not learn itself: it holds the pipeline that it refitted on all slides.
+    last = last_step(getattr(estimator, "best_estimator_", estimator))
+    if last is not estimator:
+        return classifiers_in(last)
+    found = {}
+    for name, member in getattr(last, "named_estimators_", {}).items():
+        if not isinstance(member, str):  # "drop"
+            inner = classifiers_in(member).items()
+            found.update({f"{name} {below}".strip(): classifier for below, classifier in inner})
+    return found or {"": last}
+
+
 def slides_trained_on(estimator: Any) -> np.ndarray | None:
     """Return the slides that the estimator was fitted on, or None where fit got no groups."""
-    # A search does not learn itself: it holds the pipeline that it refitted on all slides.
-    fitted = getattr(estimator, "best_estimator_", estimator)
-    return getattr(last_step(fitted), "groups_", None)
+    parts = [getattr(c, "groups_", None) for c in classifiers_in(estimator).values()]
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known else None
 
 
 def score_patches(estimator: Any, X: Any, pos_label: Any = None) -> tuple[np.ndarray, Any]:

@@ -3,6 +3,7 @@
 Patches may be an array, a memory map larger than memory, or files that nobody has read yet.
 """
 
+import gc
 import mmap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pcam_sklearn._reading._patch_files import PatchFiles
 
 _READ_AT_ONCE = 256 * 2**20  # `PatchReader(in_memory="auto")` gives an array up to here.
 _TRAIN_IN_MEMORY = 2**30  # A fit reads files once, and copies patches to a device, up to here.
+_MAKE_ROOM_FROM = 64 * 2**20  # A fit on less does not wait for the garbage of earlier ones.
 _GIVE_BACK_AFTER = 256 * 2**20  # Pages of a memory map that may stay with the process.
 _MAPPED_AROUND = 64 * 2**10  # Linux maps this much around each page that is touched.
 _CHUNK = 1024
@@ -27,6 +29,16 @@ def reads_at_once(files: PatchFiles) -> bool:
 def read_if_small(files: PatchFiles) -> Any:
     """Return small files as an array, so that no epoch reads them again, and large ones unread."""
     return np.asarray(files) if files.nbytes <= _TRAIN_IN_MEMORY else files
+
+
+def make_room(n_bytes: int) -> None:
+    """Free the patches of earlier fits before many bytes are taken.
+
+    A trained model and its data hold one another. Python frees such cycles by the number of objects
+    and not by their memory, so the next fits may come first.
+    """
+    if n_bytes >= _MAKE_ROOM_FROM:
+        gc.collect()
 
 
 def read_for_device(X: Any) -> np.ndarray | None:

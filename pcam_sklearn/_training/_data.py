@@ -10,7 +10,12 @@ import numpy as np
 from keras import ops
 from sklearn.utils import check_consistent_length
 
-from pcam_sklearn._reading._batches import RowReader, read_for_device, read_if_small
+from pcam_sklearn._reading._batches import (
+    RowReader,
+    make_room,
+    read_for_device,
+    read_if_small,
+)
 from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn._reading._patch_files import PatchFiles
 from pcam_sklearn._training._backends import current_framework
@@ -73,6 +78,7 @@ def check_training_set(
     `classes` are those of an earlier fit that this one resumes, None for those in y.
     """
     X = check_patches(X, channels=None)
+    make_room(X.nbytes)
     if isinstance(X, PatchFiles):
         X = read_if_small(X)
     y = convert_labels(y)

@@ -111,7 +111,14 @@ def load_model(path: Path) -> Model:
         estimator, metadata = persistence.load_model(file), persistence.read_metadata(file)
     else:
         estimator, metadata = _load_joblib(file), {}
-    if len(getattr(estimator, "classes_", ())) != 2 or not hasattr(estimator, "predict_proba"):
+    classes = getattr(estimator, "classes_", ())
+    if len(classes) == 2 and not hasattr(estimator, "predict_proba"):
+        raise ValueError(
+            f"{file} holds a {type(estimator).__name__} that gives labels and no probabilities; "
+            "if its VotingClassifier counts labels, type set_params(voting='soft'), and save it "
+            "again"
+        )
+    if len(classes) != 2:
         raise ValueError(
             f"{file} holds a {type(estimator).__name__}, not a fitted classifier of two classes; "
             "pass a file that pcam_sklearn.persistence.save_model(pipeline, path) wrote"

@@ -16,6 +16,8 @@ from pcam_sklearn.persistence._values import decode, encode
 Node = dict[str, Any]
 
 MOST_NODES = 1000
+# An estimator in a list may stand in many others. A prediction asks it each time.
+MOST_HELD = 10 * MOST_NODES
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,19 @@ class Writer:
     function: Any = None
     _places: dict[int, int] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
+    _sizes: list[int] = field(default_factory=list)
+    _held: int = 0
 
     def add(self, estimator: Any, name: str) -> int:
         """Write an estimator that the user knows by `name`, and return its place in the list."""
         estimator = _searched(estimator, name)
-        if id(estimator) in self._places:
-            return self._places[id(estimator)]
+        if id(estimator) not in self._places:
+            self._write(estimator, name)
+        place = self._places[id(estimator)]
+        self._held += self._sizes[place]
+        return place
+
+    def _write(self, estimator: Any, name: str) -> None:
         kind = self.kinds.get(type(estimator).__name__)
         if kind is None or type(estimator) is not kind.estimator:
             raise ModelFileError(
@@ -52,11 +61,18 @@ class Writer:
                 f"model file holds only {', '.join(sorted(self.kinds))}; take it out of the "
                 "pipeline, or save the pipeline with joblib, whose files run code"
             )
+        around, self._held = self._held, 0
         node = {"type": type(estimator).__name__, **kind.write(estimator, self)}
         self.nodes.append(node)
+        self._sizes.append(1 + self._held)
+        self._held = around
+        if len(self.nodes) > MOST_NODES or self._sizes[-1] > MOST_HELD:
+            raise ModelFileError(
+                f"{name} holds more than the {MOST_NODES:,} estimators of a model file, or these "
+                f"hold one another more than {MOST_HELD:,} times; save it with joblib"
+            )
         self._kept.append(estimator)  # An id stays unique while its object lives.
         self._places[id(estimator)] = len(self.nodes) - 1
-        return len(self.nodes) - 1
 
     def leave_out(self, owner: Any, name: str, value: Any) -> dict[str, str]:
         """Note a parameter that cannot be kept, and return what the file says about it."""
@@ -75,6 +91,8 @@ class Reader:
     left_out: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     network_used: bool = False
+    _sizes: list[int] = field(default_factory=list)
+    _held: int = 0
 
     def read(self, nodes: Any) -> Any:
         """Return the last estimator, which holds all others."""
@@ -87,7 +105,9 @@ class Reader:
                     f"it names the estimator {name!r}, and a model file holds only "
                     f"{', '.join(sorted(self.kinds))}"
                 )
+            self._held = 0
             self.estimators.append(self.kinds[name].read(node, self))
+            self._sizes.append(1 + self._held)
         unused = self.arrays.keys() - self.used
         if unused:
             raise ModelFileError(f"the array {min(unused)!r} belongs to no estimator in it")
@@ -97,6 +117,9 @@ class Reader:
         """Return an estimator by its place in the list."""
         if type(place) is not int or not 0 <= place < len(self.estimators):
             raise ModelFileError(f"{name} names no estimator that stands before its owner")
+        self._held += self._sizes[place]
+        if self._held > MOST_HELD:
+            raise ModelFileError(f"its estimators hold one another more than {MOST_HELD:,} times")
         return self.estimators[place]
 
     def arrays_under(self, prefix: str) -> dict[str, np.ndarray]:

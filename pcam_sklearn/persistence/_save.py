@@ -38,8 +38,9 @@ def save_model(
     ----------
     pipeline : estimator
         A fitted `Pipeline`, `PatchReader`, `CenterCropNormalizer` or `CNNClassifier`, or one of
-        these in a `CalibratedClassifierCV`, `FrozenEstimator`, `TunedThresholdClassifierCV` or
-        `FixedThresholdClassifier`, to any depth. A fitted search is saved as its best estimator.
+        these in a `CalibratedClassifierCV`, `FrozenEstimator`, `TunedThresholdClassifierCV`,
+        `FixedThresholdClassifier` or `VotingClassifier`, to any depth. A fitted search is saved as
+        its best estimator.
     path : path-like
         The file to write, whose name ends in ``.pcam``, in a folder that exists. An old file is
         replaced as a whole or not at all.

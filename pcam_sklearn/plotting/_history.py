@@ -69,9 +69,16 @@ class TrainingHistoryDisplay:
         ------
         sklearn.exceptions.NotFittedError
             If the classifier is not fitted.
+        ValueError
+            If it keeps no history, as a vote: each of its members keeps its own.
         """
         classifier = last_step(estimator)
         check_is_fitted(classifier)
+        if not hasattr(classifier, "history_"):
+            raise ValueError(
+                f"{type(classifier).__name__} has no history; pass a fitted CNNClassifier, or a "
+                "pipeline that ends in one. A vote has them in named_estimators_."
+            )
         display = cls(classifier.history_, best_epoch=classifier.best_epoch_)
         return display.plot(full_range=full_range, axes=axes)
 

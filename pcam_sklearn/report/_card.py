@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import RocCurveDisplay
 from sklearn.utils.validation import check_is_fitted
 
-from pcam_sklearn._estimators import last_step
+from pcam_sklearn._estimators import classifiers_in
 from pcam_sklearn.plotting import (
     PatchGalleryDisplay,
     ReliabilityDisplay,
@@ -53,6 +53,8 @@ _PACKAGES = (
     "pcam-sklearn", "scikit-learn", "keras", "scikeras", "tensorflow", "torch", "jax", "numpy",
     "pandas",
 )  # fmt: skip
+_LISTS = ("steps", "estimators")  # Parameters that list estimators.
+_TRAINING = ("Parameters of the network", "Epochs trained", "Best epoch")
 _NOT_STATED = "Not stated."
 _NO_THRESHOLD = (
     "None was chosen: the model gives probabilities only. Do not assume that 0.5 is a good "
@@ -69,7 +71,8 @@ def model_card(
     Parameters
     ----------
     estimator : CNNClassifier or sklearn.pipeline.Pipeline
-        The fitted classifier, or a pipeline that ends in one.
+        The fitted classifier, or a pipeline that ends in one, or a `VotingClassifier` of these,
+        whose networks are described one by one.
     evaluation : Evaluation
         The result of :func:`evaluate` on slides that took no part in training.
     title : str, default="Tumour tissue in histology patches"
@@ -111,7 +114,6 @@ def model_card(
     'Intended use'
     """
     check_is_fitted(estimator)
-    classifier = last_step(estimator)
     return ModelCard(
         title,
         [
@@ -121,7 +123,7 @@ def model_card(
             Section("Operating point", _describe_operating_point(evaluation)),
             Section("By slide and hospital", _list_slides(evaluation)),
             Section("Known failure modes", [*_FAILURES, *_draw_worst_patches(evaluation, X)]),
-            Section("Recipe", [_list_parameters(estimator), *_describe_training(classifier)]),
+            Section("Recipe", [_list_parameters(estimator), *_describe_training(estimator)]),
             Section("Versions", [_list_versions()]),
         ],
     )
@@ -232,19 +234,34 @@ def _draw_worst_patches(evaluation: Evaluation, X: Any) -> list[Picture]:
     return [_save_picture("most-wrong", gallery.figure_, "The patches with the worst predictions")]
 
 
-def _describe_training(classifier: Any) -> list[Any]:
+def _describe_training(estimator: Any) -> list[Any]:
+    """Return a table with a column for each network, and the history of each."""
+    classifiers = classifiers_in(estimator)
+    facts = {name: _facts_of_training(found) for name, found in classifiers.items()}
+    columns = {name or "value": pd.Series(column) for name, column in facts.items() if column}
+    blocks: list[Any] = []
+    if columns:
+        table = pd.DataFrame(columns).reindex(_TRAINING).dropna(how="all").fillna("-")
+        blocks.append(table.rename_axis("fact"))
+    for number, (name, classifier) in enumerate(classifiers.items(), start=1):
+        if getattr(classifier, "history_", None):
+            history = TrainingHistoryDisplay.from_estimator(classifier)
+            # The name of a member may hold anything, so no file is named after it.
+            file, owner = (f"history-{number}", f" of {name}") if name else ("history", "")
+            caption = f"Training and validation{owner} by epoch"
+            blocks.append(_save_picture(file, history.figure_, caption))
+    return blocks
+
+
+def _facts_of_training(classifier: Any) -> dict[str, str]:
     # Other classifiers than CNNClassifier have none of these attributes, and get no such rows.
     facts = {}
     if hasattr(classifier, "model_"):
-        facts["Parameters of the network"] = f"{classifier.model_.count_params():,}"
-    for name, attribute in (("Epochs trained", "n_iter_"), ("Best epoch", "best_epoch_")):
+        facts[_TRAINING[0]] = f"{classifier.model_.count_params():,}"
+    for name, attribute in zip(_TRAINING[1:], ("n_iter_", "best_epoch_"), strict=True):
         if hasattr(classifier, attribute):
             facts[name] = str(getattr(classifier, attribute))
-    blocks: list[Any] = [_make_table(facts)] if facts else []
-    if getattr(classifier, "history_", None):
-        history = TrainingHistoryDisplay.from_estimator(classifier)
-        blocks.append(_save_picture("history", history.figure_, "Training and validation by epoch"))
-    return blocks
+    return facts
 
 
 def _list_parameters(estimator: Any) -> pd.DataFrame:
@@ -253,7 +270,7 @@ def _list_parameters(estimator: Any) -> pd.DataFrame:
         # The repr of a function holds its address, which differs from run to run.
         name: getattr(value, "__name__", repr(value))
         for name, value in sorted(estimator.get_params().items())
-        if not hasattr(value, "get_params") and name != "steps"
+        if not hasattr(value, "get_params") and name.rpartition("__")[2] not in _LISTS
     }
     return _make_table(values, "parameter")
 

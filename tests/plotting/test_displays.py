@@ -2,6 +2,8 @@
 
 import matplotlib.pyplot as plt
 import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
 
 from pcam_sklearn import CNNClassifier
@@ -59,6 +61,12 @@ def test_a_wrong_number_of_axes_is_refused():
 def test_an_empty_history_is_refused():
     with pytest.raises(ValueError, match="train for at least one epoch"):
         TrainingHistoryDisplay({}).plot()
+
+
+def test_a_vote_is_refused_with_the_place_of_its_members():
+    vote = VotingClassifier([("a", DummyClassifier())]).fit([[0], [1]], [0, 1])
+    with pytest.raises(ValueError, match=r"VotingClassifier has no history.*named_estimators_"):
+        TrainingHistoryDisplay.from_estimator(vote)
 
 
 def test_a_classifier_that_is_not_fitted_is_refused():

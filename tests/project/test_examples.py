@@ -44,3 +44,11 @@ def test_grid_search_and_predict_saved_go_from_real_paths_to_predictions(sample_
     run("grid_search.py", sample_folder, "model.pcam")
     lines = run("predict_saved.py", "model.pcam", sample_folder).splitlines()
     assert len(lines) == len(list((sample_folder / "test").iterdir()))
+
+
+def test_blend_compares_a_vote_with_its_networks_and_loads_it_as_it_was(sample_folder, run):
+    for folder in ([], [sample_folder]):
+        output = run("blend.py", *folder)
+        aucs = dict(re.findall(r"^([\w-]+) +AUC ([01]\.\d+)$", output, re.MULTILINE))
+        assert list(aucs) == ["residual", "two-stream", "both"]
+        assert "saved in blend.pcam; the probabilities of the loaded vote differ by 0\n" in output

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from support.tiny import PATCH_SIDE, make_data, small_pipeline
 
@@ -382,6 +384,33 @@ def test_a_card_of_another_classifier_is_written_too():
     X = np.zeros((240, 1))
     dummy = DummyClassifier().fit(X, Y)
     assert len(model_card(dummy, measure()).pictures) == 2
+
+
+@pytest.fixture(scope="module")
+def vote(fitted):
+    """Return a vote whose members have names that no file may have."""
+    X, y = make_data(side=PATCH_SIDE)
+    members = [("../a|b", FrozenEstimator(fitted)), ("dummy", DummyClassifier())]
+    return VotingClassifier([*members, ("gone", "drop")], voting="soft").fit(X, y)
+
+
+@pytest.mark.slow
+def test_a_card_of_a_vote_describes_each_network_in_it(vote, fitted):
+    recipe = model_card(vote, measure()).sections[-2]
+    parameters, training, history = recipe.blocks
+    assert parameters.loc["weights", "value"] == "None"
+    assert not [name for name in parameters.index if name.endswith(("steps", "estimators"))]
+    assert list(training) == ["../a|b"]
+    assert training.loc["Epochs trained", "../a|b"] == str(fitted[-1].n_iter_)
+    assert history.caption == "Training and validation of ../a|b by epoch"
+
+
+@pytest.mark.slow
+def test_a_picture_of_a_vote_is_not_named_after_a_member(vote, tmp_path):
+    (tmp_path / "folder").mkdir()
+    model_card(vote, measure()).write_markdown(tmp_path / "folder" / "card.md")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    assert (tmp_path / "folder" / "card-history-1.png").is_file()
 
 
 @pytest.mark.slow

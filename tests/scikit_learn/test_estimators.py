@@ -3,12 +3,19 @@
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pcam_sklearn._estimators import last_step, score_patches, slides_trained_on
+from pcam_sklearn._estimators import (
+    classifiers_in,
+    last_step,
+    score_patches,
+    slides_trained_on,
+)
 
 X = np.zeros((8, 1))
 WORDS = np.array(["normal", "tumour"] * 3 + ["normal"] * 2)
@@ -37,6 +44,17 @@ def test_slides_are_found_in_a_classifier_a_pipeline_and_a_search():
     search.fit(X, WORDS, remembersslides__groups=slides)
     for estimator in (classifier, pipeline, search):
         np.testing.assert_array_equal(slides_trained_on(estimator), slides)
+
+
+def test_the_slides_of_a_vote_are_those_of_all_its_members():
+    members = [RemembersSlides().fit(X, WORDS, groups=np.repeat(g, 4)) for g in (["a", "b"], ["c"])]
+    named = [("a", FrozenEstimator(make_pipeline(members[0]))), ("b", FrozenEstimator(members[1]))]
+    inner = VotingClassifier([*named, ("c", "drop"), ("d", RemembersSlides())])
+    vote = VotingClassifier([("inner", inner), ("other", DummyClassifier())])
+    fitted = make_pipeline(StandardScaler(), vote).fit(X, WORDS)
+    assert list(classifiers_in(fitted)) == ["inner a", "inner b", "inner d", "other"]
+    assert set(slides_trained_on(fitted)) == {"a", "b", "c"}
+    assert slides_trained_on(vote.estimators_[1]) is None
 
 
 def test_an_estimator_fitted_without_slides_has_none():

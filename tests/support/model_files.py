@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.pipeline import make_pipeline
 
+from pcam_sklearn import PatchReader
 from pcam_sklearn._archive import read_archive, write_archive
 from pcam_sklearn.persistence import save_model
 from support.tiny import PATCH_SIDE, SIDE, linear, make_data, small_pipeline
@@ -53,6 +56,14 @@ def fixed(pipeline):
     return FixedThresholdClassifier(frozen, threshold=threshold, pos_label=0).fit(X, Y)
 
 
+def blend(*members, labels=Y, reader=True, **options):
+    """Return members that vote by probability, behind one reader, without training one."""
+    members = members or [built_pipeline()[1:], built_pipeline(random_state=1)[1:]]
+    named = [(f"m{i}", FrozenEstimator(member)) for i, member in enumerate(members)]
+    voting = VotingClassifier(named, **{"voting": "soft", **options})
+    return (make_pipeline(PatchReader(), voting) if reader else voting).fit(X, labels)
+
+
 # The weights differ from kind to kind, so that no file can pass for another one.
 KINDS = {
     "pipeline": built_pipeline,
@@ -61,6 +72,14 @@ KINDS = {
     "tuned": lambda: tuned(pipeline=built_pipeline(random_state=3)),
     "fixed": lambda: fixed(built_pipeline(random_state=4)),
     "tuned calibrated": lambda: tuned(pipeline=calibrated("sigmoid")),
+    "voting": lambda: blend(
+        built_pipeline(random_state=5)[1:],
+        built_pipeline(filters=(4, 2, 2), random_state=6)[1:],
+        weights=[2, 1],
+    ),
+    "calibrated voting": lambda: calibrated(
+        "sigmoid", blend(calibrated("isotonic"), built_pipeline())
+    ),
 }
 
 
@@ -88,7 +107,7 @@ def write_fixtures(folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     expected = {"X": X[:8]}
-    for kind in ("pipeline", "isotonic", "sigmoid", "tuned", "fixed"):
+    for kind in ("pipeline", "isotonic", "sigmoid", "tuned", "fixed", "voting"):
         estimator = KINDS[kind]()
         save_model(estimator, folder / f"{kind}.pcam")
         expected[f"{kind} probabilities"] = estimator.predict_proba(X[:8])

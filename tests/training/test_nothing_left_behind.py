@@ -1,6 +1,7 @@
 """A search fits many times in one process, so a fit must leave nothing behind."""
 
 import gc
+import weakref
 
 import keras
 import pytest
@@ -64,3 +65,14 @@ def test_fits_leave_no_networks(growth):
 @on_tensorflow
 def test_fits_leave_no_graphs_and_no_patches(growth):
     assert growth["graphs and patches"] == 0
+
+
+def test_a_fit_on_large_patches_first_frees_what_the_fit_before_left(monkeypatch):
+    monkeypatch.setattr("pcam_sklearn._reading._batches._MAKE_ROOM_FROM", X.nbytes)
+    gc.disable()
+    try:
+        left = weakref.ref(quick().fit(X, Y).trainer_)
+        quick().fit(X, Y)
+        assert left() is None
+    finally:
+        gc.enable()

@@ -20,7 +20,7 @@ from pcam_sklearn import PatchReader, make_pcam_pipeline
 from pcam_sklearn.persistence import load_model, save_model
 
 RECIPES = {
-    "residual": {"crop_size": 32, "filters": (8, 16), "epochs": 6},
+    "residual": {"network": "residual", "crop_size": 32, "filters": (8, 16), "epochs": 6},
     "two-stream": {"network": "two-stream", "filters": (8, 16), "epochs": 3},
 }
 

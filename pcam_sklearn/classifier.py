@@ -58,13 +58,12 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Units of the dense layer.
     dropout : float or None, default=None
         Share of units dropped while training, in [0, 1).
-    augment : str, sequence of str, or None
+    augment : str, tuple, None, default=("d4", "stain", "color", "grayscale", "sharpness", "shift")
         Random changes of the patches, other ones in each epoch: names out of
         `pcam_sklearn.augmentation.AUGMENTATIONS`. ``"d4"`` shows one of the 8 turned and mirrored
         views, ``"stain"`` varies the stains' strength, ``"color"`` hue, saturation and brightness,
         ``"grayscale"`` takes the colours of every fifth patch, ``"sharpness"`` blurs or sharpens,
-        ``"shift"`` moves by at most 3 pixels. These six are the default. ``"zoom"`` magnifies or
-        shrinks by up to 15 %.
+        ``"shift"`` moves by at most 3 pixels, ``"zoom"`` magnifies or shrinks by up to 15 %.
     test_time_augmentation : {"c4", "d4"} or None, default="c4"
         Predicts the mean over views of each patch: ``"c4"`` its 4 quarter turns, ``"d4"`` these
         and their mirror images, for 4 or 8 times the computing. It plays no part in training, so it

@@ -84,7 +84,7 @@ def test_a_classifier_refuses_patches_that_are_not_square_and_takes_them_unaugme
 
 
 def test_an_unknown_augmentation_is_an_error_that_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"one of \['d4'.*\], several .* or None; got 'flip'"):
+    with pytest.raises(ValueError, match=r"one of \['color'.*\], several .* or None; got 'flip'"):
         build_augmentation("flip")
 
 

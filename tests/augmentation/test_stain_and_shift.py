@@ -1,6 +1,7 @@
 """Stains that vary and patches that move, only in training; several augmentations in a row."""
 
 from collections import Counter
+from functools import partial
 
 import keras
 import numpy as np
@@ -13,7 +14,9 @@ from support.tiny import make_data, quick
 
 from pcam_sklearn.augmentation import (
     AUGMENTATIONS,
+    RandomColor,
     RandomD4,
+    RandomGrayscale,
     RandomSharpness,
     RandomShift,
     RandomStain,
@@ -205,7 +208,9 @@ def test_a_wrong_number_of_pixels_is_refused(pixels, error, message):
 # --- all augmentations
 
 LAYERS = {
+    "color": RandomColor,
     "d4": RandomD4,
+    "grayscale": partial(RandomGrayscale, share=0.5),
     "sharpness": RandomSharpness,
     "shift": RandomShift,
     "stain": RandomStain,
@@ -214,7 +219,7 @@ LAYERS = {
 
 
 def test_these_are_all_the_augmentations():
-    assert AUGMENTATIONS == LAYERS
+    assert {**LAYERS, "grayscale": RandomGrayscale} == AUGMENTATIONS
 
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
@@ -257,7 +262,9 @@ def test_keras_global_seed_is_left_alone(layer):
 @pytest.mark.parametrize(
     "layer",
     [
+        RandomColor(0.2, 0.3, 0.05, seed=3),
         RandomD4(seed=3),
+        RandomGrayscale(0.4, seed=3),
         RandomSharpness(0.5, seed=3),
         RandomShift(2, seed=3),
         RandomStain(0.4, seed=3),
@@ -303,7 +310,7 @@ def test_none_is_no_augmentation():
 
 @pytest.mark.parametrize("augment", [(), [], ("d4", "flip"), ("d4", None), {"d4"}, 4, "d4,stain"])
 def test_other_names_or_none_at_all_are_an_error_that_names_the_known_ones(augment):
-    with pytest.raises(ValueError, match=r"one of \['d4', .*'zoom'\], several of them as"):
+    with pytest.raises(ValueError, match=r"one of \['color', .*'zoom'\], several of them as"):
         build_augmentation(augment)
 
 

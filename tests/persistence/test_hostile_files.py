@@ -223,7 +223,7 @@ def test_an_estimator_that_holds_itself_is_refused(forged):
         ("dropout", 1.5, "cannot be loaded"),
         ("augment", "lambda", "augment must hold names"),
         ("compile__loss", {"dict": [["class_name", "Lambda"]]}, "compile__loss must be"),
-        ("model__weights", "/etc/passwd", "must be None or 'imagenet'"),
+        ("model__weights", "/etc/passwd", "must be None, 'imagenet' or 'pcam'"),
         ("network", "resnet", "network must be one of"),
         ("random_state", -1, "random_state must be"),
     ],

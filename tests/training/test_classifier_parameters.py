@@ -199,8 +199,8 @@ WRONG = {
     "fit__epochs": (0, "fit__epochs == 0"),
     "fit__batch_size": (-1, "fit__batch_size == -1"),
     "predict__batch_size": (0, "predict__batch_size == 0"),
-    "network": ("notebok", r"one of \['d4', 'notebook'.*\], or a function .*got 'notebok'"),
-    "augment": ("d8", r"one of \['d4'.*\], several .* or None; got 'd8'"),
+    "network": ("notebok", r"one of \['d4', 'eff.*\], or a function .*got 'notebok'"),
+    "augment": ("d8", r"one of \['color'.*\], several .* or None; got 'd8'"),
     "optimizer": ("adamm", "adamm"),
     "loss": ("nope", "nope"),
     "metrics": (["nope"], "nope"),
@@ -314,7 +314,7 @@ def test_make_pcam_pipeline_refuses_an_unknown_name():
         make_pcam_pipeline(dropot=0.5)
 
 
-@pytest.mark.parametrize("network", ["residual", "notebook"])
+@pytest.mark.parametrize("network", ["efficientnet-lite0", "residual", "notebook"])
 @pytest.mark.parametrize("distributions", [False, True])
 def test_every_name_of_the_search_space_is_a_parameter_of_the_pipeline(distributions, network):
     pipeline = make_pcam_pipeline(network=network)

@@ -24,12 +24,12 @@ from pcam_sklearn._training._plan import TrainingPlan
 from pcam_sklearn._training._recipe import check_recipe
 from pcam_sklearn._training._scikeras import TrueKerasClassifier, check_routes, takes_routes
 from pcam_sklearn._training._state import network_state, trainer_from_state
-from pcam_sklearn.augmentation import VIEWS, check_test_time_augmentation
+from pcam_sklearn.augmentation import check_test_time_augmentation
+from pcam_sklearn.augmentation._views import find_views
 from pcam_sklearn.networks import check_hyper_parameters, get_network
 
 __all__ = ["CNNClassifier"]
 
-_PREDICT_BATCH_SIZE = 256
 _AUGMENT = ("d4", "stain", "color", "grayscale", "sharpness", "shift")
 _HYPER_PARAMETERS = ("filters", "third_pool", "dense_units", "dropout")
 
@@ -64,10 +64,10 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         views, ``"stain"`` varies the stains' strength, ``"color"`` hue, saturation and brightness,
         ``"grayscale"`` takes the colours of every fifth patch, ``"sharpness"`` blurs or sharpens,
         ``"shift"`` moves by at most 3 pixels, ``"zoom"`` magnifies or shrinks by up to 15 %.
-    test_time_augmentation : {"c4", "d4"} or None, default="c4"
-        Predicts the mean over views of each patch: ``"c4"`` its 4 quarter turns, ``"d4"`` these
-        and their mirror images, for 4 or 8 times the computing. It plays no part in training, so it
-        may be set on a fitted classifier.
+    test_time_augmentation : {"auto", "c4", "d4"} or None, default="auto"
+        Predicts the mean over views of each patch: ``"c4"`` its 4 quarter turns, ``"d4"`` also
+        their mirror images. ``"auto"`` is ``"c4"`` for square patches and the default network, and
+        None otherwise. It plays no part in training, so it may be set on a fitted classifier.
     optimizer : str, class or instance of keras.optimizers.Optimizer, default="adamw"
         The optimizer. Routed names such as ``optimizer__weight_decay`` need a name or class.
     learning_rate : float or None, default=0.001
@@ -123,9 +123,9 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         (of the training patches if none are held out), time left. A screen shows it all the time,
         a file or a parallel fit only at the end. 2 is Keras' own output, one line per epoch.
     checkpoint_dir : str, path or None, default=None
-        A folder for the state after each epoch. If the process is killed or the fit fails, the same
-        fit, with equal parameters and data, goes on there after its last whole epoch; on a CPU it
-        ends with the same bits. Each fit has a file of its own, and removes it when it is done.
+        A folder for the state after each epoch. After a kill or an error the same fit, with equal
+        parameters and data, goes on at its last whole epoch; on a CPU it ends with the same bits.
+        Each fit has a file of its own, and removes it when it is done.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         dense_units: int | None = None,
         dropout: float | None = None,
         augment: str | Sequence[str] | None = _AUGMENT,
-        test_time_augmentation: str | None = "c4",
+        test_time_augmentation: str | None = "auto",
         optimizer: Any = "adamw",
         learning_rate: float | None = 0.001,
         schedule: str = "cosine",
@@ -401,14 +401,14 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         check_is_fitted(self)
         X = check_patches(X, channels=None)
         self._check_shape(X.shape)
-        check_test_time_augmentation(views, X.shape)
+        built = self.trainer_.blueprint.parameters["network"]
         routes = self._routed("predict")
-        batch_size = routes.get("batch_size", _PREDICT_BATCH_SIZE)
+        batch_size = routes.get("batch_size", 256)
         output = predict_in_batches(
             self.trainer_,
             X,
             check_scalar(batch_size, "predict__batch_size", Integral, min_val=1),
-            views=None if views is None else VIEWS[views],
+            views=find_views(views, X.shape, built),
             show_progress=bool(routes.get("verbose", False)),
         ).astype(np.float64)
         require_probabilities(output)

@@ -89,6 +89,28 @@ def test_the_quarter_turns_give_the_mean_over_four(plain):
     assert not np.allclose(classifier.predict_proba(X[:, ::-1])[:, 1], expected, atol=1e-3)
 
 
+def lite(**changes):
+    small = {"model__weights": None, "model__stages": 1}
+    return quick(network="efficientnet-lite0", **small, **changes)
+
+
+@pytest.mark.parametrize(("width", "same_as"), [(SIDE, "c4"), (9, None)])
+def test_by_itself_the_default_network_takes_the_quarter_turns_of_square_patches(width, same_as):
+    patches = X[:, :, :width]
+    by_itself = lite(test_time_augmentation="auto").fit(patches, Y)
+    expected = lite(test_time_augmentation=same_as).fit(patches, Y)
+    found = by_itself.predict_proba(patches)
+    np.testing.assert_array_equal(found, expected.predict_proba(patches))
+    # The network that was fitted is what counts.
+    by_itself.set_params(network=lambda input_shape, weights, stages: None)
+    np.testing.assert_array_equal(by_itself.predict_proba(patches), found)
+
+
+def test_by_itself_another_network_takes_the_patch_as_it_is(plain):
+    by_itself = quick(test_time_augmentation="auto").fit(X, Y)
+    np.testing.assert_allclose(by_itself.predict_proba(X), plain.predict_proba(X), atol=1e-6)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 8, 9, 40, 1000])
 def test_it_does_not_depend_on_the_batch_size(averaging, batch_size):
     expected = averaging.predict_proba(X)
@@ -223,7 +245,7 @@ def test_patches_that_are_not_square_are_refused(method):
 @pytest.mark.parametrize("views", ["d8", "flip", 8, True])
 def test_other_views_are_refused(plain, views):
     classifier = clone(plain).set_params(test_time_augmentation=views)
-    with pytest.raises(ValueError, match=f"must be 'c4', 'd4' or None, got {views!r}"):
+    with pytest.raises(ValueError, match=f"must be 'auto', 'c4', 'd4' or None; got {views!r}"):
         classifier.fit(X, Y).predict(X)
 
 

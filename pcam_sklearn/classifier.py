@@ -82,9 +82,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Momentum per gradient step of a running average of the weights, in [0, 1). The fit ends
         with that average: 0.99 averages about a hundred steps. None ends with the last weights.
     dtype_policy : {"float32", "mixed_bfloat16", "mixed_float16"} or None, default=None
-        The numbers in which the network computes. A mixed policy keeps the weights as float32 and
-        multiplies in 16 bits, which is faster on some GPUs and never on a CPU. None is
-        `keras.config.dtype_policy()` of the thread that fits, "float32" unless changed there.
+        The numbers in which the network computes. A mixed policy multiplies in 16 bits, which is
+        faster on some GPUs. None is `keras.config.dtype_policy()` of the thread that fits.
     loss : str, class, instance or function, default="binary_crossentropy"
         The loss, of one probability.
     label_smoothing : float, default=0.05
@@ -113,8 +112,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     callbacks : list, dict, class or instance of keras.callbacks.Callback, default=None
         Keras callbacks. Instances are copied, and so are those of optimizers and metrics.
     warm_start : bool, default=False
-        Whether `fit` resumes the last fit: it keeps the network and the optimizer, even if their
-        parameters have been set to other values since.
+        Whether `fit` resumes the last fit, with its network and optimizer, whatever was set since.
     random_state : int, RandomState instance or None, default=None
         Fixes weights, validation split, shuffling, dropout and augmentation: on a CPU the same
         number gives the same bits. None differs each time. Global random states never change.

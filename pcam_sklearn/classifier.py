@@ -90,7 +90,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Share by which labels move from 0 and 1 towards one half, in [0, 1).
     metrics : sequence, default=("accuracy", "auc")
         Keras metrics followed in `history_`, for training and validation.
-    epochs : int, default=12
+    epochs : int, default=10
         Largest number of passes over the training patches, at least 1.
     batch_size : int, default=32
         Patches per gradient step, at least 1. Predictions take 256, or ``predict__batch_size``.
@@ -193,7 +193,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         loss: Any = "binary_crossentropy",
         label_smoothing: float = 0.05,
         metrics: Sequence[Any] = ("accuracy", "auc"),
-        epochs: int = 12,
+        epochs: int = 10,
         batch_size: int = 32,
         validation_fraction: float = 0.0,
         early_stopping: bool = False,

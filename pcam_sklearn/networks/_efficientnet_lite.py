@@ -46,8 +46,9 @@ def efficientnet_lite0(
     """Build EfficientNet-Lite0 up to one of its stages, with its published weights.
 
     A small network of separable convolutions that has seen a million photographs. With 5 of its 7
-    stages it halves the resolution four times and has 717,153 parameters. As in `residual`,
-    features are averaged over the patch and over the 32 pixels in its center.
+    stages it halves the resolution four times and has 717,233 parameters. As in `residual`,
+    features are averaged over the patch and over the 32 pixels in its center: those of the last
+    stage and, where there are more than three, those of the third.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def efficientnet_lite0(
     --------
     >>> from pcam_sklearn.networks import efficientnet_lite0
     >>> efficientnet_lite0((96, 96, 3), weights=None).count_params()
-    717153
+    717233
     """
     if input_shape[2] != 3:
         raise ValueError(f"it needs red, green and blue, got {input_shape[2]} channel(s).")
@@ -97,8 +98,12 @@ def efficientnet_lite0(
     inputs = keras.Input(input_shape)
     # The published network takes (byte - 127) / 128, and patches come in [0, 1].
     x = layers.Rescaling(255 / 128, -127 / 128, name="rescaling")(inputs)
-    x = _body(x, _STAGES[:stages])
-    output = probability(pooled(x, input_shape[:2]), dropout)
+    ends = _ends_of_stages(x, _STAGES[:stages])
+    # The third stage sees the cells at twice the resolution of the last ones.
+    used = [ends[2], ends[-1]] if stages > 3 else ends[-1:]
+    features = [pooled(x, input_shape[:2]) for x in used]
+    joined = layers.Concatenate()(features) if len(features) > 1 else features[0]
+    output = probability(joined, dropout)
     network = keras.Model(inputs, output, name="efficientnet_lite0")
     if weights == "imagenet":
         _assign_published(network, read_lite0())
@@ -108,16 +113,17 @@ def efficientnet_lite0(
     return network
 
 
-def _body(x: Any, stages: tuple[_Stage, ...]) -> Any:
+def _ends_of_stages(x: Any, stages: tuple[_Stage, ...]) -> list[Any]:
+    """Return the features after each stage."""
     x = layers.ReLU(6)(NormalizedConvolution(32, 3, 2, name="_conv_stem")(x))
-    blocks = [
-        (stage, stage.strides if number == 0 else 1)
-        for stage in stages
-        for number in range(stage.blocks)
-    ]
-    for number, (stage, strides) in enumerate(blocks):
-        x = _block(x, stage, strides, f"_blocks.{number}.")
-    return x
+    ends: list[Any] = []
+    number = 0  # The published names count the blocks of all stages.
+    for stage in stages:
+        for i in range(stage.blocks):
+            x = _block(x, stage, stage.strides if i == 0 else 1, f"_blocks.{number}.")
+            number += 1
+        ends.append(x)
+    return ends
 
 
 def _block(x: Any, stage: _Stage, strides: int, prefix: str) -> Any:

@@ -66,7 +66,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         ``"shift"`` moves by at most 3 pixels, ``"zoom"`` magnifies or shrinks by up to 15 %.
     test_time_augmentation : {"auto", "c4", "d4"} or None, default="auto"
         Predicts the mean over views of each patch: ``"c4"`` its 4 quarter turns, ``"d4"`` also
-        their mirror images. ``"auto"`` is ``"c4"`` for square patches and the default network, and
+        their mirror images. ``"auto"`` is ``"c4"`` for square patches and a published network, and
         None otherwise. It plays no part in training, so it may be set on a fitted classifier.
     optimizer : str, class or instance of keras.optimizers.Optimizer, default="adamw"
         The optimizer. Routed names such as ``optimizer__weight_decay`` need a name or class.

@@ -87,11 +87,13 @@ def check_test_time_augmentation(views: str | None, shape: tuple[int, ...]) -> N
         )
 
 
-def find_views(views: str | None, shape: tuple[int, ...], network: Any) -> Views | None:
+def find_views(
+    views: str | None, shape: tuple[int, ...], network: str | Callable[..., Any]
+) -> Views | None:
     """Return the function of the views, after a check; "auto" depends on shape and network."""
     check_test_time_augmentation(views, shape)
     if views == "auto":
-        # Turns gain most after a short training, such as that of published weights.
-        turned = network == "efficientnet-lite0" and shape[1] == shape[2]
-        return c4_views if turned else None
+        # A short training from published weights leaves most to gain.
+        published = network in ("efficientnet-lite0", "transfer")
+        return c4_views if published and shape[1] == shape[2] else None
     return None if views is None else VIEWS[views]

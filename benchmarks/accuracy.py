@@ -40,7 +40,7 @@ from pcam_sklearn import PatchReader, make_pcam_pipeline
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.metrics import auc_cluster_bootstrap
 from pcam_sklearn.model_selection import SlideKFold
-from pcam_sklearn.networks import D4Convolution
+from pcam_sklearn.networks import D4Convolution, NormalizedConvolution
 
 RESULTS = Path(__file__).parent / "results"
 RUNS, PREDICTIONS = RESULTS / "accuracy.csv", RESULTS / "accuracy_predictions.csv.gz"
@@ -165,11 +165,13 @@ def count_operations(network: keras.Model) -> float:
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             total += count_operations(layer)
-        elif hasattr(layer, "kernel"):
+        elif hasattr(layer, "kernel") or isinstance(layer, NormalizedConvolution):
+            # A convolution by channels does not add over them, so its kernel has no axis for that.
+            kernel = getattr(layer, "convolution", layer).kernel
             n_positions = np.prod(layer.output.shape[1:-1], initial=1)
             # A D4 layer applies each kernel in all 8 orientations.
             n_copies = 8 if isinstance(layer, D4Convolution) else 1
-            total += 2 * n_positions * n_copies * np.prod(layer.kernel.shape)
+            total += 2 * n_positions * n_copies * np.prod(kernel.shape)
     return total
 
 

@@ -70,7 +70,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         None otherwise. It plays no part in training, so it may be set on a fitted classifier.
     optimizer : str, class or instance of keras.optimizers.Optimizer, default="adamw"
         The optimizer. Routed names such as ``optimizer__weight_decay`` need a name or class.
-    learning_rate : float or None, default=0.001
+    learning_rate : float or None, default=0.002
         Highest learning rate of an optimizer given by name or class, above 0. An instance brings
         its own, and ``optimizer__learning_rate`` takes precedence. None is the optimizer's default.
     schedule : {"constant", "cosine"}, default="cosine"
@@ -185,7 +185,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         augment: str | Sequence[str] | None = _AUGMENT,
         test_time_augmentation: str | None = "auto",
         optimizer: Any = "adamw",
-        learning_rate: float | None = 0.001,
+        learning_rate: float | None = 0.002,
         schedule: str = "cosine",
         warmup: float = 0.1,
         weight_averaging: float | None = None,

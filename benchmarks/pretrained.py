@@ -65,7 +65,7 @@ def measure(data: Any) -> dict[str, Any]:
 
 
 def describe_halves(whole: Any, halved: Any, patches: np.ndarray, labels: np.ndarray) -> str:
-    """Return what 16 bits change on patches."""
+    """Return the change of probabilities and AUC by 16 bits, as text."""
     a, b = (pipeline.predict_proba(patches)[:, 1] for pipeline in (whole, halved))
     change = roc_auc_score(labels, b) - roc_auc_score(labels, a)
     return f"16 bits: probabilities change by at most {abs(a - b).max():.1e}, AUC by {change:+.1e}"

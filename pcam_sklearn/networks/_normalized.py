@@ -96,7 +96,7 @@ class NormalizedConvolution(layers.Layer):
         return y + ops.reshape(ops.cast(offset, self.compute_dtype), (1, 1, 1, -1))
 
     def _scale_and_offset(self) -> tuple[Any, Any]:
-        """Return what the normalization multiplies and adds, by its running statistics."""
+        """Return the factor and the offset that the running statistics make."""
         normalization = self.normalization
         scale = normalization.gamma * ops.rsqrt(normalization.moving_variance + self.epsilon)
         return scale, normalization.beta - normalization.moving_mean * scale

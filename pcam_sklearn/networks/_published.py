@@ -32,7 +32,7 @@ class _DataOnly(pickle.Unpickler):
     """An unpickler that knows four names, none of which runs anything from the file."""
 
     def find_class(self, module: str, name: str) -> Callable[..., Any] | str:
-        """Return what stands for a name in the file, or raise UnpicklingError."""
+        """Return the stand-in for a name in the file, or raise UnpicklingError."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):

@@ -9,7 +9,7 @@ from pcam_sklearn.persistence._load import load_model
 def load_pretrained(name: str = "pcam") -> Pipeline:
     """Load a fitted pipeline that comes with the package, and predicts at once.
 
-    Nothing is downloaded. The model file is beside the code, and its SHA-256 is checked. Its card,
+    Nothing is downloaded. The package holds the model file and checks its SHA-256. Its card,
     in ``pcam_sklearn/models``, says how it was trained and measured, and
     :func:`~pcam_sklearn.persistence.read_metadata` reads the figures. It is research software, not
     a medical device, and was trained on patches of 48 slides from two hospitals.

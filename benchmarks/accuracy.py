@@ -260,7 +260,8 @@ def compare(runs: pd.DataFrame, fits: pd.DataFrame) -> tuple[str, str]:
     """Return a recipe's baseline and the recipe's difference from it on the same folds."""
     recipe = fits["recipe"].iloc[0]
     start = recipe.split(",")[0]
-    baseline = start if start in ("20 epochs", "residual") and start != recipe else "default"
+    changes = start != recipe or fits["n_train"].iloc[0] > 0
+    baseline = start if start in ("20 epochs", "residual") and changes else "default"
     baseline_fits = runs[(runs["recipe"] == baseline) & (runs["n_train"] == 0)]
     pairs = fits.merge(baseline_fits, on=["fold", "seed"], suffixes=("", "_of_baseline"))
     gain = pairs["auc"] - pairs["auc_of_baseline"]

@@ -2,7 +2,7 @@
 
     python benchmarks/model_files.py
 
-Each way saves and loads the default pipeline in turn, with the network alone built between, so
+Each way saves and loads a pipeline of `residual` in turn, with the network alone built between, so
 that all see the same load of the machine. Times are medians. Each figure has the middle half of
 its repetitions behind it. joblib and skops keep the optimizer's state, which takes two thirds of
 their files; ".pcam with optimizer" does so too. Scanners are those found among picklescan and
@@ -143,7 +143,8 @@ def main():
     parser.add_argument("--repeat", type=int, default=15)
     repeat = parser.parse_args().repeat
     X = np.random.default_rng(0).integers(0, 256, (64, 96, 96, 3), dtype=np.uint8)
-    pipeline = make_pcam_pipeline(epochs=1, random_state=0).fit(X, np.arange(64) % 2)
+    pipeline = make_pcam_pipeline(network="residual", epochs=1, random_state=0)
+    pipeline.fit(X, np.arange(64) % 2)
     with tempfile.TemporaryDirectory() as name:
         rows = measure(pipeline, Path(name), repeat)
         scans = scan(Path(name))

@@ -74,6 +74,8 @@ def efficientnet_lite0(
     TypeError, ValueError
         If a parameter has another type or range than documented, patches have no three channels,
         or the weights are missing, damaged or those of another network.
+    OSError
+        If a model file cannot be opened.
 
     References
     ----------
@@ -99,7 +101,7 @@ def efficientnet_lite0(
     # The published network takes (byte - 127) / 128, and patches come in [0, 1].
     x = layers.Rescaling(255 / 128, -127 / 128, name="rescaling")(inputs)
     ends = _ends_of_stages(x, _STAGES[:stages])
-    # The third stage sees the cells at twice the resolution of the last ones.
+    # The third stage sees the cells at twice the resolution of the fifth.
     used = [ends[2], ends[-1]] if stages > 3 else ends[-1:]
     features = [pooled(x, input_shape[:2]) for x in used]
     joined = layers.Concatenate()(features) if len(features) > 1 else features[0]

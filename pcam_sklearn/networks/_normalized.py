@@ -1,4 +1,4 @@
-"""A convolution and its batch normalization as one layer, which predicts in half the time."""
+"""A convolution and its batch normalization as one layer, which predicts faster."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -63,16 +63,16 @@ class NormalizedConvolution(layers.Layer):
         self.epsilon = check_scalar(
             epsilon, "epsilon", Real, min_val=0, include_boundaries="neither"
         )
-        shape = {
+        both = {
             "strides": strides,
             "padding": "same",
             "use_bias": False,
             "dtype": self.dtype_policy,
         }
         self.convolution = (
-            layers.DepthwiseConv2D(kernel_size, **shape)
+            layers.DepthwiseConv2D(kernel_size, **both)
             if filters is None
-            else layers.Conv2D(filters, kernel_size, **shape)
+            else layers.Conv2D(filters, kernel_size, **both)
         )
         self.normalization = layers.BatchNormalization(
             momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy

@@ -12,7 +12,7 @@ bits again only with the same number of threads.
 Every fit appends a row to benchmarks/results/accuracy.csv and its predictions to
 accuracy_predictions.csv.gz. If you interrupt the script, start it again: it skips the fits that it
 finds there. It recognises a fit only by its name, so delete both files after you change the package
-or a recipe.
+or a recipe. `--models FOLDER` keeps the fitted pipelines too, each in a model file.
 
 At the end the script prints a table with one line per recipe:
 
@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from pcam_sklearn import PatchReader, make_pcam_pipeline
+from pcam_sklearn import PatchReader, make_pcam_pipeline, save_model
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.metrics import auc_cluster_bootstrap
 from pcam_sklearn.model_selection import SlideKFold
@@ -183,11 +183,14 @@ def load(folder: Path) -> tuple[Any, list[np.ndarray]]:
     return data, [test for _, test in splits]
 
 
-def train(run: Run, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+def train(run: Run, folder: Path, models: Path | None) -> tuple[dict[str, Any], pd.DataFrame]:
     """Fit one recipe; return its row of the table and its predictions."""
     data, folds = load(folder)
     test = folds[run.fold]
     pipeline, measured = fit(run, data, np.setdiff1d(np.arange(len(data.target)), test))
+    if models is not None:
+        name = "-".join(str(value) for value in run)
+        save_model(pipeline, models / f"{name}.pcam", overwrite=True)
     patches, labels = data.images[test], data.target[test]
     pipeline.predict_proba(patches[:256])  # The first call includes TensorFlow's tracing.
     start = time.perf_counter()
@@ -278,7 +281,7 @@ def auc_over_slides(fits: pd.DataFrame, predictions: pd.DataFrame, truth: pd.Dat
     return f"{auc.estimate:.3f} [{auc.low:.3f}, {auc.high:.3f}]"
 
 
-def run_missing(plans: Sequence[str], folder: Path, n_jobs: int) -> None:
+def run_missing(plans: Sequence[str], folder: Path, models: Path | None, n_jobs: int) -> None:
     """Run the fits that the results do not hold yet, and append each as soon as it is done."""
     finished = finished_runs()
     runs = dict.fromkeys(run for plan in plans for run in runs_of(plan))
@@ -286,7 +289,7 @@ def run_missing(plans: Sequence[str], folder: Path, n_jobs: int) -> None:
     if n_jobs > 1:
         os.environ.update(ONE_THREAD)  # Only the processes that joblib starts read this.
     fits = joblib.Parallel(n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs")(
-        joblib.delayed(train)(run, folder) for run in missing
+        joblib.delayed(train)(run, folder, models) for run in missing
     )
     for row, predictions in fits:
         # A run counts as finished by its row, so the predictions go first.
@@ -305,9 +308,12 @@ def main() -> None:
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="fits at a time (default: one per core)"
     )
+    parser.add_argument("--models", type=Path, help="folder for the fitted pipelines")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
-    run_missing(arguments.plan, arguments.folder, arguments.jobs)
+    if arguments.models is not None:
+        arguments.models.mkdir(exist_ok=True)
+    run_missing(arguments.plan, arguments.folder, arguments.models, arguments.jobs)
     print(summarize(load_kaggle(arguments.folder)).to_string(index=False))
 
 

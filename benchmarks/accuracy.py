@@ -36,11 +36,12 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from pcam_sklearn import PatchReader, make_pcam_pipeline, save_model
+from pcam_sklearn import PatchReader, make_pcam_pipeline
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.metrics import auc_cluster_bootstrap
 from pcam_sklearn.model_selection import SlideKFold
 from pcam_sklearn.networks import D4Convolution, NormalizedConvolution
+from pcam_sklearn.persistence import save_model
 
 RESULTS = Path(__file__).parent / "results"
 RUNS, PREDICTIONS = RESULTS / "accuracy.csv", RESULTS / "accuracy_predictions.csv.gz"
@@ -190,7 +191,7 @@ def train(run: Run, folder: Path, models: Path | None) -> tuple[dict[str, Any], 
     pipeline, measured = fit(run, data, np.setdiff1d(np.arange(len(data.target)), test))
     if models is not None:
         name = "-".join(str(value) for value in run)
-        save_model(pipeline, models / f"{name}.pcam", overwrite=True)
+        save_model(pipeline, models / f"{name}.pcam")
     patches, labels = data.images[test], data.target[test]
     pipeline.predict_proba(patches[:256])  # The first call includes TensorFlow's tracing.
     start = time.perf_counter()

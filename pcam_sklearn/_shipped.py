@@ -6,7 +6,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "models"
 _SHA256 = {
-    "pcam": "7e9ccb9c4b0ffb3b16d3baab1197304f2c49a98e51badf9470f532f83e43460a",
+    "pcam": "936ff93cdc980745eaa2f126b6763af603ed09edbf56d0ffd265b6e97df9c5bf",
 }
 
 

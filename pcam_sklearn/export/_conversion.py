@@ -15,7 +15,7 @@ from pcam_sklearn.persistence._manifest import versions
 _EXTRA = "type: pip install 'pcam-sklearn[onnx]'"
 
 
-def convert(graph: keras.Model) -> bytes:
+def convert(graph: keras.Model, patch_shape: tuple[int, int, int]) -> bytes:
     """Return the graph as Keras writes it from its backend."""
     framework = current_framework()
     if not framework.exports_onnx:
@@ -29,7 +29,8 @@ def convert(graph: keras.Model) -> bytes:
         warnings.simplefilter("ignore")
         file = Path(folder) / "graph.onnx"
         try:
-            graph.export(str(file), format="onnx", verbose=False)
+            takes = keras.InputSpec(shape=(None, *patch_shape), dtype="uint8", name=INPUT)
+            graph.export(str(file), format="onnx", verbose=False, input_signature=[takes])
         except ImportError as error:
             raise ImportError(f"{error}; to export, {_EXTRA}") from error
         except Exception as error:  # A network of the user's own may fail in any way.

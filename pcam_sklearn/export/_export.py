@@ -13,8 +13,8 @@ from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._estimators import slides_trained_on
 from pcam_sklearn._files import atomic_path
 from pcam_sklearn.export._conversion import convert, with_facts
-from pcam_sklearn.export._facts import INPUT, Facts
-from pcam_sklearn.export._graph import build_graph
+from pcam_sklearn.export._facts import Facts
+from pcam_sklearn.export._graph import build_graph, in_float32
 from pcam_sklearn.export._inputs import find_input, find_threshold
 from pcam_sklearn.export._int8 import Int8Change, measure_change, quantize_graph
 from pcam_sklearn.export._session import open_session, run
@@ -36,8 +36,11 @@ class OnnxExport:
     size : int
         Its size in bytes.
     difference : float
-        The largest difference of a probability between the graph in 32 bits and the pipeline, on
-        patches that the export made.
+        The largest difference of a probability between the graph in 32 bits and the pipeline in 32
+        bits, on patches that the export made.
+    rounding : float
+        The largest difference between the pipeline in 32 bits and as it is: 0, unless it computes
+        in 16 bits.
     int8 : Int8Change or None
         What 8 bits changed on the calibration patches: `difference`, the largest one of a
         probability, `mean_difference`, and `auc` and `auc_before` if it came with labels.
@@ -46,6 +49,7 @@ class OnnxExport:
     path: Path
     size: int
     difference: float
+    rounding: float = 0.0
     int8: Int8Change | None = None
 
 
@@ -131,19 +135,19 @@ def export_onnx(
     _check_arguments(path, quantize, calibration)
     check_is_fitted(pipeline)
     facts = _facts_of(pipeline, metadata or {}, quantize)
-    graph = build_graph(pipeline, facts.patch_shape, INPUT)
-    content = with_facts(convert(graph), facts)
-    difference = _largest_difference(content, pipeline, facts)
+    exact = in_float32(pipeline)
+    graph = build_graph(exact, facts.patch_shape)
+    content = with_facts(convert(graph, facts.patch_shape), facts)
+    difference, rounding = _differences(content, pipeline, exact, facts)
     int8 = None
     if quantize is not None:
-        exact = content
         patches, labels = _split(calibration)
         prepared = _prepare(patches, facts)
-        content = with_facts(quantize_graph(exact, prepared), facts)
-        int8 = measure_change(exact, content, prepared, labels, facts.classes)
+        in_32_bits, content = content, with_facts(quantize_graph(content, prepared), facts)
+        int8 = measure_change(in_32_bits, content, prepared, labels, facts.classes)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-    export = OnnxExport(path, len(content), difference, int8)
+    export = OnnxExport(path, len(content), difference, rounding, int8)
     if verbose:
         print(describe(export))
     return export
@@ -155,6 +159,11 @@ def describe(export: OnnxExport) -> str:
         f"{export.path}: {export.size:,} bytes; the graph differs from the pipeline by at most "
         f"{export.difference:.1g}"
     )
+    if export.rounding:
+        text += (
+            f"; the pipeline computes in 16 bits, which changes its own probabilities by up to "
+            f"{export.rounding:.1g}"
+        )
     return text if export.int8 is None else f"{text}\n{export.int8}"
 
 
@@ -190,19 +199,25 @@ def _facts_of(pipeline: Any, metadata: Mapping[str, Any], quantize: str | None) 
     )
 
 
-def _largest_difference(content: bytes, pipeline: Any, facts: Facts) -> float:
-    """Return the largest difference from the pipeline, or raise ModelFileError above the limit."""
+def _differences(content: bytes, pipeline: Any, exact: Any, facts: Facts) -> tuple[float, float]:
+    """Return how far the graph is from the pipeline, and how far that is from itself in 32 bits.
+
+    Raise ModelFileError if the graph is too far.
+    """
     patches = made_patches(facts.patch_shape)
     session = open_session(content, "the graph", 0, ("CPUExecutionProvider",))
-    expected = pipeline.predict_proba(patches)[:, 1]
+    expected = exact.predict_proba(patches)[:, 1]
     difference = float(np.abs(run(session, patches) - expected).max())
     if not difference <= MOST_DIFFERENCE:
         raise ModelFileError(
             f"the graph differs from the pipeline by {difference:.2g} on patches made to compare "
             f"them, more than the {MOST_DIFFERENCE:g} that rounding explains, so no file was "
-            "written; the pipeline does something that the graph does not"
+            "written; the pipeline does something that the graph does not, or a calibration by "
+            "method='isotonic' is so steep that it shows any rounding"
         )
-    return difference
+    if exact is pipeline:
+        return difference, 0.0
+    return difference, float(np.abs(pipeline.predict_proba(patches)[:, 1] - expected).max())
 
 
 def made_patches(shape: tuple[int, int, int]) -> np.ndarray:

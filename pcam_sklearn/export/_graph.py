@@ -1,9 +1,10 @@
 """A fitted estimator as one Keras model, from the bytes of patches to the probabilities.
 
-Each function takes the patches as a symbolic tensor, and returns the probability of the second
-class, of shape (n_samples, 1).
+Each function of a kind of estimator takes the patches as a tensor, and returns the probability of
+the second class, of shape (n_samples, 1).
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 
 from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn._training._model import PatchModel
 from pcam_sklearn.augmentation._views import c4_views, d4_views, find_views
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.export._calibration import calibrate
@@ -39,13 +41,52 @@ def inner(estimator: Any) -> Any:
             return estimator
 
 
-def build_graph(estimator: Any, patch_shape: tuple[int, int, int], name: str) -> keras.Model:
+class _Graph(keras.Model):
+    """The computation of an estimator as a Keras model, from bytes to (n_samples, 2)."""
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__(name="graph", dtype="float32", autocast=False)
+        self.networks = [classifier.model_ for classifier in networks_in(estimator)]
+        self._estimator = [estimator]  # Keras looks into estimators that are attributes.
+
+    def call(self, patches: Any) -> Any:
+        """Return the probabilities of both classes."""
+        positive = _probability(self._estimator[0], patches)
+        return ops.concatenate([1 - positive, positive], axis=1)
+
+
+def build_graph(estimator: Any, patch_shape: tuple[int, int, int]) -> keras.Model:
     """Return the model from bytes of shape (n_samples, *patch_shape) to (n_samples, 2)."""
-    patches = keras.Input(patch_shape, dtype="uint8", name=name)
-    positive = _probability(estimator, patches)
-    graph = keras.Model(patches, ops.concatenate([1 - positive, positive], axis=1))
+    graph = _Graph(estimator)
     graph(np.zeros((1, *patch_shape), np.uint8))  # Keras exports only what was called.
     return graph
+
+
+def networks_in(estimator: Any) -> list[CNNClassifier]:
+    """Return the classifiers with networks that an estimator computes."""
+    estimator = inner(estimator)
+    if isinstance(estimator, Pipeline):
+        return networks_in(estimator[-1])
+    if isinstance(estimator, CalibratedClassifierCV):
+        held = [part.estimator for part in estimator.calibrated_classifiers_]
+    elif isinstance(estimator, VotingClassifier):
+        held = estimator.estimators_
+    else:
+        return [estimator] if isinstance(estimator, CNNClassifier) else []
+    return [found for member in held for found in networks_in(member)]
+
+
+def in_float32(estimator: Any) -> Any:
+    """Return the estimator, or a copy that computes in 32 bits if a network of it does not."""
+    if all(c.trainer_.blueprint.dtype_policy == "float32" for c in networks_in(estimator)):
+        return estimator
+    copied = copy.deepcopy(estimator)
+    for classifier in networks_in(copied):
+        blueprint = replace(classifier.trainer_.blueprint, dtype_policy="float32")
+        network = blueprint.build_network(type(classifier), weights_follow=True)
+        network.set_weights(classifier.model_.get_weights())
+        classifier.model_, classifier.trainer_ = network, PatchModel(network, blueprint)
+    return copied
 
 
 def _probability(estimator: Any, patches: Any) -> Any:
@@ -97,24 +138,13 @@ def _of_classifier(classifier: CNNClassifier, patches: Any) -> Any:
         classifier.test_time_augmentation, classifier.X_shape_, blueprint.parameters["network"]
     )
     x = ops.cast(patches, "float32") / 255
-    network = _in_float32(classifier)
+    network = classifier.model_
     if views is None:
-        return network(x)
+        return network(x, training=False)
     turned = _VIEWS[views](x)
     # One pass over all views: a network for each would be a graph of four times the size.
-    output = network(ops.concatenate(turned, axis=0))
+    output = network(ops.concatenate(turned, axis=0), training=False)
     return ops.mean(ops.reshape(output, (len(turned), -1, 1)), axis=0)
-
-
-def _in_float32(classifier: CNNClassifier) -> keras.Model:
-    """Return the network, built once more in float32 if it computes in another precision."""
-    blueprint, network = classifier.trainer_.blueprint, classifier.model_
-    if blueprint.dtype_policy == "float32":
-        return network
-    in_float32 = replace(blueprint, dtype_policy="float32")
-    built = in_float32.build_network(type(classifier), weights_follow=True)
-    built.set_weights(network.get_weights())
-    return built
 
 
 def _quarter_turns(x: Any) -> list[Any]:

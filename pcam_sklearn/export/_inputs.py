@@ -27,8 +27,7 @@ class Input(NamedTuple):
 
 
 def find_input(estimator: Any) -> Input:
-    """Return what an estimator takes, or raise ModelFileError if its members take different things.
-    """
+    """Return what an estimator takes, or raise ModelFileError if its members take different things."""
     found = sorted(set(_inputs(estimator)), key=str)
     if len(found) != 1:
         raise ModelFileError(

@@ -75,17 +75,19 @@ def _without_zero_points(content: bytes) -> bytes:
     import onnx
 
     model = onnx.load_from_string(content)
-    biases = {t.name: t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT32}
+    zeros = {
+        tensor.name
+        for tensor in model.graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT32
+        and not onnx.numpy_helper.to_array(tensor).any()
+    }
     for node in model.graph.node:
-        if node.op_type != "DequantizeLinear" or len(node.input) < 3:
-            continue
-        zero_point = biases.get(node.input[2])
-        if zero_point is not None and not onnx.numpy_helper.to_array(zero_point).any():
+        if node.op_type == "DequantizeLinear" and len(node.input) == 3 and node.input[2] in zeros:
             del node.input[2]
-    used = {name for node in model.graph.node for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+    still_used = {name for node in model.graph.node for name in node.input}
+    for tensor in list(model.graph.initializer):
+        if tensor.name in zeros - still_used:
+            model.graph.initializer.remove(tensor)
     return model.SerializeToString()
 
 

@@ -67,8 +67,12 @@ def _encode(metrics: Any) -> dict[str, Any] | None:
     if metrics is None:
         return None
     if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
-        raise ModelFileError(f"metadata['metrics']={metrics!r:.200} must be a dict of values by name")
-    return {name: encode(value, f"metadata['metrics'][{name!r}]") for name, value in metrics.items()}
+        raise ModelFileError(
+            f"metadata['metrics']={metrics!r:.200} must be a dict of values by name"
+        )
+    return {
+        name: encode(value, f"metadata['metrics'][{name!r}]") for name, value in metrics.items()
+    }
 
 
 def _metrics_to_plain(evaluation: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _CALIBRATION = 256
 @click.command(
     epilog=after_help(
         "pcam-sklearn export run1 --output model.onnx",
-        "pcam-sklearn export model.pcam --output small.onnx --int8 histopathologic-cancer-detection",
+        "pcam-sklearn export model.pcam --output small.onnx --int8 folder-of-images",
         "pcam-sklearn predict model.onnx histopathologic-cancer-detection",
     )
 )

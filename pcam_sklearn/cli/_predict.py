@@ -67,8 +67,8 @@ def predict(
 
     MODEL is a run folder, a .pcam file or an .onnx file, which run no code, or ``pretrained`` for
     the model that comes with the package. A pipeline saved with joblib works as well, but loading
-    it runs code, so load only files that you trust. DATA is as for train, or a folder of images, whose names become
-    the ids; without --subset its test part is predicted.
+    it runs code, so load only files that you trust. DATA is as for train, or a folder of images,
+    whose names become the ids; without --subset its test part is predicted.
     """
     from pcam_sklearn.cli._measure import predict_tumour
     from pcam_sklearn.cli._patches import TO_PREDICT, choose_patches, load_patches, read_ids

@@ -22,8 +22,9 @@ class Facts:
     """What is needed to predict, and what is known about the model.
 
     `patch_shape` is that of the input. `reader_crop_size` is the center that files are cut to
-    before, and `resizes` whether patches of another size are resized then. `threshold` is the probability from which on the pipeline predicts the label `above`;
-    None stands for the more probable label. `about` holds the parts of the metadata.
+    before, and `resizes` whether patches of another size are resized then. `threshold` is the
+    probability from which on the pipeline predicts the label `above`; None stands for the more
+    probable label. `about` holds the parts of the metadata.
     """
 
     classes: np.ndarray

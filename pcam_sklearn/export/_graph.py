@@ -29,7 +29,7 @@ THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 
 
 def inner(estimator: Any) -> Any:
-    """Return the estimator that gives the probabilities of a frozen one, a search or a threshold."""
+    """Return the estimator that gives the probabilities of a search, or of one with a threshold."""
     while True:
         if isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator

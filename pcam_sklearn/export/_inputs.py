@@ -1,4 +1,4 @@
-"""What a fitted estimator takes, and by which rule it gives labels."""
+"""The input of a fitted estimator, and its rule for labels."""
 
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class Input(NamedTuple):
 
 
 def find_input(estimator: Any) -> Input:
-    """Return what an estimator takes, or raise ModelFileError if its members take different things."""
+    """Return the input of an estimator, or raise ModelFileError if its members disagree."""
     found = sorted(set(_inputs(estimator)), key=str)
     if len(found) != 1:
         raise ModelFileError(
@@ -54,7 +54,8 @@ def _inputs(estimator: Any) -> list[Input]:
             f"a {type(estimator).__name__} is no classifier of patches; export a fitted pipeline "
             "that ends in a CNNClassifier"
         )
-    return [Input(tuple(map(int, estimator.X_shape_[1:])), None, False)]
+    height, width, channels = map(int, estimator.X_shape_[1:])
+    return [Input((height, width, channels), None, False)]
 
 
 def _inputs_of_pipeline(pipeline: Pipeline) -> list[Input]:

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from networks.test_networks import TINY
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -13,8 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 from support.model_files import KINDS, X, Y, blend, built_pipeline, own_pipeline
 from support.tiny import PATCH_SIDE, SIDE, make_data, quick_pipeline
 
-from networks.test_networks import TINY
-from pcam_sklearn import CNNClassifier, CenterCropNormalizer, PatchReader, make_pcam_pipeline
+from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader, make_pcam_pipeline
 from pcam_sklearn.metrics import choose_operating_point
 from pcam_sklearn.persistence import ModelFileError
 from pcam_sklearn.report import hash_patches

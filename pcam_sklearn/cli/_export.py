@@ -73,7 +73,7 @@ def export(
 
 
 def _known(metadata: Any) -> dict[str, Any]:
-    """Return what a model file says, without what it leaves open."""
+    """Return the metadata of a model file, without those that it leaves open."""
     return {name: value for name, value in metadata.items() if value is not None}
 
 

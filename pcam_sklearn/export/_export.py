@@ -27,7 +27,7 @@ EXTENSION = ".onnx"
 
 @dataclass(frozen=True)
 class OnnxExport:
-    """What :func:`export_onnx` wrote.
+    """The file that :func:`export_onnx` wrote, and its measurements.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ def export_onnx(
 
 
 def describe(export: OnnxExport) -> str:
-    """Return what was written and measured, in one or two lines."""
+    """Describe a written file and its measurements in one or two lines."""
     text = (
         f"{export.path}: {export.size:,} bytes; the graph differs from the pipeline by at most "
         f"{export.difference:.1g}"
@@ -200,9 +200,9 @@ def _facts_of(pipeline: Any, metadata: Mapping[str, Any], quantize: str | None) 
 
 
 def _differences(content: bytes, pipeline: Any, exact: Any, facts: Facts) -> tuple[float, float]:
-    """Return how far the graph is from the pipeline, and how far that is from itself in 32 bits.
+    """Return the graph's difference from the pipeline, and the pipeline's from itself in 32 bits.
 
-    Raise ModelFileError if the graph is too far.
+    Raise ModelFileError if the graph's is too large.
     """
     patches = made_patches(facts.patch_shape)
     session = open_session(content, "the graph", 0, ("CPUExecutionProvider",))

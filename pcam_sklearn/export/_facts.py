@@ -1,4 +1,4 @@
-"""What an ONNX file says about its model, as text in the file."""
+"""The facts about a model, as text in its ONNX file."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ NOTICE = "Research software, not a medical device."
 
 @dataclass(frozen=True)
 class Facts:
-    """What is needed to predict, and what is known about the model.
+    """Facts that are needed to predict, and others about the model.
 
     `patch_shape` is that of the input. `reader_crop_size` is the center that files are cut to
     before, and `resizes` whether patches of another size are resized then. `threshold` is the

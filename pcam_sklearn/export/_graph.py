@@ -127,7 +127,7 @@ def _crop(normalizer: CenterCropNormalizer, patches: Any) -> Any:
 
 
 def _of_classifier(classifier: CNNClassifier, patches: Any) -> Any:
-    """Return what a network gives, averaged over the views of each patch."""
+    """Return the output of a network, averaged over the views of each patch."""
     if tuple(patches.shape[1:]) != tuple(classifier.X_shape_[1:]):
         raise ModelFileError(
             f"a CNNClassifier was fitted on patches of shape {classifier.X_shape_[1:]}, and in "

@@ -1,4 +1,4 @@
-"""Graphs in 8-bit integers, and what they change."""
+"""Graphs in 8-bit integers, and the change that they make."""
 
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Int8Change:
-    """What 8 bits changed on the calibration patches.
+    """The change that 8 bits made on the calibration patches.
 
     Attributes
     ----------

@@ -44,7 +44,7 @@ def open_session(content: bytes, name: str, n_threads: int, providers: Sequence[
 
 
 def read_facts(session: Any, name: str) -> Facts:
-    """Return what a file says about its model, or raise ModelFileError that names the file."""
+    """Return the facts in a file, or raise ModelFileError that names the file."""
     try:
         facts = from_text(session.get_modelmeta().custom_metadata_map.get(KEY))
         _check_ends(session, facts)

@@ -331,7 +331,7 @@ def untraceable(input_shape):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="computes with TensorFlow")
 def test_a_network_that_cannot_be_traced_is_refused_in_plain_words(tmp_path):
     pipeline = built_pipeline(network=untraceable, filters=None, dense_units=None)
-    with pytest.raises(ModelFileError, match="cannot be (loaded|exported)|cannot export"):
+    with pytest.raises(ModelFileError, match=r"cannot be (loaded|exported)|cannot export"):
         export_onnx(pipeline, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
 

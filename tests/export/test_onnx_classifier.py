@@ -232,7 +232,7 @@ def test_facts_that_do_not_fit_are_refused(before, after, file, tmp_path):
         assert before in text.value
         text.value = text.value.replace(before, after)
 
-    with pytest.raises(ModelFileError, match="does not fit together|has the ends"):
+    with pytest.raises(ModelFileError, match=r"does not fit together|has the ends"):
         make_onnx_pipeline(changed(file, tmp_path, say))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "models"
 _SHA256 = {
-    "pcam": "936ff93cdc980745eaa2f126b6763af603ed09edbf56d0ffd265b6e97df9c5bf",
+    "pcam": "ff9a37108820b66e0660dd828a2359818efe47c8e93acfe9182bf8f73618a5c6",
 }
 
 

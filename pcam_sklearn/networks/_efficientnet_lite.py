@@ -122,7 +122,7 @@ def _ends_of_stages(x: Any, stages: tuple[_Stage, ...]) -> list[Any]:
     number = 0  # The published names count the blocks of all stages.
     for stage in stages:
         for i in range(stage.blocks):
-            x = _block(x, stage, stage.strides if i == 0 else 1, f"_blocks_{number}_")
+            x = _block(x, stage, stage.strides if i == 0 else 1, f"_blocks{number}_")
             number += 1
         ends.append(x)
     return ends
@@ -147,7 +147,8 @@ def _block(x: Any, stage: _Stage, strides: int, prefix: str) -> Any:
 def _assign_published(network: keras.Model, published: Arrays) -> None:
     """Give each layer with a published name its published weights."""
     # The names of layers hold no dots: on PyTorch, Keras refuses them.
-    arrays = {name.replace(".", "_"): array for name, array in published.items()}
+    flat = {name: name.replace("_blocks.", "_blocks").replace(".", "_") for name in published}
+    arrays = {flat[name]: array for name, array in published.items()}
     for layer in network.layers:
         if not isinstance(layer, NormalizedConvolution):
             continue

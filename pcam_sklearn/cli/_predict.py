@@ -70,8 +70,8 @@ def predict(
     it runs code, so load only files that you trust. DATA is as for train, or a folder of images,
     whose names become the ids; without --subset its test part is predicted.
     """
-    from pcam_sklearn.cli._measure import predict_tumour
     from pcam_sklearn.cli._patches import TO_PREDICT, choose_patches, load_patches, read_ids
+    from pcam_sklearn.cli._probabilities import predict_tumour
     from pcam_sklearn.cli._run_model import find_run, load_model
     from pcam_sklearn.submission import write_submission
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "models"
 _SHA256 = {
-    "pcam": "7e9ccb9c4b0ffb3b16d3baab1197304f2c49a98e51badf9470f532f83e43460a",
+    "pcam": "ff9a37108820b66e0660dd828a2359818efe47c8e93acfe9182bf8f73618a5c6",
 }
 
 

@@ -41,11 +41,11 @@ def evaluate(
 ) -> None:
     """Measure MODEL on DATA, with intervals over slides.
 
-    MODEL is a run folder or a .pcam file, which run no code, or ``pretrained`` for the model that
-    comes with the package. A pipeline saved with joblib works as well, but loading it runs code, so
-    load only files that you trust. A run folder brings its frozen threshold, and a warning if
-    patches or slides of DATA took part in the run. DATA is as for train; from official files the
-    default is the test split.
+    MODEL is a run folder, a .pcam file or an .onnx file, which run no code, or ``pretrained`` for
+    the model that comes with the package. A pipeline saved with joblib works as well, but loading
+    it runs code, so load only files that you trust. A run folder brings its frozen threshold, and
+    a warning if patches or slides of DATA took part in the run. DATA is as for train; from official
+    files the default is the test split.
     """
     from pcam_sklearn.cli._measure import (
         evaluate_model,

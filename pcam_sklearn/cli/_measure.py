@@ -1,14 +1,14 @@
-"""Predict with a progress bar, measure, and present the measurements as text and as JSON."""
+"""Measure predictions, and present the measurements as text and as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pcam_sklearn.cli._output import Output
 from pcam_sklearn.cli._patches import TO_MEASURE, Patches, load_labelled_patches
+from pcam_sklearn.cli._probabilities import predict_tumour
 from pcam_sklearn.cli._run_model import Model
 from pcam_sklearn.metrics import OperatingPoint
 from pcam_sklearn.report import (
@@ -17,20 +17,6 @@ from pcam_sklearn.report import (
     hash_patches,
     stain_of_slides,
 )
-
-# A multiple of the classifier's batch size, so that chunks give the batches of a single call.
-_CHUNK = 1024
-
-
-def predict_tumour(model: Any, X: np.ndarray, label: str, *, progress: bool) -> np.ndarray:
-    """Return the probability of the model's second class for each patch, chunk by chunk."""
-    probabilities = np.empty(len(X))
-    with tqdm(total=len(X), desc=label, unit="patch", disable=not progress) as bar:
-        for start in range(0, len(X), _CHUNK):
-            chunk = X[start : start + _CHUNK]
-            probabilities[start : start + len(chunk)] = model.predict_proba(chunk)[:, 1]
-            bar.update(len(chunk))
-    return probabilities
 
 
 def load_evaluation_patches(

@@ -65,13 +65,13 @@ def predict(
 ) -> None:
     """Write the probability of tumour for each patch of DATA, or for those of IDS.
 
-    MODEL is a run folder or a .pcam file, which run no code, or ``pretrained`` for the model that
-    comes with the package. A pipeline saved with joblib works as well, but loading it runs code, so
-    load only files that you trust. DATA is as for train, or a folder of images, whose names become
-    the ids; without --subset its test part is predicted.
+    MODEL is a run folder, a .pcam file or an .onnx file, which run no code, or ``pretrained`` for
+    the model that comes with the package. A pipeline saved with joblib works as well, but loading
+    it runs code, so load only files that you trust. DATA is as for train, or a folder of images,
+    whose names become the ids; without --subset its test part is predicted.
     """
-    from pcam_sklearn.cli._measure import predict_tumour
     from pcam_sklearn.cli._patches import TO_PREDICT, choose_patches, load_patches, read_ids
+    from pcam_sklearn.cli._probabilities import predict_tumour
     from pcam_sklearn.cli._run_model import find_run, load_model
     from pcam_sklearn.submission import write_submission
 

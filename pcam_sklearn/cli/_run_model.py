@@ -98,7 +98,7 @@ class Model:
 
 
 def load_model(path: Path) -> Model:
-    """Load a fitted classifier from a run folder, a model file, or any joblib file.
+    """Load a fitted classifier from a run folder, a model file, an ONNX file, or any joblib file.
 
     The model file in a run folder stands for the folder. Only a joblib file can run code, and a
     warning says so.
@@ -109,6 +109,11 @@ def load_model(path: Path) -> Model:
         from pcam_sklearn import persistence
 
         estimator, metadata = persistence.load_model(file), persistence.read_metadata(file)
+    elif file.suffix == ".onnx":
+        from pcam_sklearn.export import make_onnx_pipeline
+
+        estimator = make_onnx_pipeline(file)
+        metadata = estimator[-1].metadata_
     else:
         estimator, metadata = _load_joblib(file), {}
     classes = getattr(estimator, "classes_", ())

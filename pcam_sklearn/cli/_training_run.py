@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from pcam_sklearn import __version__
-from pcam_sklearn.cli._measure import evaluation_facts, evaluation_text, measure, predict_tumour
+from pcam_sklearn.cli._measure import evaluation_facts, evaluation_text, measure
 from pcam_sklearn.cli._options import RECORDED
 from pcam_sklearn.cli._output import Output
 from pcam_sklearn.cli._parameters import (
@@ -25,6 +25,7 @@ from pcam_sklearn.cli._parameters import (
     to_json_values,
 )
 from pcam_sklearn.cli._patches import TO_LEARN, Patches, load_labelled_patches
+from pcam_sklearn.cli._probabilities import predict_tumour
 from pcam_sklearn.cli._run_folder import new_run_folder, write_run
 from pcam_sklearn.metrics import OperatingPoint, choose_operating_point
 from pcam_sklearn.model_selection import hold_out

@@ -122,7 +122,7 @@ def _ends_of_stages(x: Any, stages: tuple[_Stage, ...]) -> list[Any]:
     number = 0  # The published names count the blocks of all stages.
     for stage in stages:
         for i in range(stage.blocks):
-            x = _block(x, stage, stage.strides if i == 0 else 1, f"_blocks.{number}.")
+            x = _block(x, stage, stage.strides if i == 0 else 1, f"_blocks{number}_")
             number += 1
         ends.append(x)
     return ends
@@ -146,14 +146,17 @@ def _block(x: Any, stage: _Stage, strides: int, prefix: str) -> Any:
 
 def _assign_published(network: keras.Model, published: Arrays) -> None:
     """Give each layer with a published name its published weights."""
+    # The names of layers hold no dots: on PyTorch, Keras refuses them.
+    flat = {name: name.replace("_blocks.", "_blocks").replace(".", "_") for name in published}
+    arrays = {flat[name]: array for name, array in published.items()}
     for layer in network.layers:
         if not isinstance(layer, NormalizedConvolution):
             continue
-        prefix, dot, name = layer.name.rpartition(".")
         # PyTorch's axes are: output, input, row, column. By channels, the output comes first too.
-        kernel = published[f"{layer.name}.weight"].transpose(2, 3, 1, 0)
+        kernel = arrays[f"{layer.name}_weight"].transpose(2, 3, 1, 0)
         if layer.filters is None:
             kernel = kernel.swapaxes(2, 3)
         layer.convolution.set_weights([kernel])
-        parts = [f"{prefix}{dot}{_NORMALIZATIONS[name]}.{part}" for part in _PARTS]
-        layer.normalization.set_weights([published[part] for part in parts])
+        convolution = next(name for name in _NORMALIZATIONS if layer.name.endswith(name))
+        start = layer.name.removesuffix(convolution) + _NORMALIZATIONS[convolution]
+        layer.normalization.set_weights([arrays[f"{start}_{part}"] for part in _PARTS])

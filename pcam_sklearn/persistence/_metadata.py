@@ -18,6 +18,8 @@ def metadata_to_plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
     evaluation = rest.pop("evaluation", None)
     point = rest.pop("operating_point", getattr(evaluation, "operating_point", None))
     sha256 = rest.pop("data_sha256", None)
+    # Metadata that were read from a file may be written again. The versions are those of now.
+    metrics, _ = rest.pop("metrics", None), rest.pop("versions", None)
     if not all(isinstance(name, str) for name in rest):
         raise ModelFileError("the names in metadata must be text")
     if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
@@ -28,7 +30,7 @@ def metadata_to_plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "operating_point": _point_to_plain(point),
         "data_sha256": sha256,
-        "metrics": _metrics_to_plain(evaluation),
+        "metrics": _metrics_to_plain(evaluation) if evaluation is not None else _encode(metrics),
         "metadata": {name: encode(v, f"metadata[{name!r}]") for name, v in rest.items()},
     }
 
@@ -61,10 +63,20 @@ def _point_to_plain(point: Any) -> dict[str, Any] | None:
     return {name: encode(_python(values[name]), name) for name in _RATES}
 
 
-def _metrics_to_plain(evaluation: Any) -> dict[str, Any] | None:
-    """Return estimate and interval of each metric of an evaluation."""
-    if evaluation is None:
+def _encode(metrics: Any) -> dict[str, Any] | None:
+    if metrics is None:
         return None
+    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
+        raise ModelFileError(
+            f"metadata['metrics']={metrics!r:.200} must be a dict of values by name"
+        )
+    return {
+        name: encode(value, f"metadata['metrics'][{name!r}]") for name, value in metrics.items()
+    }
+
+
+def _metrics_to_plain(evaluation: Any) -> dict[str, Any]:
+    """Return estimate and interval of each metric of an evaluation."""
     table = evaluation.metrics_table()
     rows = {str(name): dict(row) for name, row in table.iterrows()}
     measured = {

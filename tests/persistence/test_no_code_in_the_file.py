@@ -18,6 +18,7 @@ FORBIDDEN_PARTS = ("deserialize", "load_model", "load_weights", "model_from_json
 # All that a walk finds, and why it is no way from a file to code.
 EXPECTED = {
     ("__init__.py", "import_module()"),  # the public names, out of a table in that file
+    ("_lazy.py", "import_module()"),  # the same for a package inside, out of its table
     ("_training/_pickling.py", "pickle"),  # dumps alone, when a classifier is pickled
     # A subclass that knows four names reads one published file, by its SHA-256, and no model file.
     ("networks/_published.py", "pickle"),

@@ -16,6 +16,7 @@ import pytest
 from support.other_process import STRICT, run_python
 
 BACKENDS = ("tensorflow", "jax", "torch")
+DATA = Path(__file__).parents[1] / "data"
 # JAX spends most of its time on compiling. With these it compiles equal fits only once.
 CACHE_OF_JAX = {
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
@@ -55,8 +56,10 @@ def main(folder, backend):
 
     import keras
 
+    from pcam_sklearn import load_pretrained
     from pcam_sklearn._reading import _batches
     from pcam_sklearn.augmentation import AUGMENTATIONS
+    from pcam_sklearn.datasets import load_kaggle
     from support.tiny import quick, small
 
     assert keras.backend.backend() == backend
@@ -84,6 +87,7 @@ def main(folder, backend):
     arrays["averaged"] = averaged.fit(patches, y).predict_proba(patches)
     arrays["averaged and watched"] = watched(averaged).fit(patches, y).predict_proba(patches)
     joblib.dump(averaged.set_params(warm_start=True).fit(patches, y), Path(folder, "again.joblib"))
+    arrays["pretrained"] = load_pretrained().predict_proba(load_kaggle(DATA).paths[:4])
     found = {
         "history": history,
         "n_iter": pipeline[-1].n_iter_,

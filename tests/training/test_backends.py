@@ -1,6 +1,7 @@
 """TensorFlow, JAX and PyTorch load what was saved here, and train, each in a fresh process."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from support import backend_probe
 
@@ -47,6 +48,11 @@ def test_averaged_weights_are_predicted_with_saved_and_trained_on_watched_or_not
     arrays = found["arrays"]
     assert np.array_equal(arrays["averaged"], arrays["averaged and watched"])
     assert not np.array_equal(arrays["averaged"], arrays["not averaged"])
+
+
+def test_the_model_of_the_package_gives_the_same_probabilities(found):
+    expected = pd.read_csv(backend_probe.DATA / "pretrained.csv")["probability"][:4]
+    np.testing.assert_allclose(found["arrays"]["pretrained"][:, 1], expected, atol=1e-5)
 
 
 def test_probabilities_are_probabilities(found):

@@ -15,6 +15,7 @@ class Framework:
     name: str
     keeps_data = False  # Whether batches are cut from one copy of all patches on its device.
     compiles_resampling = True  # Whether its compiler takes `keras.ops.image` transformations.
+    exports_onnx = True  # Whether Keras writes sound ONNX files from it.
 
     def prepare_devices(self) -> None:
         """Set what has to be set before the framework touches a GPU."""

@@ -11,6 +11,7 @@ class Jax(Framework):
     """Batches by row numbers: the patches stay on the device."""
 
     keeps_data = True
+    exports_onnx = False  # What Keras and jax2onnx write mixes types, and no runtime reads it.
 
     def input_gradient(self, head: Any, features: Any) -> Any:
         """Return the gradient of a model's summed output with respect to its input."""

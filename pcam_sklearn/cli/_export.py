@@ -1,0 +1,92 @@
+"""The command ``export``: write a model as an ONNX graph, which runs without Keras."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pcam_sklearn.cli._options import (
+    MODEL,
+    NEW_FILE,
+    after_help,
+    check_new_file,
+    data_options,
+    overwrite_file_option,
+)
+from pcam_sklearn.cli._output import Output, reports
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# More patches hardly change the ranges of the 8-bit numbers.
+_CALIBRATION = 256
+
+
+@click.command(
+    epilog=after_help(
+        "pcam-sklearn export run1 --output model.onnx",
+        "pcam-sklearn export model.pcam --output small.onnx --int8 folder-of-images",
+        "pcam-sklearn predict model.onnx histopathologic-cancer-detection",
+    )
+)
+@click.argument("model", type=MODEL)
+@click.option("--output", type=NEW_FILE, default=Path("model.onnx"), help="ONNX file to write.")
+@overwrite_file_option
+@click.option(
+    "--int8",
+    metavar="DATA",
+    help="Compute with 8-bit integers, whose ranges are taken from patches of DATA.",
+)
+@data_options
+@reports
+def export(
+    model: Path, output: Path, overwrite: bool, int8: str | None, out: Output, **options: Any
+) -> None:
+    """Write MODEL as one ONNX graph, from the bytes of patches to probabilities.
+
+    MODEL is a run folder or a .pcam file, or ``pretrained`` for the model that comes with the
+    package. The graph is compared with the model, and written only if they agree. ``predict`` and
+    ``evaluate`` take the file in the place of a model, and need neither Keras nor TensorFlow for
+    it. DATA is as for train; its labels, if there are any, show what --int8 does to the AUC.
+    """
+    from pcam_sklearn.cli._run_model import find_run, load_model
+
+    # Keras takes seconds to load. Errors in the arguments come before.
+    check_new_file(output, "--output", overwrite=overwrite)
+    find_run(model)
+    calibration = None if int8 is None else _load_calibration(int8, options, out)
+    loaded = load_model(model)
+    metadata = {"operating_point": loaded.operating_point, **_known(loaded.metadata)}
+    from pcam_sklearn.export import export_onnx
+    from pcam_sklearn.export._export import describe
+
+    written = export_onnx(
+        loaded.estimator,
+        output,
+        quantize=None if int8 is None else "int8",
+        calibration=calibration,
+        metadata=metadata,
+        verbose=0,
+    )
+    out.result(describe(written), {**asdict(written), "model": model})
+
+
+def _known(metadata: Any) -> dict[str, Any]:
+    """Return the metadata of a model file, without those that it leaves open."""
+    return {name: value for name, value in metadata.items() if value is not None}
+
+
+def _load_calibration(
+    data: str, options: dict[str, Any], out: Output
+) -> "tuple[np.ndarray, np.ndarray | None]":
+    """Return some patches, drawn evenly, and their labels or None."""
+    import numpy as np
+
+    from pcam_sklearn.cli._patches import TO_LEARN, load_patches
+
+    patches = load_patches(data, **options, default=TO_LEARN, progress=out.progress)
+    if len(patches) > _CALIBRATION:
+        generator = np.random.default_rng(options["random_state"])
+        patches = patches.take(np.sort(generator.permutation(len(patches))[:_CALIBRATION]))
+    return patches.X, patches.target if len(patches.target) else None

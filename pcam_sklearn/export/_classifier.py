@@ -1,0 +1,267 @@
+"""A classifier that computes an ONNX file, without Keras."""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from numbers import Integral
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import Tags, check_scalar
+
+from pcam_sklearn._reading._batches import in_batches
+from pcam_sklearn._reading._checks import check_patches
+from pcam_sklearn.export._facts import Facts
+from pcam_sklearn.export._session import open_session, read_facts, read_file, run
+from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
+
+
+class OnnxClassifier(ClassifierMixin, BaseEstimator):
+    """A fitted classifier in an ONNX file, computed by ONNX Runtime.
+
+    It gives the probabilities of the pipeline that :func:`export_onnx` wrote to the file. Neither
+    Keras nor TensorFlow has to be installed. The file is read when it is first needed. A pickle
+    holds the content of the file, so it works where the file is not.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that :func:`export_onnx` wrote.
+    n_threads : int or None, default=None
+        Number of threads that compute one prediction, at least 1. None takes all cores.
+    batch_size : int, default=16
+        Number of patches computed at once, at least 1.
+    providers : sequence of str, default=("CPUExecutionProvider",)
+        Where to compute, as ONNX Runtime names it. With the package ``onnxruntime-gpu``,
+        ``("CUDAExecutionProvider", "CPUExecutionProvider")`` computes on a GPU.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        The labels.
+    groups_ : ndarray of shape (n_slides,) or None
+        The slides that the pipeline was trained on, if its fit got them.
+    metadata_ : dict
+        What the file says: ``operating_point``, ``data_sha256``, ``metrics``, ``versions``, and
+        other facts that the exporter gave.
+
+    See Also
+    --------
+    export_onnx : Write the file, with an example.
+    make_onnx_pipeline : Read image files, then classify them.
+
+    Notes
+    -----
+    The graph takes bytes. Patches of floats in [0, 1] become the nearest of 256 levels, which is
+    exact for bytes / 255.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        n_threads: int | None = None,
+        batch_size: int = 16,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self.path = path
+        self.n_threads = n_threads
+        self.batch_size = batch_size
+        self.providers = providers
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Read the file, and learn nothing: the classifier is fitted.
+
+        Parameters
+        ----------
+        X : array-like
+            Ignored, present by scikit-learn's convention.
+        y : array-like, default=None
+            Ignored, present by scikit-learn's convention.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+
+        Raises
+        ------
+        OSError, ModelFileError, ValueError
+            As in `predict_proba`.
+        """
+        self._facts  # noqa: B018 -- raises if the file is no good.
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of both classes for each patch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, channels)
+            Patches of the exported pipeline's input size: uint8, or floats in [0, 1].
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, 2)
+            float64; columns in the order of `classes_`, rows sum to 1.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ModelFileError
+            If :func:`export_onnx` did not write the file, or it is damaged. It is a ValueError.
+        ImportError
+            If ``onnxruntime`` is not installed.
+        ValueError
+            If X or a parameter is not as documented.
+        """
+        batch_size = check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
+        X = check_patches(X, channels=None)
+        if X.shape[1:] != self._facts.patch_shape:
+            raise ValueError(
+                f"X has patches of shape {X.shape[1:]}, but {os.fspath(self.path)} takes "
+                f"{self._facts.patch_shape}; use make_onnx_pipeline, which resizes them."
+            )
+        positive = np.empty(len(X))
+        done = 0
+        for batch in in_batches(X, batch_size):
+            positive[done : done + len(batch)] = run(self._session, _as_bytes(batch))
+            done += len(batch)
+        if not ((positive >= 0) & (positive <= 1)).all():
+            raise ValueError(
+                f"{os.fspath(self.path)} gives values that are no probabilities, such as "
+                f"{positive[~((positive >= 0) & (positive <= 1))][0]:g}; export it again."
+            )
+        return np.column_stack([1 - positive, positive])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the label of each patch, as the exported pipeline does.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, height, width, channels)
+            Patches, as in `predict_proba`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Values of `classes_`: the more probable one, or by the threshold if the pipeline was
+            exported with a classifier that has one.
+        """
+        probabilities, facts = self.predict_proba(X), self._facts
+        if facts.threshold is None:
+            return self.classes_[probabilities.argmax(axis=1)]
+        above = self.classes_.tolist().index(facts.above)
+        reached = probabilities[:, above] >= facts.threshold
+        return self.classes_[np.where(reached, above, 1 - above)]
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels, in the order of the columns of `predict_proba`."""
+        return self._facts.classes
+
+    @property
+    def groups_(self) -> np.ndarray | None:
+        """The slides that the exported pipeline was trained on, or None."""
+        return self._facts.slides
+
+    @property
+    def metadata_(self) -> dict[str, Any]:
+        """What the file says about its model."""
+        return self._facts.metadata
+
+    @cached_property
+    def _content(self) -> bytes:
+        return read_file(self.path)
+
+    @cached_property
+    def _session(self) -> Any:
+        n_threads = 0  # All cores.
+        if self.n_threads is not None:
+            n_threads = check_scalar(self.n_threads, "n_threads", Integral, min_val=1)
+        return open_session(self._content, os.fspath(self.path), int(n_threads), self.providers)
+
+    @cached_property
+    def _facts(self) -> Facts:
+        return read_facts(self._session, os.fspath(self.path))
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; the file is read again when it is next needed.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of the classifier.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+        """
+        super().set_params(**params)
+        for name in ("_content", "_session", "_facts"):
+            self.__dict__.pop(name, None)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A session is bound to its process, and the file may not be where the pickle goes.
+        state = {**super().__getstate__(), "_content": self._content}
+        return {name: v for name, v in state.items() if name not in ("_session", "_facts")}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = False
+        return tags
+
+
+def make_onnx_pipeline(path: str | os.PathLike[str], **parameters: Any) -> Pipeline:
+    """Return a fitted pipeline from image files or patches to the probabilities of an ONNX file.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that :func:`export_onnx` wrote.
+    **parameters : dict
+        Parameters of :class:`OnnxClassifier`, such as `n_threads`.
+
+    Returns
+    -------
+    pipeline : Pipeline
+        The steps ``patchreader``, ``centercropnormalizer`` if the exported pipeline resizes patches
+        of another size, and ``onnxclassifier``. It predicts what the exported pipeline predicts.
+
+    Raises
+    ------
+    OSError, ModelFileError, ImportError
+        As in :meth:`OnnxClassifier.predict_proba`.
+
+    See Also
+    --------
+    export_onnx : Write the file, with an example.
+    """
+    classifier = OnnxClassifier(Path(path), **parameters)
+    return make_pipeline(*preparation(classifier._facts), classifier)
+
+
+def preparation(facts: Facts) -> Pipeline:
+    """Return the steps from image files or patches to the bytes that a graph takes."""
+    reader, side = PatchReader(crop_size=facts.reader_crop_size), facts.patch_shape[0]
+    if not facts.resizes:
+        return make_pipeline(reader)
+    return make_pipeline(reader, CenterCropNormalizer(side, side, dtype="uint8"))
+
+
+def _as_bytes(patches: np.ndarray) -> np.ndarray:
+    if patches.dtype != np.uint8:
+        patches = np.rint(patches * np.float32(255)).astype(np.uint8)
+    return np.ascontiguousarray(patches)

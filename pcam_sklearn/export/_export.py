@@ -1,0 +1,240 @@
+"""Write a fitted pipeline as one ONNX graph, and check that it gives the same probabilities."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn._estimators import slides_trained_on
+from pcam_sklearn._files import atomic_path
+from pcam_sklearn.export._conversion import convert, with_facts
+from pcam_sklearn.export._facts import Facts
+from pcam_sklearn.export._graph import build_graph, in_float32
+from pcam_sklearn.export._inputs import find_input, find_threshold
+from pcam_sklearn.export._int8 import Int8Change, measure_change, quantize_graph
+from pcam_sklearn.export._session import open_session, run
+from pcam_sklearn.persistence._manifest import versions
+from pcam_sklearn.persistence._metadata import metadata_to_plain
+
+MOST_DIFFERENCE = 1e-5
+EXTENSION = ".onnx"
+
+
+@dataclass(frozen=True)
+class OnnxExport:
+    """The file that :func:`export_onnx` wrote, and its measurements.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    size : int
+        Its size in bytes.
+    difference : float
+        The largest difference of a probability between the graph in 32 bits and the pipeline in 32
+        bits, on patches that the export made.
+    rounding : float
+        The largest difference between the pipeline in 32 bits and as it is: 0, unless it computes
+        in 16 bits.
+    int8 : Int8Change or None
+        What 8 bits changed on the calibration patches: `difference`, the largest one of a
+        probability, `mean_difference`, and `auc` and `auc_before` if it came with labels.
+    """
+
+    path: Path
+    size: int
+    difference: float
+    rounding: float = 0.0
+    int8: Int8Change | None = None
+
+
+def export_onnx(
+    pipeline: Any,
+    path: str | os.PathLike[str],
+    *,
+    quantize: str | None = None,
+    calibration: Any = None,
+    metadata: Mapping[str, Any] | None = None,
+    verbose: int = 1,
+) -> OnnxExport:
+    """Write a fitted pipeline as one ONNX graph, from the bytes of patches to probabilities.
+
+    The graph takes ``patches``, uint8 of shape (n_samples, height, width, 3), and gives
+    ``probabilities``, float32 of shape (n_samples, 2), with columns in the order of `classes_`. It
+    cuts the center, scales, and holds the network, test-time views, calibration and votes. Files
+    are read, and patches of another size resized, by :func:`make_onnx_pipeline`.
+
+    Parameters
+    ----------
+    pipeline : estimator
+        A fitted `Pipeline` of `PatchReader`, `CenterCropNormalizer` and `CNNClassifier`, or the
+        classifier alone; also in `CalibratedClassifierCV`, `VotingClassifier(voting="soft")`,
+        `TunedThresholdClassifierCV`, `FixedThresholdClassifier`, `FrozenEstimator` or a search.
+    path : path-like
+        The file to write, whose name ends in ``.onnx``, in a folder that exists. An old file is
+        replaced as a whole or not at all.
+    quantize : {"int8"} or None, default=None
+        "int8" computes convolutions with 8-bit integers: a quarter of the size, and faster on
+        processors with VNNI or its likes. Probabilities change.
+    calibration : array-like, or tuple of (array-like, array-like), default=None
+        Patches or paths, as the pipeline takes them, that set the ranges of the 8-bit numbers:
+        some 100 patches that are like those to come. Labels beside them also have the AUC compared.
+        Only for `quantize`, which needs it.
+    metadata : mapping, default=None
+        Facts about the model, as in :func:`pcam_sklearn.persistence.save_model`. Those that
+        :func:`pcam_sklearn.persistence.read_metadata` read can be passed as they are.
+    verbose : int, default=1
+        0 prints nothing. 1 prints the largest difference.
+
+    Returns
+    -------
+    export : OnnxExport
+        Path, size, and what was measured.
+
+    Raises
+    ------
+    ModelFileError
+        If an estimator cannot be exported, or the graph differs from the pipeline by more than
+        1e-5. Then no file is written. It is a ValueError.
+    ImportError
+        If the extra ``onnx`` is not installed.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+    ValueError
+        If another argument is not as documented.
+    OSError
+        If the file cannot be written.
+
+    See Also
+    --------
+    OnnxClassifier : Predict with the file, without Keras.
+    pcam_sklearn.persistence.save_model : Write a file from which the pipeline is loaded again.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from pcam_sklearn import make_pcam_pipeline
+    >>> from pcam_sklearn.export import export_onnx, make_onnx_pipeline
+    >>> X = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    >>> pipeline = make_pcam_pipeline(20, network="residual", filters=(2, 2), epochs=1)
+    >>> pipeline = pipeline.fit(X, np.arange(8) % 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = export_onnx(pipeline, f"{folder}/model.onnx", verbose=0)
+    ...     served = make_onnx_pipeline(f"{folder}/model.onnx")
+    ...     probabilities = served.predict_proba(X)
+    >>> bool(np.allclose(probabilities, pipeline.predict_proba(X), atol=1e-5))
+    True
+    """
+    path = Path(path)
+    _check_arguments(path, quantize, calibration)
+    check_is_fitted(pipeline)
+    facts = _facts_of(pipeline, metadata or {}, quantize)
+    exact = in_float32(pipeline)
+    graph = build_graph(exact, facts.patch_shape)
+    content = with_facts(convert(graph, facts.patch_shape), facts)
+    difference, rounding = _differences(content, pipeline, exact, facts)
+    int8 = None
+    if quantize is not None:
+        patches, labels = _split(calibration)
+        prepared = _prepare(patches, facts)
+        in_32_bits, content = content, with_facts(quantize_graph(content, prepared), facts)
+        int8 = measure_change(in_32_bits, content, prepared, labels, facts.classes)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    export = OnnxExport(path, len(content), difference, rounding, int8)
+    if verbose:
+        print(describe(export))
+    return export
+
+
+def describe(export: OnnxExport) -> str:
+    """Describe a written file and its measurements in one or two lines."""
+    text = (
+        f"{export.path}: {export.size:,} bytes; the graph differs from the pipeline by at most "
+        f"{export.difference:.1g}"
+    )
+    if export.rounding:
+        text += (
+            f"; the pipeline computes in 16 bits, which changes its own probabilities by up to "
+            f"{export.rounding:.1g}"
+        )
+    return text if export.int8 is None else f"{text}\n{export.int8}"
+
+
+def _check_arguments(path: Path, quantize: str | None, calibration: Any) -> None:
+    if path.suffix != EXTENSION:
+        raise ModelFileError(
+            f"an ONNX file ends in {EXTENSION}, got {path.name!r}; type "
+            f"{str(path.with_suffix(EXTENSION))!r}"
+        )
+    if quantize not in (None, "int8"):
+        raise ValueError(f"quantize must be 'int8' or None, got {quantize!r}.")
+    if (quantize is None) != (calibration is None):
+        raise ValueError(
+            "quantize='int8' needs calibration, patches that set the ranges of its numbers, and "
+            "without it calibration does nothing; pass both or none."
+        )
+
+
+def _facts_of(pipeline: Any, metadata: Mapping[str, Any], quantize: str | None) -> Facts:
+    takes = find_input(pipeline)
+    threshold, above = find_threshold(pipeline)
+    about = {**metadata_to_plain(metadata), "versions": dict(versions())}
+    return Facts(
+        classes=np.asarray(pipeline.classes_),
+        patch_shape=takes.shape,
+        reader_crop_size=takes.reader_crop_size,
+        resizes=takes.resizes,
+        threshold=threshold,
+        above=above,
+        slides=slides_trained_on(pipeline),
+        quantize=quantize,
+        about=about,
+    )
+
+
+def _differences(content: bytes, pipeline: Any, exact: Any, facts: Facts) -> tuple[float, float]:
+    """Return the graph's difference from the pipeline, and the pipeline's from itself in 32 bits.
+
+    Raise ModelFileError if the graph's is too large.
+    """
+    patches = made_patches(facts.patch_shape)
+    session = open_session(content, "the graph", 0, ("CPUExecutionProvider",))
+    expected = exact.predict_proba(patches)[:, 1]
+    difference = float(np.abs(run(session, patches) - expected).max())
+    if not difference <= MOST_DIFFERENCE:
+        raise ModelFileError(
+            f"the graph differs from the pipeline by {difference:.2g} on patches made to compare "
+            f"them, more than the {MOST_DIFFERENCE:g} that rounding explains, so no file was "
+            "written; the pipeline does something that the graph does not, or a calibration by "
+            "method='isotonic' is so steep that it shows any rounding"
+        )
+    if exact is pipeline:
+        return difference, 0.0
+    return difference, float(np.abs(pipeline.predict_proba(patches)[:, 1] - expected).max())
+
+
+def made_patches(shape: tuple[int, int, int]) -> np.ndarray:
+    """Return patches of noise, of even colours and of both, to compare a graph on."""
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (24, *shape))
+    even = generator.integers(0, 256, (24, 1, 1, shape[2]))
+    share = np.linspace(0, 1, 24).reshape(-1, 1, 1, 1)
+    return np.rint(share * noise + (1 - share) * even).astype(np.uint8)
+
+
+def _split(calibration: Any) -> tuple[Any, Any]:
+    return calibration if isinstance(calibration, tuple) else (calibration, None)
+
+
+def _prepare(patches: Any, facts: Facts) -> np.ndarray:
+    """Return calibration patches as the bytes that the graph takes."""
+    from pcam_sklearn.export._classifier import preparation
+
+    return np.asarray(preparation(facts).transform(patches))

@@ -1,0 +1,191 @@
+"""A fitted estimator as one Keras model, from the bytes of patches to the probabilities.
+
+Each function of a kind of estimator takes the patches as a tensor, and returns the probability of
+the second class, of shape (n_samples, 1).
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.pipeline import Pipeline
+
+from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn._training._model import PatchModel
+from pcam_sklearn.augmentation._views import c4_views, d4_views, find_views
+from pcam_sklearn.classifier import CNNClassifier
+from pcam_sklearn.export._calibration import calibrate
+from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
+
+THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
+
+
+def inner(estimator: Any) -> Any:
+    """Return the estimator that gives the probabilities of a search, or of one with a threshold."""
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif isinstance(estimator, THRESHOLDS):
+            estimator = estimator.estimator_
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            return estimator
+
+
+class _Graph(keras.Model):
+    """The computation of an estimator as a Keras model, from bytes to (n_samples, 2)."""
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__(name="graph", dtype="float32", autocast=False)
+        self.networks = [classifier.model_ for classifier in networks_in(estimator)]
+        self._estimator = [estimator]  # Keras looks into estimators that are attributes.
+
+    def call(self, patches: Any) -> Any:
+        """Return the probabilities of both classes."""
+        positive = _probability(self._estimator[0], patches)
+        return ops.concatenate([1 - positive, positive], axis=1)
+
+
+def build_graph(estimator: Any, patch_shape: tuple[int, int, int]) -> keras.Model:
+    """Return the model from bytes of shape (n_samples, *patch_shape) to (n_samples, 2)."""
+    graph = _Graph(estimator)
+    graph(np.zeros((1, *patch_shape), np.uint8))  # Keras exports only what was called.
+    return graph
+
+
+def networks_in(estimator: Any) -> list[CNNClassifier]:
+    """Return the classifiers with networks that an estimator computes."""
+    estimator = inner(estimator)
+    if isinstance(estimator, Pipeline):
+        return networks_in(estimator[-1])
+    if isinstance(estimator, CalibratedClassifierCV):
+        held = [part.estimator for part in estimator.calibrated_classifiers_]
+    elif isinstance(estimator, VotingClassifier):
+        held = estimator.estimators_
+    else:
+        return [estimator] if isinstance(estimator, CNNClassifier) else []
+    return [found for member in held for found in networks_in(member)]
+
+
+def in_float32(estimator: Any) -> Any:
+    """Return the estimator, or a copy that computes in 32 bits if a network of it does not."""
+    if all(c.trainer_.blueprint.dtype_policy == "float32" for c in networks_in(estimator)):
+        return estimator
+    copied = copy.deepcopy(estimator)
+    for classifier in networks_in(copied):
+        blueprint = replace(classifier.trainer_.blueprint, dtype_policy="float32")
+        network = blueprint.build_network(type(classifier), weights_follow=True)
+        network.set_weights(classifier.model_.get_weights())
+        classifier.model_, classifier.trainer_ = network, PatchModel(network, blueprint)
+    return copied
+
+
+def _probability(estimator: Any, patches: Any) -> Any:
+    estimator = inner(estimator)
+    for kind, build in _BUILDERS.items():
+        if isinstance(estimator, kind):
+            return build(estimator, patches)
+    raise ModelFileError(
+        f"a {type(estimator).__module__}.{type(estimator).__qualname__} cannot be exported; only "
+        f"{', '.join(sorted(kind.__name__ for kind in _BUILDERS))}, thresholds, frozen estimators "
+        "and searches around them can"
+    )
+
+
+def _of_pipeline(pipeline: Pipeline, patches: Any) -> Any:
+    for name, step in pipeline.steps[:-1]:
+        if step in (None, "passthrough") or isinstance(step, PatchReader):
+            continue
+        if not isinstance(step, CenterCropNormalizer):
+            raise ModelFileError(
+                f"the step {name!r} of the pipeline is a {type(step).__name__}, and only "
+                "PatchReader and CenterCropNormalizer can stand before the classifier"
+            )
+        patches = _crop(step, patches)
+    return _probability(pipeline[-1], patches)
+
+
+def _crop(normalizer: CenterCropNormalizer, patches: Any) -> Any:
+    side, size = normalizer.input_size, normalizer.crop_size
+    if patches.shape[1:3] != (side, side):
+        raise ModelFileError(
+            f"a CenterCropNormalizer resizes patches of {patches.shape[1]}x{patches.shape[2]} to "
+            f"{side}x{side}, and a graph cannot resize as OpenCV does; give all members the same "
+            "input_size"
+        )
+    start = (side - size) // 2
+    return patches[:, start : start + size, start : start + size]
+
+
+def _of_classifier(classifier: CNNClassifier, patches: Any) -> Any:
+    """Return the output of a network, averaged over the views of each patch."""
+    if tuple(patches.shape[1:]) != tuple(classifier.X_shape_[1:]):
+        raise ModelFileError(
+            f"a CNNClassifier was fitted on patches of shape {classifier.X_shape_[1:]}, and in "
+            f"this graph gets {tuple(patches.shape[1:])}"
+        )
+    blueprint = classifier.trainer_.blueprint
+    views = find_views(
+        classifier.test_time_augmentation, classifier.X_shape_, blueprint.parameters["network"]
+    )
+    x = ops.cast(patches, "float32") / 255
+    network = classifier.model_
+    if views is None:
+        return network(x, training=False)
+    turned = _VIEWS[views](x)
+    # One pass over all views: a network for each would be a graph of four times the size.
+    output = network(ops.concatenate(turned, axis=0), training=False)
+    return ops.mean(ops.reshape(output, (len(turned), -1, 1)), axis=0)
+
+
+def _quarter_turns(x: Any) -> list[Any]:
+    across = ops.transpose(x, (0, 2, 1, 3))
+    return [x, ops.flip(across, 1), ops.flip(x, (1, 2)), ops.flip(across, 2)]
+
+
+def _turns_and_mirrors(x: Any) -> list[Any]:
+    upright = [x, ops.flip(x, 1), ops.flip(x, 2), ops.flip(x, (1, 2))]
+    return [view for up in upright for view in (up, ops.transpose(up, (0, 2, 1, 3)))]
+
+
+def _of_calibrated(calibrated: CalibratedClassifierCV, patches: Any) -> Any:
+    parts = [
+        calibrate(part, _probability(part.estimator, patches))
+        for part in calibrated.calibrated_classifiers_
+    ]
+    return sum(parts[1:], start=parts[0]) / len(parts)
+
+
+def _of_vote(voting: VotingClassifier, patches: Any) -> Any:
+    if voting.voting != "soft":
+        raise ModelFileError(
+            "a VotingClassifier that counts labels gives no probabilities; type "
+            "set_params(voting='soft')"
+        )
+    weights = [1.0] * len(voting.estimators) if voting.weights is None else voting.weights
+    pairs = zip(voting.estimators, weights, strict=True)
+    kept = [float(weight) for (_, member), weight in pairs if not isinstance(member, str)]
+    votes = [_probability(member, patches) for member in voting.estimators_]
+    weighted = [vote * (weight / sum(kept)) for vote, weight in zip(votes, kept, strict=True)]
+    return sum(weighted[1:], start=weighted[0])
+
+
+_VIEWS: dict[Any, Callable[[Any], list[Any]]] = {
+    c4_views: _quarter_turns,
+    d4_views: _turns_and_mirrors,
+}
+_BUILDERS: dict[type, Callable[[Any, Any], Any]] = {
+    Pipeline: _of_pipeline,
+    CNNClassifier: _of_classifier,
+    CalibratedClassifierCV: _of_calibrated,
+    VotingClassifier: _of_vote,
+}

@@ -1,0 +1,358 @@
+"""Graphs that give the probabilities of the pipelines that they were exported from."""
+
+import keras
+import numpy as np
+import pytest
+from networks.test_networks import TINY
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from support.model_files import KINDS, X, Y, blend, built_pipeline, own_pipeline
+from support.tiny import PATCH_SIDE, SIDE, make_data, quick_pipeline
+
+from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader, make_pcam_pipeline
+from pcam_sklearn.metrics import choose_operating_point
+from pcam_sklearn.persistence import ModelFileError
+from pcam_sklearn.report import hash_patches
+
+onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
+pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+pytest.importorskip("tf2onnx", reason="needs the extra onnx")
+
+from pcam_sklearn.export import OnnxClassifier, export_onnx, make_onnx_pipeline  # noqa: E402
+
+pytestmark = pytest.mark.slow  # Each graph takes a second to convert.
+# Thresholds and calibrations are steep at the patches that they were chosen on.
+OTHERS = make_data(side=PATCH_SIDE, seed=1)[0]
+SMOOTH = [kind for kind in KINDS if kind not in ("isotonic", "calibrated voting")]
+
+
+def exported(pipeline, folder, **options):
+    """Export a pipeline, and return the pipeline that serves the file."""
+    export_onnx(pipeline, folder / "model.onnx", verbose=0, **options)
+    return make_onnx_pipeline(folder / "model.onnx")
+
+
+def built(network, side=32, **parameters):
+    """Return a pipeline of a network with random weights that differ from layer to layer."""
+    settings = {**TINY.get(network, {}), **parameters}
+    pipeline = make_pcam_pipeline(side, network=network, random_state=0, **settings)
+    patches = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+    pipeline[-1].initialize(patches, [0, 1])
+    generator = np.random.default_rng(1)
+    network = pipeline[-1].model_
+    network.set_weights([_varied(w, generator) for w in network.get_weights()])
+    return pipeline
+
+
+def confident():
+    """Return a pipeline whose probabilities lie far apart."""
+    pipeline = own_pipeline()
+    kernel, bias = pipeline[-1].model_.get_weights()
+    pipeline[-1].model_.set_weights([4 * kernel, bias])
+    return pipeline
+
+
+def _varied(weight, generator):
+    factor = generator.uniform(0.8, 1.2, weight.shape)
+    return weight * factor + generator.uniform(0, 0.01, weight.shape)
+
+
+def whole_patches(n=6):
+    """Return patches of noise around different colours."""
+    generator = np.random.default_rng(2)
+    even = generator.integers(0, 200, (n, 1, 1, 3))
+    return (even + generator.integers(0, 56, (n, 96, 96, 3))).astype(np.uint8)
+
+
+def assert_same(served, pipeline, patches=OTHERS, varies=True):
+    expected = pipeline.predict_proba(patches)
+    # Without this a graph that gives a constant could pass.
+    assert np.ptp(expected[:, 1]) > 1e-4 or not varies
+    np.testing.assert_allclose(served.predict_proba(patches), expected, atol=1e-5, rtol=0)
+    assert served.predict(patches).tolist() == pipeline.predict(patches).tolist()
+
+
+# --- what is in the graph
+
+
+@pytest.mark.parametrize("network", TINY)
+def test_every_network_gives_the_same_probabilities(network, tmp_path):
+    pipeline = built(network)
+    # Features of a deep backbone with random weights die out.
+    varies = network != "transfer"
+    assert_same(exported(pipeline, tmp_path), pipeline, whole_patches(), varies)
+
+
+@pytest.mark.parametrize("views", [None, "c4", "d4"])
+@pytest.mark.parametrize("crop_size", [33, 96])
+def test_every_crop_gives_the_same_with_and_without_views(views, crop_size, tmp_path):
+    pipeline = built("residual", crop_size, test_time_augmentation=views)
+    assert_same(exported(pipeline, tmp_path), pipeline, whole_patches())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_both_dtypes_of_the_normalizer_give_the_same(dtype, tmp_path):
+    pipeline = built("residual").set_params(centercropnormalizer__dtype=dtype)
+    assert_same(exported(pipeline, tmp_path), pipeline, whole_patches())
+
+
+def test_a_network_in_16_bits_is_exported_in_32_and_that_is_said(tmp_path, capsys):
+    pipeline = built("residual", dtype_policy="mixed_bfloat16", test_time_augmentation="c4")
+    same = built("residual", test_time_augmentation="c4")
+    same[-1].model_.set_weights(pipeline[-1].model_.get_weights())
+    export = export_onnx(pipeline, tmp_path / "model.onnx")
+    assert_same(make_onnx_pipeline(tmp_path / "model.onnx"), same, whole_patches())
+    assert 0 < export.rounding < 0.1
+    assert "computes in 16 bits" in capsys.readouterr().out
+    assert pipeline[-1].trainer_.blueprint.dtype_policy == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize("kind", SMOOTH)
+def test_every_kind_of_a_model_file_gives_the_same(kind, tmp_path):
+    pipeline = KINDS[kind]()
+    assert_same(exported(pipeline, tmp_path), pipeline, varies=False)
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_calibrations_give_the_same(method, tmp_path):
+    pipeline = confident()
+    calibration = CalibratedClassifierCV(FrozenEstimator(pipeline), method=method).fit(X, Y)
+    assert_same(exported(calibration, tmp_path), calibration)
+
+
+def test_an_isotonic_calibration_of_one_step_is_constant(tmp_path):
+    labels = 1 - (confident().predict_proba(X)[:, 1] > 0.5)  # The wrong way round.
+    calibration = CalibratedClassifierCV(FrozenEstimator(confident()), method="isotonic")
+    calibration.fit(X, labels)
+    assert_same(exported(calibration, tmp_path), calibration, varies=False)
+
+
+def test_calibration_by_temperature_gives_the_same(tmp_path):
+    if "temperature" not in str(CalibratedClassifierCV._parameter_constraints["method"][0]):
+        pytest.skip("needs scikit-learn 1.8")
+    frozen = FrozenEstimator(confident())
+    pipeline = CalibratedClassifierCV(frozen, method="temperature").fit(X, Y)
+    assert_same(exported(pipeline, tmp_path), pipeline)
+
+
+def test_a_calibration_in_the_pipeline_averages_its_folds(tmp_path):
+    classifier = quick_pipeline()[-1]
+    steps = [
+        PatchReader(),
+        CenterCropNormalizer(SIDE, 20),
+        CalibratedClassifierCV(classifier, cv=2),
+    ]
+    pipeline = make_pipeline(*steps).fit(X, Y)
+    assert_same(exported(pipeline, tmp_path), pipeline)
+
+
+def test_weights_of_votes_and_dropped_members_count(tmp_path):
+    members = [built_pipeline(random_state=seed)[1:] for seed in range(3)]
+    voting = blend(*members, weights=[1, 3, 2])
+    voting[-1].set_params(m1="drop").fit(X, Y)
+    assert_same(exported(voting, tmp_path), voting)
+
+
+def test_a_search_is_exported_as_its_best_pipeline(tmp_path):
+    search = GridSearchCV(quick_pipeline(), {"cnnclassifier__epochs": [1]}, cv=2).fit(X, Y)
+    assert_same(exported(search, tmp_path), search)
+
+
+def test_a_network_of_the_users_own_is_exported(tmp_path):
+    pipeline = own_pipeline()
+    assert_same(exported(pipeline, tmp_path), pipeline)
+
+
+def test_a_classifier_alone_takes_its_own_patches(tmp_path):
+    classifier = built_pipeline()[-1]
+    patches = X[:, 1:-1, 1:-1]
+    assert_same(exported(classifier, tmp_path), classifier, patches)
+
+
+def test_labels_may_be_text(tmp_path):
+    labels = np.array(["normal", "tumour"])[Y]
+    pipeline = built_pipeline(labels)
+    served = exported(pipeline, tmp_path)
+    assert_same(served, pipeline)
+    assert served.classes_.tolist() == ["normal", "tumour"]
+
+
+# --- the file
+
+
+def test_the_graph_has_named_ends_and_an_open_number_of_patches(tmp_path):
+    exported(built_pipeline(), tmp_path)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    ends = [(end.name, _dims(end)) for end in (*graph.input, *graph.output)]
+    assert ends == [("patches", ["n_samples", 20, 20, 3]), ("probabilities", ["n_samples", 2])]
+
+
+def _dims(end):
+    return [d.dim_param or d.dim_value for d in end.type.tensor_type.shape.dim]
+
+
+def test_the_file_tells_what_is_known_about_the_model(tmp_path):
+    pipeline = quick_pipeline().fit(X, Y, cnnclassifier__groups=np.arange(40) // 4)
+    point = choose_operating_point(Y, pipeline.predict_proba(X)[:, 1], specificity=0.6)
+    about = {"operating_point": point, "data_sha256": hash_patches(X), "author": "A. Smith"}
+    classifier = exported(pipeline, tmp_path, metadata=about)[-1]
+    found = classifier.metadata_
+    assert found["operating_point"]["threshold"] == point.threshold
+    assert found["data_sha256"] == about["data_sha256"]
+    assert found["author"] == "A. Smith"
+    assert found["versions"]["keras"] == keras.__version__
+    assert classifier.groups_.tolist() == list(range(10))
+    assert "not a medical device" in (tmp_path / "model.onnx").read_bytes().decode("latin1")
+
+
+def test_the_largest_difference_is_printed(tmp_path, capsys):
+    export = export_onnx(built_pipeline(), tmp_path / "model.onnx")
+    assert f"by at most {export.difference:.1g}" in capsys.readouterr().out
+    assert export.size == (tmp_path / "model.onnx").stat().st_size
+
+
+# --- eight bits
+
+
+def test_eight_bits_take_less_and_tell_what_they_change(tmp_path, capsys):
+    pipeline = built("residual", 96, filters=(8, 16, 32))
+    patches = whole_patches(24)
+    labels = np.arange(24) % 2
+    whole = export_onnx(pipeline, tmp_path / "whole.onnx", verbose=0)
+    small = export_onnx(
+        pipeline, tmp_path / "small.onnx", quantize="int8", calibration=(patches, labels)
+    )
+    exact, changed = (
+        make_onnx_pipeline(tmp_path / f"{name}.onnx").predict_proba(patches)[:, 1]
+        for name in ("whole", "small")
+    )
+    assert small.size < whole.size
+    assert small.int8.difference == pytest.approx(abs(changed - exact).max(), abs=1e-6)
+    assert 0 < small.int8.difference < 0.1
+    assert 0 <= small.int8.auc <= 1
+    assert "24 calibration patches" in capsys.readouterr().out
+
+
+def test_calibration_patches_without_labels_give_no_auc(tmp_path):
+    pipeline = built("residual")
+    export = export_onnx(
+        pipeline, tmp_path / "m.onnx", quantize="int8", calibration=whole_patches(), verbose=0
+    )
+    assert export.int8.auc is None
+
+
+@pytest.mark.parametrize("options", [{"quantize": "int8"}, {"calibration": X}])
+def test_eight_bits_and_calibration_come_together(options, tmp_path):
+    with pytest.raises(ValueError, match="pass both or none"):
+        export_onnx(built_pipeline(), tmp_path / "m.onnx", **options)
+
+
+def test_an_unknown_precision_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="quantize must be 'int8' or None, got 'int4'"):
+        export_onnx(built_pipeline(), tmp_path / "m.onnx", quantize="int4", calibration=X)
+
+
+# --- what cannot be exported
+
+
+def test_an_unfitted_pipeline_is_refused(tmp_path):
+    with pytest.raises(NotFittedError):
+        export_onnx(quick_pipeline(), tmp_path / "m.onnx")
+
+
+def test_another_ending_is_refused_with_what_to_type(tmp_path):
+    with pytest.raises(ModelFileError, match=r"ends in \.onnx, got 'm\.pcam'; type .*m\.onnx"):
+        export_onnx(built_pipeline(), tmp_path / "m.pcam")
+
+
+def test_another_step_is_named(tmp_path):
+    fitted = built_pipeline()
+    steps = [("twice", FunctionTransformer(lambda X: X)), *fitted.steps]
+    pipeline = type(fitted)(steps)
+    with pytest.raises(ModelFileError, match="the step 'twice' of the pipeline is a Function"):
+        export_onnx(pipeline, tmp_path / "m.onnx")
+
+
+def test_another_classifier_is_named(tmp_path):
+    regression = LogisticRegression().fit(X.reshape(40, -1), Y)
+    with pytest.raises(ModelFileError, match="LogisticRegression is no classifier of patches"):
+        export_onnx(FrozenEstimator(regression), tmp_path / "m.onnx")
+
+
+def test_members_that_take_other_patches_are_refused(tmp_path):
+    large = built_pipeline(random_state=1)
+    large.set_params(centercropnormalizer__input_size=24)
+    with pytest.raises(ModelFileError, match="fit them with the same input_size"):
+        export_onnx(blend(built_pipeline(), large, reader=False), tmp_path / "m.onnx")
+
+
+def test_votes_by_label_are_refused(tmp_path):
+    with pytest.raises(ModelFileError, match=r"set_params\(voting='soft'\)"):
+        export_onnx(blend(voting="hard"), tmp_path / "m.onnx")
+
+
+class Doubtful(CNNClassifier):
+    """A classifier whose probabilities are not those of its network."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X) ** 2
+
+
+def test_a_graph_that_gives_something_else_is_not_written(tmp_path):
+    pipeline = built_pipeline()
+    pipeline[-1].__class__ = Doubtful
+    with pytest.raises(ModelFileError, match="no file was written"):
+        export_onnx(pipeline, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def untraceable(input_shape):
+    """Return a network that computes in Python."""
+
+    class InPython(keras.layers.Layer):
+        def call(self, x):
+            import tensorflow as tf
+
+            return tf.numpy_function(lambda a: a.mean((1, 2)), [x], tf.float32)
+
+        def compute_output_shape(self, shape):
+            return (shape[0], shape[3])
+
+    inputs = keras.Input(input_shape)
+    output = keras.layers.Dense(1, activation="sigmoid")(InPython()(inputs))
+    return keras.Model(inputs, output)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="computes with TensorFlow")
+def test_a_network_that_cannot_be_traced_is_refused_in_plain_words(tmp_path):
+    pipeline = built_pipeline(network=untraceable, filters=None, dense_units=None)
+    with pytest.raises(ModelFileError, match=r"cannot be (loaded|exported)|cannot export"):
+        export_onnx(pipeline, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_old_file_stays_when_an_export_fails(tmp_path):
+    (tmp_path / "m.onnx").write_text("old")
+    with pytest.raises(ModelFileError):
+        export_onnx(blend(voting="hard"), tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").read_text() == "old"
+
+
+def test_the_pipeline_is_left_as_it_was(tmp_path):
+    pipeline = built_pipeline()
+    before = pipeline.predict_proba(X), sorted(vars(pipeline[-1]))
+    exported(pipeline, tmp_path)
+    np.testing.assert_array_equal(pipeline.predict_proba(X), before[0])
+    assert sorted(vars(pipeline[-1])) == before[1]
+
+
+def test_a_served_classifier_can_be_calibrated(tmp_path):
+    exported(built_pipeline(), tmp_path)
+    served = FrozenEstimator(OnnxClassifier(tmp_path / "model.onnx"))
+    calibrated = CalibratedClassifierCV(served).fit(X, Y)
+    assert calibrated.predict_proba(X).shape == (40, 2)

@@ -1,19 +1,9 @@
-"""The client of a search: it prepares the workers, and keeps what a killed worker would lose."""
+"""All that a Dask client and its workers need before a search, in one call."""
 
-import sys
-from collections.abc import Awaitable
-from functools import partial
-from typing import Any
-from uuid import uuid4
+from distributed import Client
 
-import dask
-from distributed import Client, Future
-
-from pcam_sklearn.distributed._maps import find_mapped_file
+from pcam_sklearn.distributed._backend import repair_backend
 from pcam_sklearn.distributed._workers import PrepareWorker, explain_many_tasks
-
-_NO_WARNING = {"distributed.admin.large-graph-warning-threshold": sys.maxsize}
-
 
 def prepare_client(
     client: Client, *, threads: int | None = 1, gpus: int | list[str] | None = None
@@ -21,14 +11,15 @@ def prepare_client(
     """Prepare a Dask client and its workers for searches.
 
     Each worker, also one that comes later or is started again, gets the :class:`PrepareWorker`
-    plugin. Memory maps travel as the name of their file. What the fits share (patches, labels, rows
-    of folds) is kept as tasks that Dask can do again, where joblib by itself loses it with the
-    worker that holds it. So a worker that is killed costs the fits that it was at.
+    plugin. Memory maps travel as the name of their file. In this process joblib's backend "dask"
+    is repaired: a worker that is killed costs the fits that it was at, where joblib by itself loses
+    with it the patches and rows that all fits share. A fit that Dask gives up is an error, and does
+    not keep the search waiting forever. A single worker does the fits, not the client.
 
     Parameters
     ----------
     client : distributed.Client
-        The client under which the search will run. It is changed and returned.
+        The client under which the search will run.
     threads : int or None, default=1
         Number of threads of a fit. None leaves it to the framework, which takes all processors.
     gpus : int, list of str or None, default=None
@@ -83,36 +74,5 @@ def prepare_client(
         # A plugin that fails would keep workers of this cluster from starting, for all users.
         client.unregister_worker_plugin(plugin.name)
         raise
-    if not isinstance(client.scatter, _KeepInputs):
-        client.scatter = _KeepInputs(client)
+    repair_backend(client)
     return client
-
-
-class _KeepInputs:
-    """`Client.scatter`, but joblib's arguments become tasks, which Dask does again when lost."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._scatter = client.scatter
-
-    def __call__(self, data: Any, *args: Any, **options: Any) -> Any:
-        if options == {"asynchronous": True, "hash": False}:  # So joblib calls it.
-            return self._keep(data)
-        return self._scatter(data, *args, **options)
-
-    def _keep(self, data: Any) -> Awaitable[Future]:
-        mapped = find_mapped_file(data)
-        make = mapped.open if mapped is not None else partial(_same, data)
-        # Fits wait for this, so it goes before other fits.
-        task = {"key": f"{type(data).__name__}-{uuid4().hex}", "pure": False, "priority": 1}
-        with dask.config.set(_NO_WARNING):  # The advice is to scatter it.
-            future = self._client.submit(make, **task)
-        return _soon(future)
-
-
-def _same(data: Any) -> Any:
-    return data
-
-
-async def _soon(future: Future) -> Future:
-    return future

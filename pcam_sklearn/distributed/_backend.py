@@ -1,0 +1,91 @@
+"""joblib's backend "dask", with three repairs that a search needs.
+
+| what joblib does | here |
+|---|---|
+| what the fits share lies on one worker, and is lost with it: the search fails | a task, which Dask does again |
+| on one worker with one thread, all fits run in the client | on the worker |
+| if Dask gives a fit up, the search waits forever | the search raises Dask's error |
+"""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import dask
+import joblib
+from distributed import Client, Future
+from joblib.parallel import get_active_backend, register_parallel_backend
+
+from pcam_sklearn.distributed._maps import find_mapped_file
+
+_NO_WARNING = {"distributed.admin.large-graph-warning-threshold": sys.maxsize}
+
+
+def repair_backend(client: Client) -> None:
+    """Register the repaired backend in the place of joblib's, unless it is there."""
+    with joblib.parallel_config("dask", client=client):
+        backend = type(get_active_backend()[0])
+    if not getattr(backend, "repaired", False):
+        register_parallel_backend("dask", _repair(backend))
+
+
+def _repair(backend: Any) -> Any:
+    """Return a subclass of joblib's backend for Dask."""
+
+    class DaskBackend(backend):  # type: ignore[misc]
+        repaired = True
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.client = _KeepInputs(self.client)
+
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            # For 1 joblib asks no backend.
+            return max(2, super().effective_n_jobs(n_jobs))
+
+        def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Any:
+            task = super().submit(func, callback)
+            task.add_done_callback(partial(_tell_error, callback))
+            return task
+
+    return DaskBackend
+
+
+def _tell_error(callback: Callable[[Any], None], task: Any) -> None:
+    """Tell joblib of a task that Dask gave up, of which it hears nothing otherwise."""
+    if task.exception() is not None:
+        callback(task.exception())
+
+
+class _KeepInputs:
+    """A client whose `scatter` makes tasks, which Dask does again if their results are lost."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def scatter(self, data: Any, **options: Any) -> Any:
+        """Return a future of data that joblib hands over, or of what the user scatters."""
+        if not options.get("asynchronous"):
+            return self._client.scatter(data, **options)
+        mapped = find_mapped_file(data)
+        make = mapped.open if mapped is not None else partial(_same, data)
+        # Fits wait for this, so it goes before other fits.
+        task = {"key": f"{type(data).__name__}-{uuid4().hex}", "pure": False, "priority": 1}
+        with dask.config.set(_NO_WARNING):  # Its advice is to scatter the data.
+            future = self._client.submit(make, **task)
+        return _at_once(future)
+
+
+def _same(data: Any) -> Any:
+    return data
+
+
+async def _at_once(future: Future) -> Future:
+    return future
+
+

@@ -1,0 +1,22 @@
+"""What tests send to Dask workers, where functions and classes must have a module."""
+
+import os
+import signal
+from pathlib import Path
+
+import keras
+
+
+class KillWorker(keras.callbacks.Callback):
+    """Kill the worker in whose process the fits of these numbers begin, counted from 1."""
+
+    def __init__(self, counter, numbers):
+        super().__init__()
+        self.counter = counter
+        self.numbers = numbers
+
+    def on_train_begin(self, logs=None):
+        with open(self.counter, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        if len(Path(self.counter).read_text().split()) in self.numbers:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,10 +1,9 @@
 """joblib's backend "dask", with three repairs that a search needs.
 
-| what joblib does | here |
-|---|---|
-| what the fits share lies on one worker, and is lost with it: the search fails | a task, which Dask does again |
-| on one worker with one thread, all fits run in the client | on the worker |
-| if Dask gives a fit up, the search waits forever | the search raises Dask's error |
+What the fits share becomes a task, which Dask does again; joblib leaves it with one worker, and the
+search fails when that one is killed. A single worker with one thread does the fits; joblib would do
+all of them in the client. If Dask gives a fit up, the search raises Dask's error; under joblib's
+backend it waits forever.
 """
 
 import sys
@@ -34,18 +33,18 @@ def repair_backend(client: Client) -> None:
 def _repair(backend: Any) -> Any:
     """Return a subclass of joblib's backend for Dask."""
 
-    class DaskBackend(backend):  # type: ignore[misc]
+    class DaskBackend(backend):
         repaired = True
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
-            self.client = _KeepInputs(self.client)
+            self.client: Any = _KeepInputs(self.client)
 
         def effective_n_jobs(self, n_jobs: int) -> int:
             # For 1 joblib asks no backend.
             return max(2, super().effective_n_jobs(n_jobs))
 
-        def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Any:
+        def submit(self, func: Any, callback: Callable[[Any], None]) -> Any:
             task = super().submit(func, callback)
             task.add_done_callback(partial(_tell_error, callback))
             return task
@@ -62,7 +61,7 @@ def _tell_error(callback: Callable[[Any], None], task: Any) -> None:
 class _KeepInputs:
     """A client whose `scatter` makes tasks, which Dask does again if their results are lost."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
 
     def __getattr__(self, name: str) -> Any:
@@ -87,5 +86,3 @@ def _same(data: Any) -> Any:
 
 async def _at_once(future: Future) -> Future:
     return future
-
-

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import platform
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def claim_card(gpus: int | list[str]) -> Card:
         if (card := _try_to_claim(name)) is not None:
             return card
     raise ValueError(
-        f"no GPU is left for a worker on {os.uname().nodename}: other workers have all of "
+        f"no GPU is left for a worker on {platform.node()}: other workers have all of "
         f"{', '.join(names)}; start one worker for each GPU."
     )
 

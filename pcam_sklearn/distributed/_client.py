@@ -5,6 +5,7 @@ from distributed import Client
 from pcam_sklearn.distributed._backend import repair_backend
 from pcam_sklearn.distributed._workers import PrepareWorker, explain_many_tasks
 
+
 def prepare_client(
     client: Client, *, threads: int | None = 1, gpus: int | list[str] | None = None
 ) -> Client:

@@ -7,6 +7,7 @@ module teaches it otherwise. Client and workers must import it, which `prepare_c
 import mmap
 import os
 import pickle
+import platform
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -42,12 +43,12 @@ class MappedFile:
             data = np.memmap(self.path, np.uint8, "r", offset=self.start, shape=(self.n_bytes,))
         except (OSError, ValueError) as error:
             raise OSError(
-                f"{os.uname().nodename} cannot map {self.path} ({error}): the folder of a memory "
+                f"{platform.node()} cannot map {self.path} ({error}): the folder of a memory "
                 "map must have the same name on the client and on all workers, as a shared one has"
             ) from error
         if _checksum(data) != self.checksum:
             raise ValueError(
-                f"{self.path} on {os.uname().nodename} holds other patches than on the client; "
+                f"{self.path} on {platform.node()} holds other patches than on the client; "
                 "copy the file again"
             )
         array = np.ndarray(self.shape, self.dtype, data, self.origin, self.strides)
@@ -61,8 +62,9 @@ def find_mapped_file(array: Any) -> MappedFile | None:
         return None
     if root.mode != "r":
         root.flush()
+    # A map begins at a page, up to the offset before the array that NumPy made of it.
+    data = np.frombuffer(root.base, np.uint8)
     low, high = np.lib.array_utils.byte_bounds(array)
-    data = np.frombuffer(_map_of(root), np.uint8)
     skipped = low - data.ctypes.data
     return MappedFile(
         path=os.fspath(root.filename),
@@ -76,23 +78,19 @@ def find_mapped_file(array: Any) -> MappedFile | None:
     )
 
 
-def _find_root(array: Any) -> np.memmap | None:
-    """Return the memory map that an array is a view of, unless its file lacks what is in memory."""
+def _find_root(array: Any) -> Any:
+    """Return the memory map that an array is a view of, or None if its file lacks what it holds."""
     if not isinstance(array, np.memmap):
         return None
     while isinstance(array.base, np.ndarray):
         array = array.base
-    mapped = isinstance(array, np.memmap) and _map_of(array) is not None
+    is_map = isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap)
     # A private copy, mode "c", does not write to its file. A file without a name has none here.
-    return array if mapped and array.mode != "c" and array.filename is not None else None
-
-
-def _map_of(root: np.memmap) -> mmap.mmap | None:
-    return root.base if isinstance(root.base, mmap.mmap) else None
+    return array if is_map and array.mode != "c" and array.filename is not None else None
 
 
 def _checksum(data: np.ndarray) -> int:
-    return zlib.crc32(data[-_CHECKED:], zlib.crc32(data[:_CHECKED]))
+    return zlib.crc32(data[-_CHECKED:].data, zlib.crc32(data[:_CHECKED].data))
 
 
 @dask_serialize.register(np.memmap)

@@ -90,9 +90,9 @@ class PrepareWorker(WorkerPlugin):
         others = [other for other in _in_this_process if other.status.name == "running"]
         if any(other is not worker for other in others):
             raise ValueError(
-                f"{worker.address} shares process {os.getpid()} with another worker, and fits would "
-                "disturb one another's random numbers; start each worker in a process of its own, "
-                "as with LocalCluster(processes=True), or only one."
+                f"{worker.address} shares process {os.getpid()} with another worker, and fits "
+                "would disturb one another's random numbers; start each worker in a process of its "
+                "own, as with LocalCluster(processes=True), or only one."
             )
         if self.gpus is not None:
             self._card = claim_card(self.gpus)
@@ -132,8 +132,8 @@ class PrepareWorker(WorkerPlugin):
         framework = current_framework()
         if self.backend not in (None, framework.name):
             raise ValueError(
-                f"{address} runs Keras on {framework.name}, and the client on {self.backend}; start "
-                f"its process with the environment variable KERAS_BACKEND={self.backend}."
+                f"{address} runs Keras on {framework.name}, and the client on {self.backend}; "
+                f"start its process with the environment variable KERAS_BACKEND={self.backend}."
             )
         # A process that started the framework as it wished may keep that, if nothing is asked for.
         asked = self.threads is not None or self._card is not None

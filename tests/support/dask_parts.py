@@ -20,3 +20,8 @@ class KillWorker(keras.callbacks.Callback):
             file.write(f"{os.getpid()}\n")
         if len(Path(self.counter).read_text().split()) in self.numbers:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def always_failing(input_shape):
+    """Build no network."""
+    raise RuntimeError("this network cannot be built")

@@ -56,7 +56,7 @@ def prepare_client(
     >>> from pcam_sklearn.distributed import prepare_client
     >>> X, y = [[0]] * 6, [0, 1] * 3
     >>> with Client(n_workers=1, threads_per_worker=1, processes=False,
-    ...             dashboard_address=None) as client:
+    ...             dashboard_address=":0") as client:
     ...     _ = prepare_client(client, threads=None)
     ...     with joblib.parallel_config("dask"):
     ...         scores = cross_val_score(DummyClassifier(), X, y, cv=3)

@@ -17,6 +17,7 @@ from sklearn.model_selection import (
 )
 from support.dask_parts import KillWorker, always_failing
 from support.tiny import PATCH_SIDE, make_data, quick_pipeline
+from support.worker_facts import environment_variable
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("distributed", reason="needs the extra dask")
@@ -80,24 +81,6 @@ def test_paths_and_memory_maps_give_the_scores_of_the_array(dask_client, serial,
     np.testing.assert_allclose(found, serial, atol=1e-6)
 
 
-def test_a_search_goes_on_when_both_workers_are_killed_one_after_the_other(
-    dask_client, serial, as_files, tmp_path
-):
-    before = set(dask_client.run(os.getpid).values())
-    kill = KillWorker(tmp_path / "fits", numbers=(2, 4))
-    found = on_workers(grid_search(callbacks=[kill]), X, Y)
-    np.testing.assert_allclose(found, serial, atol=1e-6)
-    begun_in = [int(pid) for pid in Path(kill.counter).read_text().split()]
-    assert {begun_in[1], begun_in[3]} & before
-    assert not {begun_in[1], begun_in[3]} & set(dask_client.run(os.getpid).values())
-
-
-def test_a_worker_that_was_started_again_is_prepared_again(dask_client):
-    dask_client.restart_workers(list(dask_client.nthreads())[:1])
-    threads = dask_client.run(os.environ.get, "TF_NUM_INTRAOP_THREADS")
-    assert list(threads.values()) == ["1", "1"]
-
-
 def test_a_randomized_search_gives_the_serial_scores(dask_client):
     search = RandomizedSearchCV(quick_pipeline(), GRID, n_iter=2, random_state=0, **SETTINGS)
     expected = serially(dask_client, fit_scores, search, X, Y)
@@ -154,3 +137,24 @@ def test_each_finished_fit_is_told_of(dask_client, capsys):
     with joblib.parallel_config("dask", verbose=10):
         fit_scores(grid_search(), X, Y)
     assert "Done   4 out of   4" in capsys.readouterr().err
+
+
+def test_a_search_survives_that_each_worker_is_killed(dask_client, serial, tmp_path):
+    kill = KillWorker(tmp_path / "fits", numbers=(2, 4))
+    found = on_workers(grid_search(callbacks=[kill]), X, Y)
+    np.testing.assert_allclose(found, serial, atol=1e-6)
+    begun_in = [int(pid) for pid in Path(kill.counter).read_text().split()]
+    assert not {begun_in[1], begun_in[3]} & set(dask_client.run(os.getpid).values())
+    # The processes that came in their place have been prepared as well.
+    threads = dask_client.run(environment_variable, "TF_NUM_INTRAOP_THREADS")
+    assert list(threads.values()) == ["1", "1"]
+
+
+def test_a_fit_that_kills_every_worker_is_an_error_and_not_a_search_without_end(
+    dask_cluster, dask_client, tmp_path
+):
+    given_up = pytest.importorskip("distributed").KilledWorker
+    kill = KillWorker(tmp_path / "fits", numbers=range(100))
+    dask_cluster.scheduler.allowed_failures = 0
+    with pytest.raises(given_up, match="those workers died while running it"):
+        on_workers(grid_search(callbacks=[kill]), X, Y)

@@ -10,7 +10,7 @@ def dask_cluster():
     """Return a cluster of two workers with nannies, which are not prepared yet."""
     distributed = pytest.importorskip("distributed", reason="needs the extra dask")
     # A killed worker is written about at length.
-    settings = {"silence_logs": logging.CRITICAL, "dashboard_address": None}
+    settings = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **settings) as cluster:
         yield cluster
 

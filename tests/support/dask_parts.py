@@ -1,4 +1,4 @@
-"""What tests send to Dask workers, where functions and classes must have a module."""
+"""Callbacks and networks that tests send to Dask workers, which import them by name."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import keras
 
 
 class KillWorker(keras.callbacks.Callback):
-    """Kill the worker in whose process the fits of these numbers begin, counted from 1."""
+    """Kill the process in which the fits of these numbers begin, counted from 1."""
 
     def __init__(self, counter, numbers):
         super().__init__()

@@ -56,7 +56,9 @@ def test_blend_compares_a_vote_with_its_networks_and_loads_it_as_it_was(sample_f
 
 def test_halving_search_trains_the_better_candidates_longer(sample_folder, run):
     output = run("halving_search.py", sample_folder)
-    rounds = re.findall(r"^round \d: (\d) candidates, epochs (\d), best AUC [01]\.\d+$", output, re.M)
+    rounds = re.findall(
+        r"^round \d: (\d) candidates, epochs (\d), best AUC [01]\.\d+$", output, re.M
+    )
     assert rounds == [("3", "1"), ("1", "3")]
 
 

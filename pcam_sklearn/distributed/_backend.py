@@ -1,9 +1,9 @@
-"""joblib's backend "dask", with three repairs that a search needs.
+"""joblib's backend "dask", with the repairs that a search needs.
 
 What the fits share becomes a task, which Dask does again; joblib leaves it with one worker, and the
 search fails when that one is killed. A single worker with one thread does the fits; joblib would do
-all of them in the client. If Dask gives a fit up, the search raises Dask's error; under joblib's
-backend it waits forever.
+all of them in the client. If Dask gives a fit up, or cannot send it, the search raises an error;
+under joblib's backend it waits forever.
 """
 
 import sys
@@ -76,8 +76,19 @@ class _KeepInputs:
         # Fits wait for this, so it goes before other fits.
         task = {"key": f"{type(data).__name__}-{uuid4().hex}", "pure": False, "priority": 1}
         with dask.config.set(_NO_WARNING):  # Its advice is to scatter the data.
-            future = self._client.submit(make, **task)
-        return _at_once(future)
+            return _at_once(self.submit(make, **task))
+
+    def submit(self, *args: Any, **options: Any) -> Future:
+        """Return the future of a task, which fails if the task cannot be sent."""
+        try:
+            return self._client.submit(*args, **options)
+        except Exception as error:  # joblib submits in a thread where nobody would see it.
+            text = f"a fit cannot be sent to a worker: {type(error).__name__}: {error}"
+            return self._client.submit(_fail, text, pure=False)
+
+
+def _fail(text: str) -> None:
+    raise TypeError(text)
 
 
 def _same(data: Any) -> Any:

@@ -18,7 +18,7 @@ from distributed.protocol import dask_deserialize, dask_serialize
 
 from pcam_sklearn._reading._patch_files import PatchFiles
 
-# joblib gives arguments of less than 1,000 bytes to each task anew, and larger ones once.
+# joblib sends arguments of less than 1,000 bytes with each task, and larger ones once.
 _ONCE = 2000
 _BYTES_PER_PATH = 100
 _CHECKED = 4096  # Bytes at both ends, by which another file of the same name is found out.

@@ -1,4 +1,4 @@
-"""What each worker process needs before its first fit: threads, one GPU, Keras' backend."""
+"""A worker plugin that prepares a process before the first fit: threads, one GPU, the backend."""
 
 import os
 import sys

@@ -67,7 +67,7 @@ def bytes_per_fit(client, sent, X, candidates=20):
 
 
 @pytest.mark.slow
-def test_a_memory_map_of_48_mb_costs_kilobytes_per_fit(dask_client, sent, X):
+def test_a_memory_map_of_49_mb_costs_kilobytes_per_fit(dask_client, sent, X):
     assert bytes_per_fit(dask_client, sent, X) < 50_000
 
 

@@ -7,6 +7,7 @@ import cv2
 import joblib
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     GridSearchCV,
@@ -133,6 +134,17 @@ def test_an_error_in_a_fit_arrives_with_its_message(dask_client):
         on_workers(grid_search(network=always_failing), X, Y)
 
 
+class NotForPickle(DummyClassifier):
+    def __reduce__(self):
+        raise TypeError("this estimator stays here")
+
+
+def test_what_cannot_be_pickled_is_an_error_and_not_a_search_without_end(dask_client):
+    search = GridSearchCV(NotForPickle(), {"strategy": ["prior"]}, **SETTINGS)
+    with pytest.raises(TypeError, match=r"cannot be sent to a worker: .*this estimator stays here"):
+        on_workers(search, X, Y)
+
+
 def test_each_finished_fit_is_told_of(dask_client, capsys):
     with joblib.parallel_config("dask", verbose=10):
         fit_scores(grid_search(), X, Y)
@@ -151,10 +163,11 @@ def test_a_search_survives_that_each_worker_is_killed(dask_client, serial, tmp_p
 
 
 def test_a_fit_that_kills_every_worker_is_an_error_and_not_a_search_without_end(
-    dask_cluster, dask_client, tmp_path
+    dask_cluster, dask_client, tmp_path, monkeypatch
 ):
     given_up = pytest.importorskip("distributed").KilledWorker
     kill = KillWorker(tmp_path / "fits", numbers=range(100))
-    dask_cluster.scheduler.allowed_failures = 0
+    monkeypatch.setattr(dask_cluster.scheduler, "allowed_failures", 0)
     with pytest.raises(given_up, match="those workers died while running it"):
         on_workers(grid_search(callbacks=[kill]), X, Y)
+    dask_client.wait_for_workers(2, timeout=60)

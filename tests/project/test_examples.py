@@ -65,7 +65,7 @@ def test_halving_search_trains_the_better_candidates_longer(sample_folder, run):
 def test_optuna_search_measures_its_best_candidate_on_other_slides(sample_folder, run):
     pytest.importorskip("optuna", reason="needs optuna")
     output = run("optuna_search.py", sample_folder)
-    trials = re.findall(r"^trial \d: (\d) epochs, (COMPLETE|PRUNED)$", output, re.M)
+    trials = re.findall(r"^trial \d: (\d) epochs, (COMPLETE|PRUNED)$", output, re.MULTILINE)
     assert len(trials) == 5
     assert all((epochs == "4") == (end == "COMPLETE") for epochs, end in trials[:2])
-    assert re.search(r"^AUC on slides never seen: [01]\.\d+$", output, re.M)
+    assert re.search(r"^AUC on slides never seen: [01]\.\d+$", output, re.MULTILINE)

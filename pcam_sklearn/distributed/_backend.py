@@ -83,8 +83,15 @@ class _KeepInputs:
         try:
             return self._client.submit(*args, **options)
         except Exception as error:  # joblib submits in a thread where nobody would see it.
-            text = f"a fit cannot be sent to a worker: {type(error).__name__}: {error}"
+            first = _first_cause(error)  # Dask's own text holds the whole task.
+            text = f"a fit cannot be sent to a worker: {type(first).__name__}: {first}"
             return self._client.submit(_fail, text, pure=False)
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 def _fail(text: str) -> None:

@@ -141,7 +141,7 @@ class NotForPickle(DummyClassifier):
 
 def test_what_cannot_be_pickled_is_an_error_and_not_a_search_without_end(dask_client):
     search = GridSearchCV(NotForPickle(), {"strategy": ["prior"]}, **SETTINGS)
-    with pytest.raises(TypeError, match=r"cannot be sent to a worker: .*this estimator stays here"):
+    with pytest.raises(TypeError, match="cannot be sent to a worker: TypeError: this estimator"):
         on_workers(search, X, Y)
 
 

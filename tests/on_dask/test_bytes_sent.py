@@ -80,8 +80,8 @@ def test_paths_cost_kilobytes_per_fit(dask_client, sent):
 @pytest.mark.slow
 def test_an_array_travels_once_to_each_worker_and_not_once_per_fit(dask_client, sent, X):
     array = np.array(X[:, :32, :32])
-    # To the scheduler, from it to a worker, and from there to the other worker.
-    assert bytes_per_fit(dask_client, sent, array) < 3.2 * array.nbytes / 60
+    # To the scheduler, from it to a worker, from there to the other one, which may also make it.
+    assert bytes_per_fit(dask_client, sent, array) < 6 * array.nbytes / 60
 
 
 @pytest.mark.parametrize(

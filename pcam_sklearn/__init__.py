@@ -25,8 +25,8 @@ _HOME = {
     "make_search_space": "pipeline",
 }
 _MODULES = (
-    "augmentation", "datasets", "export", "metrics", "model_selection", "networks", "persistence",
-    "plotting", "report", "submission",
+    "augmentation", "datasets", "distributed", "export", "metrics", "model_selection", "networks",
+    "persistence", "plotting", "report", "submission",
 )  # fmt: skip
 
 __all__ = [

@@ -130,7 +130,7 @@ def _lock(folder: Path, *, make: bool = False) -> int | None:
             raise
         descriptor, is_new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
     try:
-        if _lock_file(descriptor, is_new):
+        if lock_file(descriptor, is_new):
             # The holder before may have deleted the file between the two calls.
             if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 raise FileNotFoundError(path)
@@ -142,7 +142,7 @@ def _lock(folder: Path, *, make: bool = False) -> int | None:
     return None
 
 
-def _lock_file(descriptor: int, is_new: bool) -> bool:
+def lock_file(descriptor: int, is_new: bool) -> bool:
     """Return whether this process holds the file now."""
     try:
         if sys.platform == "win32":

@@ -11,7 +11,7 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 # A conftest.py reaches no file outside of its folder, and a second one would clash with this one.
-pytest_plugins = ["support.cli_fixtures", "support.collection"]
+pytest_plugins = ["support.cli_fixtures", "support.collection", "support.dask_cluster"]
 
 FEW = Path(__file__).parent / "data"
 MANY = Path(__file__).resolve().parents[2] / "shared" / "pcam-sample"

@@ -33,8 +33,9 @@ from pcam_sklearn.report import Evaluation, ModelCard, hash_patches, model_card
 
 _HASH = "SHA-256 of the pixels of all parts"
 
-# Sets the best parameters on the pipeline, and returns the entry of config.json.
-Search = Callable[[Path, Pipeline, Patches], dict[str, Any]]
+# Searches on some rows, sets the best parameters on the pipeline, and returns the entry of
+# config.json.
+Search = Callable[[Path, Pipeline, Patches, np.ndarray], dict[str, Any]]
 
 _BY_PATCH = (
     "At random by patch, since the slides are not known: patches of one slide are on both sides, "
@@ -131,7 +132,7 @@ def make_run(
         with run.checkpoint(config, resume=resume) as checkpoint:
             patches, split = _load_and_split(options, out)
             if search:
-                config |= search(folder, pipeline, patches.take(split.training))
+                config |= search(folder, pipeline, patches, split.training)
                 config |= _config(context, options, pipeline)
             kept = None if search else checkpoint  # A search could not go on at its end.
             rows = split.training

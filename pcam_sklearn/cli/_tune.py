@@ -1,14 +1,17 @@
 """The command ``tune``: search for parameters, and train with the best."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pcam_sklearn.cli._cluster import check_cluster_options, cluster, cluster_options
 from pcam_sklearn.cli._options import after_help, jobs_option, training_options
 from pcam_sklearn.cli._output import Output, reports
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
         "pcam-sklearn tune histopathologic-cancer-detection --output run1 --jobs 2",
         "pcam-sklearn tune synthetic --output run1 --grid cnnclassifier__dropout=0.3,0.5",
         "pcam-sklearn tune synthetic --output run1 --n-iter 10",
+        "pcam-sklearn tune synthetic --output run1 --dask tcp://host:8786",
     )
 )
 @training_options
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--cv", type=click.IntRange(min=2), default=3, help="Number of folds.")
 @jobs_option
+@cluster_options
 @reports
 @click.pass_context
 def tune(
@@ -47,6 +52,9 @@ def tune(
     n_iter: int | None,
     cv: int,
     jobs: int,
+    dask: str | None,
+    worker_threads: int | None,
+    worker_gpus: int | None,
     out: Output,
     **options: Any,
 ) -> None:
@@ -59,7 +67,11 @@ def tune(
     """
     from pcam_sklearn.cli._training_run import make_run
 
-    settings = {"grid": list(grid), "n_iter": n_iter, "cv": cv, "jobs": jobs}
+    check_cluster_options(context)
+    settings: dict[str, Any] = {"grid": list(grid), "n_iter": n_iter, "cv": cv, "jobs": jobs}
+    if dask is not None:
+        settings |= {"jobs": None, "dask": dask}
+        settings |= {"worker_threads": worker_threads, "worker_gpus": worker_gpus}
     search = partial(_set_best, settings, options["random_state"], out)
     make_run(context, search=search, out=out, **options)
 
@@ -71,24 +83,52 @@ def _set_best(
     folder: Path,
     pipeline: "Pipeline",
     patches: "Patches",
+    rows: "np.ndarray",
 ) -> dict[str, Any]:
-    """Search, write the results, set the best parameters, and return an entry for config.json."""
-    search = search_parameters(
-        pipeline,
-        _make_space(pipeline, settings),
-        patches,
-        make_folds(patches, settings["cv"], random_state),
-        n_iter=settings["n_iter"],
-        jobs=settings["jobs"],
-        random_state=random_state,
-        progress=out.progress,
-    )
+    """Search, write the results, set the best parameters, and return an entry for config.json.
+
+    Only these rows take part.
+    """
+    space = _make_space(pipeline, settings)
+    # To take rows of a memory map would copy gigabytes, and send them to workers.
+    part = patches.without_pixels().take(rows)
+    folds = make_folds(part, settings["cv"], random_state)
+    with _place_of_fits(settings) as parallel:
+        search = search_parameters(
+            pipeline,
+            space,
+            patches if parallel is None else _with_full_paths(patches),
+            [(rows[train], rows[test]) for train, test in folds],
+            n_iter=settings["n_iter"],
+            jobs=settings["jobs"],
+            random_state=random_state,
+            progress=out.progress,
+            parallel=parallel,
+        )
     _write_search(folder, search)
     out.note(f"Cross-validated AUC {search.best_score_:.3f} with {search.best_params_}")
     pipeline.set_params(**search.best_params_)
     # As text, since JSON would change tuples and dicts.
     best = {name: repr(value) for name, value in search.best_params_.items()}
     return {"search": {**settings, "best_score": search.best_score_, "best_parameters": best}}
+
+
+def _place_of_fits(
+    settings: Mapping[str, Any],
+) -> "contextlib.AbstractContextManager[dict[str, Any] | None]":
+    """Return a context that gives options of `joblib.parallel_config`, or None."""
+    if "dask" not in settings:
+        return contextlib.nullcontext()
+    return cluster(settings["dask"], settings["worker_threads"], settings["worker_gpus"])
+
+
+def _with_full_paths(patches: "Patches") -> "Patches":
+    """Return the patches with paths that mean the same in the working folder of a worker."""
+    if patches.X.ndim > 1:
+        return patches
+    paths = patches.X.copy().astype(object)
+    paths[:] = [os.path.abspath(path) for path in paths]
+    return replace(patches, X=paths)
 
 
 def _make_space(pipeline: "Pipeline", settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,17 +169,23 @@ def search_parameters(
     folds: "list[tuple[np.ndarray, np.ndarray]]",
     *,
     n_iter: int | None,
-    jobs: int,
+    jobs: int | None,
     random_state: int,
     progress: bool,
+    parallel: Mapping[str, Any] | None = None,
 ) -> "GridSearchCV | RandomizedSearchCV":
-    """Score all candidates of a grid, or `n_iter` random ones. Fit none on all patches."""
+    """Score all candidates of a grid, or `n_iter` random ones. Fit none on all patches.
+
+    `parallel` are options of `joblib.parallel_config`.
+    """
     import joblib
     from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
     # No refit: the run fits the best candidate itself, as `train` does.
     settings: dict[str, Any] = {"scoring": "roc_auc", "refit": False, "error_score": "raise"}
     settings |= {"cv": folds, "n_jobs": jobs, "verbose": int(progress)}
+    # A worker that comes later finds fits to do, and the number of all fits is known for progress.
+    settings |= {} if parallel is None else {"pre_dispatch": "all"}
     if n_iter is None:
         search = GridSearchCV(pipeline, space, **settings)
     else:
@@ -149,7 +195,7 @@ def search_parameters(
     # finished fit to stderr, whatever the number of processes.
     with (
         contextlib.redirect_stdout(sys.stderr),
-        joblib.parallel_config(verbose=10 if progress else 0),
+        joblib.parallel_config(verbose=10 if progress else 0, **(parallel or {})),
     ):
         return search.fit(patches.X, patches.target, **patches.fit_parameters())
 

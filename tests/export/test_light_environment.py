@@ -12,7 +12,7 @@ from support.model_files import X, built_pipeline
 
 pytest.importorskip("tf2onnx", reason="needs the extra onnx")
 
-from pcam_sklearn.export import export_onnx  # noqa: E402
+from pcam_sklearn.export import export_onnx
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]

@@ -52,3 +52,20 @@ def test_blend_compares_a_vote_with_its_networks_and_loads_it_as_it_was(sample_f
         aucs = dict(re.findall(r"^([\w-]+) +AUC ([01]\.\d+)$", output, re.MULTILINE))
         assert list(aucs) == ["residual", "two-stream", "both"]
         assert "saved in blend.pcam; the probabilities of the loaded vote differ by 0\n" in output
+
+
+def test_halving_search_trains_the_better_candidates_longer(sample_folder, run):
+    output = run("halving_search.py", sample_folder)
+    rounds = re.findall(
+        r"^round \d: (\d) candidates, epochs (\d), best AUC [01]\.\d+$", output, re.M
+    )
+    assert rounds == [("3", "1"), ("1", "3")]
+
+
+def test_optuna_search_measures_its_best_candidate_on_other_slides(sample_folder, run):
+    pytest.importorskip("optuna", reason="needs optuna")
+    output = run("optuna_search.py", sample_folder)
+    trials = re.findall(r"^trial \d: (\d) epochs, (COMPLETE|PRUNED)$", output, re.MULTILINE)
+    assert len(trials) == 5
+    assert all((epochs == "4") == (end == "COMPLETE") for epochs, end in trials[:2])
+    assert re.search(r"^AUC on slides never seen: [01]\.\d+$", output, re.MULTILINE)

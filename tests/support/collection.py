@@ -9,6 +9,7 @@ import pytest
 SLOW_DOCTESTS = {
     "docs/getting_started.md::getting_started.md",
     "docs/persistence.md::persistence.md",
+    "docs/scaling.md::scaling.md",
     "pcam_sklearn/classifier.py::pcam_sklearn.classifier.CNNClassifier",
     "pcam_sklearn/persistence/_save.py::pcam_sklearn.persistence._save.save_model",
     "pcam_sklearn/plotting/_heat.py::pcam_sklearn.plotting._heat.grad_cam",
@@ -16,7 +17,9 @@ SLOW_DOCTESTS = {
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out the module of a framework that is not installed: importing it would fail."""
+    """Leave out modules of packages that are not installed: importing them would fail."""
+    if collection_path.parts[-2:] in (("pcam_sklearn", "distributed"), ("docs", "scaling.md")):
+        return True if importlib.util.find_spec("distributed") is None else None
     if collection_path.parent.name != "_backends":
         return None
     framework = collection_path.stem.removeprefix("_")

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import threading
 
 import keras
 import numpy as np
@@ -36,6 +37,28 @@ def test_the_same_number_gives_the_same_bits(fitted):
     assert len(np.unique(proba(fitted))) > 40
     assert np.array_equal(proba(fitted), proba(again))
     assert fitted.history_ == again.history_
+
+
+@pytest.fixture
+def drawing():
+    """Draw from Python's global generator in another thread, as one of a Dask worker does."""
+    stop = threading.Event()
+
+    def draw():
+        while not stop.is_set():
+            random.sample(range(10), 3)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.mark.slow
+def test_draws_of_another_thread_change_no_fit(expected, drawing):
+    for _ in range(4):
+        assert np.array_equal(expected, proba(quick().fit(X, Y)))
 
 
 @pytest.mark.slow

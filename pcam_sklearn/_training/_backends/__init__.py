@@ -7,8 +7,6 @@ To add a framework, write a module with its name and a leading underscore. The m
 import functools
 import importlib
 
-import keras
-
 from pcam_sklearn._training._backends._base import Framework
 
 __all__ = ["Framework", "current_framework"]
@@ -19,6 +17,8 @@ _SUPPORTED = ("tensorflow", "jax", "torch")
 @functools.cache
 def current_framework() -> Framework:
     """Return the framework that Keras runs on."""
+    import keras  # Not before it is asked for: a worker that only sets variables needs none.
+
     name = keras.backend.backend()
     if name not in _SUPPORTED:
         return Framework(name)

@@ -20,6 +20,13 @@ class Framework:
     def prepare_devices(self) -> None:
         """Set what has to be set before the framework touches a GPU."""
 
+    def has_started(self) -> bool:
+        """Return whether it is too late for the variables of `_environment`."""
+        return True
+
+    def set_threads(self, threads: int) -> None:
+        """Set the number of threads where the variables are read on import, before the start."""
+
     def steps_per_execution(self) -> int:
         """Return the number of steps that `keras.Model.fit` runs in one call of the framework."""
         return 1

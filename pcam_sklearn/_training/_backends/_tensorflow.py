@@ -25,6 +25,16 @@ class TensorFlow(Framework):
             except RuntimeError:  # The program started the card before, as it chose.
                 return
 
+    def has_started(self) -> bool:
+        """Return whether TensorFlow has its threads and devices already."""
+        threads = tf.config.threading.get_inter_op_parallelism_threads()
+        try:  # To set another number is refused from then on.
+            tf.config.threading.set_inter_op_parallelism_threads(threads + 1)
+        except RuntimeError:
+            return True
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        return False
+
     def steps_per_execution(self) -> int:
         """Return the number of steps that `keras.Model.fit` runs in one call of TensorFlow."""
         # With several replicas Keras fails where an epoch is no multiple of the steps.

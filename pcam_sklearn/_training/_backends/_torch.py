@@ -13,6 +13,14 @@ from pcam_sklearn._training._backends._base import Framework
 class Torch(Framework):
     """Batches from Python; Keras' dropout draws from the global generator."""
 
+    def has_started(self) -> bool:
+        """Return whether PyTorch has chosen its GPU; its threads can be set at any time."""
+        return torch.cuda.is_initialized()
+
+    def set_threads(self, threads: int) -> None:
+        """Set the number of threads."""
+        torch.set_num_threads(threads)
+
     @contextlib.contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
         """Seed PyTorch's global generator, and put it back afterwards."""

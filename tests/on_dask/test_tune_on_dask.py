@@ -117,16 +117,22 @@ def test_threads_that_the_workers_no_longer_take_are_an_error(address, kaggle, t
 
 
 def test_an_interrupted_search_leaves_the_cluster_usable(address, dask_client, kaggle, tmp_path):
+    ended = threading.Event()
+
     def interrupt():
         while not any(dask_client.processing().values()):
             time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
+        # Python drops an interrupt that comes while an object is deleted, so a person presses again.
+        while not ended.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+            ended.wait(3)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     grid = ("--grid", "cnnclassifier__dropout=0.1,0.2,0.3,0.4,0.5,0.6", "--cv", 3)
     run = tmp_path / "run"
     said = cli("tune", kaggle, "--output", run, *grid, *TINY, "--dask", address, code=130)
+    ended.set()
     thread.join()
     assert "Interrupted" in said.stderr
     assert list(tmp_path.iterdir()) == []

@@ -122,7 +122,7 @@ def test_an_interrupted_search_leaves_the_cluster_usable(address, dask_client, k
     def interrupt():
         while not any(dask_client.processing().values()):
             time.sleep(0.05)
-        # Python drops an interrupt that comes while an object is deleted, so a person presses again.
+        # Python drops an interrupt while it deletes an object, so a person presses again.
         while not ended.is_set():
             os.kill(os.getpid(), signal.SIGINT)
             ended.wait(3)

@@ -62,7 +62,7 @@ class TrainingSet:
         patches = read_for_device(self.X) if current_framework().keeps_data else None
         if patches is None:
             return None
-        return [ops.convert_to_tensor(column) for column in (patches, *self.columns[1:])]
+        return current_framework().keep([patches, *self.columns[1:]])
 
 
 def check_training_set(
@@ -107,6 +107,10 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
+        if index == len(self) - 1:
+            rows = np.tile(
+                rows, current_framework().copies_of_last(len(self.rows), self.batch_size)
+            )
         if self.data.tensors is not None:
             return tuple(ops.take(column, rows, axis=0) for column in self.data.tensors)
         return tuple(column[rows] for column in self._columns)

@@ -100,6 +100,8 @@ class Batches(keras.utils.PyDataset):
         self.data = data
         self.rows = rows
         self.batch_size = batch_size
+        # Keras may ask for batches in a thread, which knows of no other devices.
+        self._copies_of_last = current_framework().copies_of_last(len(rows), batch_size)
         self._reorder: Callable[[np.ndarray], None] | None = None
 
     def __len__(self) -> int:
@@ -108,9 +110,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
         if index == len(self) - 1:
-            rows = np.tile(
-                rows, current_framework().copies_of_last(len(self.rows), self.batch_size)
-            )
+            rows = np.tile(rows, self._copies_of_last)
         if self.data.tensors is not None:
             return tuple(ops.take(column, rows, axis=0) for column in self.data.tensors)
         return tuple(column[rows] for column in self._columns)

@@ -26,8 +26,8 @@ class Jax(Framework):
         distribution = keras.distribution.distribution()
         if distribution is not None and jax.process_count() > 1:
             raise ValueError(
-                f"One fit runs in one process, and JAX has {jax.process_count()}; start one that sees "
-                "all devices, or call keras.distribution.set_distribution(None)."
+                f"A fit runs in one process, and JAX has {jax.process_count()}; start one that "
+                "sees all devices, or call keras.distribution.set_distribution(None)."
             )
         return distribution
 

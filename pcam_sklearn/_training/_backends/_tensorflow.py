@@ -109,7 +109,10 @@ class TensorFlow(Framework):
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
-        """Silence the warning that takes a search, which trains many networks, for a leak."""
+        """Silence the warning that takes a search, which trains many networks, for a leak.
+
+        And explain the error of two strategies whose sums TensorFlow mixes up.
+        """
 
         def keep(record: logging.LogRecord) -> bool:
             return "triggered tf.function retracing" not in record.getMessage()
@@ -118,6 +121,14 @@ class TensorFlow(Framework):
         logger.addFilter(keep)
         try:
             yield
+        except tf.errors.OpError as error:
+            if "in the collective instance" not in error.message:
+                raise
+            raise RuntimeError(
+                "TensorFlow mixes up the sums of several strategies in one process, and needs a "
+                "new process now; fit under one and the same strategy, or make each one with "
+                "cross_device_ops=tf.distribute.ReductionToOneDevice()."
+            ) from error
         finally:
             logger.removeFilter(keep)
 

@@ -104,7 +104,7 @@ class Probe:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.pcam")
             with self.scope():
-                pipeline = quick_pipeline().fit(X, y)
+                pipeline = quick_pipeline(network="residual", filters=(2, 4)).fit(X, y)
                 save_model(pipeline, path)
                 loaded = load_model(path)
                 inside = loaded.predict_proba(X)

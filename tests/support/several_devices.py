@@ -68,7 +68,7 @@ class Probe:
         }
 
     def differences(self, make, n=N_PATCHES, **extras):
-        """Return how far weights, probabilities and history lie from those of one device."""
+        """Return the differences of weights, probabilities and history from those of one device."""
         X, y = self.X[:n], self.y[:n]
         one = make().fit(X, y, **extras)
         with self.scope():

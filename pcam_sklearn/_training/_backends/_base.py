@@ -17,12 +17,13 @@ class Framework:
     name: str
     keeps_data = False  # Whether batches are cut from one copy of all patches on its device.
     compiles_resampling = True  # Whether its compiler takes `keras.ops.image` transformations.
+    _instead_of_distribution = ", or start Python with KERAS_BACKEND=jax"
 
     def prepare_devices(self) -> None:
         """Set what has to be set before the framework touches a GPU."""
 
     def placement(self) -> Any:
-        """Return what puts new variables on several devices, or None; raise if it cannot be used.
+        """Return the object that puts new variables on several devices, or None; raise if unusable.
 
         It is passed back to the methods below by a model that was made under it.
         """
@@ -33,8 +34,6 @@ class Framework:
                 f"{self._instead_of_distribution}."
             )
         return None
-
-    _instead_of_distribution = ", or start Python with KERAS_BACKEND=jax"
 
     def under(self, placement: Any) -> contextlib.AbstractContextManager[Any]:
         """Return a context in which new variables are placed so; threads start without."""
@@ -53,7 +52,7 @@ class Framework:
         return loss
 
     def copies_of_last(self, n_rows: int, batch_size: int) -> int:
-        """Return how often the last batch must hold its rows, where devices cannot share it."""
+        """Return the number of copies of its rows in the last batch, 1 if devices can share it."""
         return 1
 
     def keep(self, columns: list[Any]) -> list[Any]:

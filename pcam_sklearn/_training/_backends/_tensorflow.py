@@ -46,7 +46,7 @@ class TensorFlow(Framework):
         return 1 if placement is None else placement.num_replicas_in_sync
 
     def copies_of_last(self, n_rows: int, batch_size: int) -> int:
-        """Return how often the last batch must hold its rows, where replicas cannot share it.
+        """Return the number of copies of its rows in the last batch, 1 if replicas can share it.
 
         Each replica then computes the whole batch. The history counts it once per replica.
         """

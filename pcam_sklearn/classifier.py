@@ -429,7 +429,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         """
         check_is_fitted(self)
         self.model_.compile(optimizer=None)
-        self.trainer_ = PatchModel(self.model_, self.trainer_.blueprint)
+        self.trainer_ = self.trainer_.for_prediction()
         return self
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:

@@ -62,7 +62,7 @@ class TrainingSet:
         patches = read_for_device(self.X) if current_framework().keeps_data else None
         if patches is None:
             return None
-        return [ops.convert_to_tensor(column) for column in (patches, *self.columns[1:])]
+        return current_framework().keep([patches, *self.columns[1:]])
 
 
 def check_training_set(
@@ -100,6 +100,8 @@ class Batches(keras.utils.PyDataset):
         self.data = data
         self.rows = rows
         self.batch_size = batch_size
+        # Keras may ask for batches in a thread, which knows of no other devices.
+        self._copies_of_last = current_framework().copies_of_last(len(rows), batch_size)
         self._reorder: Callable[[np.ndarray], None] | None = None
 
     def __len__(self) -> int:
@@ -107,6 +109,8 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
+        if index == len(self) - 1:
+            rows = np.tile(rows, self._copies_of_last)
         if self.data.tensors is not None:
             return tuple(ops.take(column, rows, axis=0) for column in self.data.tensors)
         return tuple(column[rows] for column in self._columns)

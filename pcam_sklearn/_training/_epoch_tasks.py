@@ -76,4 +76,4 @@ class EpochTasks(keras.callbacks.Callback):
     @functools.cached_property
     def _predicting(self) -> PatchModel:
         """A second model around the network: prediction would change the state of `self.model`."""
-        return PatchModel(self._trainer.network, self._trainer.blueprint)
+        return self._trainer.for_prediction()

@@ -19,6 +19,7 @@ from pcam_sklearn._training._plan import TrainingPlan, join_histories
 from pcam_sklearn._training._progress import progress_line
 from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._recipe import warn_of_long_average
+from pcam_sklearn._training._shares import check_shares, watched_batch_size
 from pcam_sklearn._training._weights import restored_on_error, separate_memory
 
 _WATCH_AT_LEAST = 256  # Held-out patches need no small batches.
@@ -39,6 +40,8 @@ def run(
     """
     framework = current_framework()
     framework.prepare_devices()
+    n_devices = framework.n_devices(framework.placement())
+    check_shares(batch_size, n_devices)
 
     # All random numbers of the fit. Their order is part of what `random_state` promises.
     rng = np.random.default_rng([plan.seed, plan.first_epoch])
@@ -52,7 +55,8 @@ def run(
     batches = Batches(plan.data, training, batch_size)
     watched = None
     if len(held_out):
-        watched = Batches(plan.data, held_out, max(batch_size, _WATCH_AT_LEAST)).for_keras()
+        size = watched_batch_size(len(held_out), max(batch_size, _WATCH_AT_LEAST), n_devices)
+        watched = Batches(plan.data, held_out, size).for_keras()
 
     warn_of_long_average(plan.classifier.weight_averaging, plan.epochs * len(batches))
     stopper = plan.make_stopper()

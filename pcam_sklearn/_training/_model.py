@@ -34,6 +34,7 @@ class PatchModel(keras.Model):
         self.network = network
         self.blueprint = blueprint
         self.augmentation = augmentation
+        self.placement = current_framework().placement()
         self.compiled_functions: dict[str, Any] = {}  # By the framework, one per dtype.
 
     def call(self, patches: Any, training: bool | None = None) -> Any:
@@ -47,7 +48,38 @@ class PatchModel(keras.Model):
     def train_step(self, *arguments: Any) -> Any:
         """Take one step, as `keras.Model` does."""
         with current_framework().lean_step():
-            return super().train_step(*arguments)
+            return super().train_step(*self._share(arguments))
+
+    def test_step(self, *arguments: Any) -> Any:
+        """Measure one batch, as `keras.Model` does."""
+        return super().test_step(*self._share(arguments))
+
+    def predict_step(self, *arguments: Any) -> Any:
+        """Predict one batch, as `keras.Model` does."""
+        return super().predict_step(*self._share(arguments))
+
+    def _share(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the arguments of a step, whose last one is a batch, for each device."""
+        *state, batch = arguments
+        return (*state, current_framework().share(batch, self.placement))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the loss of a batch, or of the share of it that this device computes."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        return current_framework().share_loss(loss, y_pred)
+
+    def for_prediction(self) -> "PatchModel":
+        """Return a second model around the network, which is not trained."""
+        model = PatchModel(self.network, self.blueprint)
+        model.placement = self.placement
+        return model
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the network alone, for a user's `ModelCheckpoint`; Keras loads it by itself."""
@@ -66,8 +98,9 @@ def make_trainer(
     if augmentation is not None:
         augmentation.build(network.input_shape)
     trainer = PatchModel(network, blueprint, augmentation)
-    steps = current_framework().steps_per_execution()
-    trainer.compile(**{"steps_per_execution": steps, **compile_parameters})
+    steps = compile_parameters.get("steps_per_execution")
+    steps = current_framework().steps_per_execution(steps)
+    trainer.compile(**{**compile_parameters, "steps_per_execution": steps})
     _build_variables(trainer)
     network.compile(optimizer=trainer.optimizer, loss=compile_parameters["loss"])
     return trainer

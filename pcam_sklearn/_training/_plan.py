@@ -15,6 +15,7 @@ from pcam_sklearn._training._identity import identify
 from pcam_sklearn._training._model import PatchModel, make_trainer
 from pcam_sklearn._training._randomness import draw_seed
 from pcam_sklearn._training._recipe import Rate, check_loss, smooth_labels
+from pcam_sklearn._training._state import placed_as_new
 from pcam_sklearn.model_selection import hold_out
 
 
@@ -97,7 +98,8 @@ class TrainingPlan:
         """
         clf = self.classifier
         if self.resume:
-            network, blueprint = clf.model_, clf.trainer_.blueprint
+            trained = placed_as_new(clf.trainer_, type(clf))
+            network, blueprint = trained.network, trained.blueprint
         else:
             blueprint = Blueprint.of(clf, self.data.shape[1:], seed)
             network = blueprint.build_network(type(clf))

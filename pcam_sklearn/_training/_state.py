@@ -55,6 +55,13 @@ def trainer_from_state(state: Mapping[str, Any], classifier_type: type) -> Patch
     return PatchModel(network, blueprint)
 
 
+def placed_as_new(trainer: PatchModel, classifier_type: type) -> PatchModel:
+    """Return a trainer whose variables lie where new ones would, made again if they do not."""
+    if trainer.placement is current_framework().placement():
+        return trainer
+    return trainer_from_state(network_state(trainer), classifier_type)
+
+
 def _build(blueprint: Blueprint, classifier_type: type, layers: str) -> keras.Model:
     """Return a network with the layers of the one that was saved."""
     network = blueprint.build_network(classifier_type, weights_follow=True)

@@ -159,10 +159,13 @@ def _in_a_thread(call: Callable[[], Any]) -> Any:
     """
     result: list[Any] = []
     errors: list[BaseException] = []
+    framework = current_framework()
+    placement = framework.placement()  # Of this thread; a new one has none.
 
     def run() -> None:
         try:
-            result.append(call())
+            with framework.under(placement):
+                result.append(call())
         except BaseException as error:
             errors.append(error)
 

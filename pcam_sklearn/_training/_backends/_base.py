@@ -16,6 +16,7 @@ class Framework:
     keeps_data = False  # Whether batches are cut from one copy of all patches on its device.
     compiles_resampling = True  # Whether its compiler takes `keras.ops.image` transformations.
     exports_onnx = True  # Whether Keras writes sound ONNX files from it.
+    _instead_of_distribution = ", or start Python with KERAS_BACKEND=jax"
 
     def prepare_devices(self) -> None:
         """Set what has to be set before the framework touches a GPU."""
@@ -27,9 +28,53 @@ class Framework:
     def set_threads(self, threads: int) -> None:
         """Set the number of threads where the variables are read on import, before the start."""
 
-    def steps_per_execution(self) -> int:
-        """Return the number of steps that `keras.Model.fit` runs in one call of the framework."""
+    def placement(self) -> Any:
+        """Return the object that puts new variables on several devices, or None; raise if unusable.
+
+        It is passed back to the methods below by a model that was made under it.
+        """
+        import keras
+
+        if keras.distribution.distribution() is not None:
+            raise ValueError(
+                f"keras.distribution is set, and this package follows it on JAX alone; Keras runs "
+                f"on {self.name!r}. Call keras.distribution.set_distribution(None)"
+                f"{self._instead_of_distribution}."
+            )
+        return None
+
+    def under(self, placement: Any) -> contextlib.AbstractContextManager[Any]:
+        """Return a context in which new variables are placed so; threads start without."""
+        return contextlib.nullcontext() if placement is None else placement.scope()
+
+    def n_devices(self, placement: Any) -> int:
+        """Return the number of devices that share each batch."""
         return 1
+
+    def share(self, parts: Any, placement: Any) -> Any:
+        """Return the parts of a batch, which lies on all devices, as each device computes them."""
+        return parts
+
+    def share_loss(self, loss: Any, outputs: Any) -> Any:
+        """Return the loss of this device's patches so that all patches of a batch weigh alike."""
+        return loss
+
+    def copies_of_last(self, n_rows: int, batch_size: int) -> int:
+        """Return the number of copies of its rows in the last batch, 1 if devices can share it."""
+        return 1
+
+    def keep(self, columns: list[Any]) -> list[Any]:
+        """Return the columns as tensors on the framework's devices."""
+        from keras import ops
+
+        return [ops.convert_to_tensor(column) for column in columns]
+
+    def steps_per_execution(self, wanted: int | None = None) -> int:
+        """Return the number of steps that `keras.Model.fit` runs in one call of the framework.
+
+        `wanted` is the number that the user asks for, if any.
+        """
+        return 1 if wanted is None else wanted
 
     def dataset(
         self, columns: list[Any], rows: np.ndarray, batch_size: int
@@ -62,11 +107,13 @@ class Framework:
     def infer(self, model: Any, patches: np.ndarray) -> np.ndarray:
         """Return the output of one batch.
 
-        Code is compiled for each length of a batch, so batches are filled up to powers of two.
+        Code is compiled for each length of a batch, so batches are filled up to powers of two, and
+        so that the devices can share them.
         """
         n_patches = len(patches)
-        missing = (1 << (n_patches - 1).bit_length()) - n_patches
-        filled = np.concatenate([patches, np.repeat(patches[:1], missing, axis=0)])
+        n_filled = 1 << (n_patches - 1).bit_length()
+        n_filled += -n_filled % self.n_devices(model.placement)
+        filled = np.concatenate([patches, np.repeat(patches[:1], n_filled - n_patches, axis=0)])
         return model.predict_on_batch(filled)[:n_patches]
 
     def input_gradient(self, head: Any, features: Any) -> Any:

@@ -35,10 +35,65 @@ class TensorFlow(Framework):
         tf.config.threading.set_inter_op_parallelism_threads(threads)
         return False
 
-    def steps_per_execution(self) -> int:
+    _instead_of_distribution = ", and fit in the scope of a tf.distribute.MirroredStrategy"
+
+    def placement(self) -> Any:
+        """Return the strategy that is in scope, or None."""
+        super().placement()
+        if not tf.distribute.has_strategy():
+            return None
+        strategy = tf.distribute.get_strategy()
+        if not isinstance(strategy, _STRATEGIES):
+            allowed = " or ".join(f"tf.distribute.{kind.__name__}" for kind in _STRATEGIES)
+            raise ValueError(
+                f"A fit runs under {allowed}, got {type(strategy).__name__}; enter the scope of "
+                "one of these."
+            )
+        return strategy
+
+    def n_devices(self, placement: Any) -> int:
+        """Return the number of replicas that share each batch."""
+        return 1 if placement is None else placement.num_replicas_in_sync
+
+    def copies_of_last(self, n_rows: int, batch_size: int) -> int:
+        """Return the number of copies of its rows in the last batch, 1 if replicas can share it.
+
+        Each replica then computes the whole batch. The history counts it once per replica.
+        """
+        n_replicas = self.n_devices(self.placement())
+        n_last = (n_rows - 1) % batch_size + 1
+        # TensorFlow cuts equal shares and leaves what is missing to the last replicas.
+        share = -(-n_last // n_replicas)
+        leaves_one_without = share * (n_replicas - 1) >= n_last
+        # From the first batch Keras takes the mean over the replicas, so the shares must be equal.
+        is_first = n_last == n_rows
+        uneven = n_last % n_replicas > 0
+        return n_replicas if uneven and (leaves_one_without or is_first) else 1
+
+    def share_loss(self, loss: Any, outputs: Any) -> Any:
+        """Return the loss with the gradient that counts all patches of all replicas alike.
+
+        Keras takes the mean over the replicas, of which the last may have fewer patches.
+        """
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return loss
+        n_own = tf.cast(tf.shape(outputs)[0], loss.dtype)
+        weight = n_own / context.all_reduce(tf.distribute.ReduceOp.MEAN, n_own)
+        return loss * weight + tf.stop_gradient(loss - loss * weight)
+
+    def steps_per_execution(self, wanted: int | None = None) -> int:
         """Return the number of steps that `keras.Model.fit` runs in one call of TensorFlow."""
-        # With several replicas Keras fails where an epoch is no multiple of the steps.
-        return 16 if tf.distribute.get_strategy().num_replicas_in_sync == 1 else 1
+        n_replicas = self.n_devices(self.placement())
+        if n_replicas == 1:
+            return 16 if wanted is None else wanted
+        # Keras' loop over steps fails with several replicas when the data end inside it.
+        if wanted not in (None, 1):
+            raise ValueError(
+                f"compile__steps_per_execution={wanted} fails in Keras with {n_replicas} replicas; "
+                "leave it out, or set it to 1."
+            )
+        return 1
 
     def dataset(
         self, columns: list[Any], rows: np.ndarray, batch_size: int
@@ -49,6 +104,12 @@ class TensorFlow(Framework):
 
         # A pass reads the order once, when it begins, so the next order may be drawn meanwhile.
         chosen = tf.data.Dataset.range(1).map(lambda _: order.read_value()).rebatch(batch_size)
+        n_last = (len(rows) - 1) % batch_size + 1
+        copies = self.copies_of_last(len(rows), batch_size)
+        if copies > 1:
+            chosen = chosen.map(
+                lambda rows: tf.tile(rows, [tf.where(tf.shape(rows)[0] == n_last, copies, 1)])
+            )
         gathered = chosen.map(lambda rows: tuple(tf.gather(column, rows) for column in columns))
         options = tf.data.Options()
         options.autotune.enabled = False  # Tuning takes a tenth of a small network's time.
@@ -58,7 +119,10 @@ class TensorFlow(Framework):
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
-        """Silence the warning that takes a search, which trains many networks, for a leak."""
+        """Silence the warning that takes a search, which trains many networks, for a leak.
+
+        And explain the error of two strategies whose sums TensorFlow mixes up.
+        """
 
         def keep(record: logging.LogRecord) -> bool:
             return "triggered tf.function retracing" not in record.getMessage()
@@ -67,6 +131,14 @@ class TensorFlow(Framework):
         logger.addFilter(keep)
         try:
             yield
+        except tf.errors.OpError as error:
+            if "in the collective instance" not in error.message:
+                raise
+            raise RuntimeError(
+                "TensorFlow mixes up the sums of several strategies in one process, and needs a "
+                "new process now; fit under one and the same strategy, or make each one with "
+                "cross_device_ops=tf.distribute.ReductionToOneDevice()."
+            ) from error
         finally:
             logger.removeFilter(keep)
 
@@ -97,6 +169,9 @@ class TensorFlow(Framework):
             tape.watch(features)
             score = tf.reduce_sum(head(features, training=False))
         return tape.gradient(score, features)
+
+
+_STRATEGIES = (tf.distribute.MirroredStrategy, tf.distribute.OneDeviceStrategy)
 
 
 class _OneReplica(tf.distribute.ReplicaContext):

@@ -82,8 +82,12 @@ def _body(estimator: Any, title: str, metadata: Mapping[str, Any], plain: Mappin
     if plain["data_sha256"]:
         data = {**data, "SHA-256 of the training patches": plain["data_sha256"]}
     card = model_card(estimator, evaluation, title=title, data=data, split=metadata.get("split"))
+    point = _describe_point(plain["operating_point"]).strip()
     pictures = {id(picture) for picture in card.pictures}
     for section in card.sections:
+        # A threshold may come without one of the evaluation, which was chosen on its patches.
+        if section.heading == "Operating point" and not evaluation.operating_point and point:
+            section.blocks[:] = [point]
         section.blocks[:] = [block for block in section.blocks if id(block) not in pictures]
     return ModelCard(title, card.sections).to_markdown()
 
@@ -93,5 +97,5 @@ def _describe_point(point: Mapping[str, Any] | None) -> str:
         return ""
     return (
         f"\nFrozen operating point: a probability of at least {point['threshold']} is positive "
-        f"({point['criterion']}).\n"
+        f"({point['criterion']}). What it reaches on other patches is not known.\n"
     )

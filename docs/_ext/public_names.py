@@ -1,0 +1,28 @@
+"""A warning for each public name that has no page in the API reference."""
+
+from importlib import import_module
+from typing import Any
+
+from sphinx.util import logging
+
+LOGGER = logging.getLogger(__name__)
+MODULES = (
+    "pcam_sklearn", "pcam_sklearn.augmentation", "pcam_sklearn.datasets", "pcam_sklearn.metrics",
+    "pcam_sklearn.model_selection", "pcam_sklearn.networks", "pcam_sklearn.persistence",
+    "pcam_sklearn.plotting", "pcam_sklearn.report", "pcam_sklearn.submission",
+)  # fmt: skip
+
+
+def find_missing(app: Any, env: Any) -> None:
+    """Warn of each name in an `__all__` that no page describes."""
+    described = env.get_domain("py").objects
+    for module in MODULES:
+        for name in import_module(module).__all__:
+            if f"{module}.{name}" not in described:
+                LOGGER.warning("%s.%s is public and has no page in api/", module, name)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register the extension."""
+    app.connect("env-check-consistency", find_missing)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Settings of the documentation site. `sphinx-build -W --keep-going -n docs docs/_build` builds it."""
+"""Settings of the documentation site, which `.ci/run docs` builds."""
 
 import os
 import sys
@@ -27,6 +27,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "layer_signatures",
     "other_projects",
     "public_names",
     "repository_links",
@@ -55,6 +56,7 @@ autodoc_default_options = {
             *("set_split_request", "get_metadata_routing", "set_output"),
             # What Keras calls of a layer.
             *("build", "call", "get_config", "from_config", "compute_output_shape"),
+            *("input", "output"),
         ]
     ),
 }
@@ -73,11 +75,8 @@ autosummary_context = {
         },
     },
 }
-default_role = "autolink"
-# Keras has no inventory; the others are names that stand in docstrings without their module.
-nitpick_ignore_regex = [
-    ("py:obj", r"keras\..*|LeaveOneGroupOut|StratifiedGroupKFold|numpy\.asarray|select"),
-]
+# Names of parameters stand in single backticks, as in scikit-learn.
+default_role = "literal"
 numpydoc_show_class_members = False
 _numpydoc = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["numpydoc_validation"]
 numpydoc_validation_checks = set(_numpydoc["checks"])

@@ -9,8 +9,8 @@ gradient of the prediction. Here a network looks at real patches.
 # %%
 # The patches
 # -----------
-# The repository holds 36 labelled patches of eight slides in Kaggle's layout. The label says whether
-# there is tumour in the center of 32 x 32 pixels, which the dashed square shows.
+# The repository holds 36 labelled patches of eight slides in Kaggle's layout. The label says
+# whether there is tumour in the center of 32 x 32 pixels, which the dashed square shows.
 
 import numpy as np
 

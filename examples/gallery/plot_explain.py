@@ -27,8 +27,9 @@ PatchGalleryDisplay.from_predictions(patches, labels, n_patches=5, views=("patch
 # Patch, probability and map
 # --------------------------
 # The first row shows the patches with their labels and probabilities, the second one where the
-# evidence for tumour lies. Each map has its own scale, so compare places, not patches. The network
-# starts from the weights of the model that comes with the package and sees these patches once more.
+# evidence for tumour lies. Each map has its own scale, so compare places, not patches. The
+# network starts from the weights of the model that comes with the package and sees these patches
+# once more.
 
 model = make_pcam_pipeline(model__weights="pcam", epochs=1, learning_rate=1e-4, random_state=0)
 model.fit(data.paths, data.target)
@@ -44,8 +45,8 @@ GradCamDisplay.from_estimator(model, patches, labels, positive=False)
 # %%
 # The maps as arrays
 # ------------------
-# :func:`~pcam_sklearn.plotting.grad_cam` returns the maps alone, for work of your own. Here is the
-# share of the evidence that lies in the center, for which the label stands.
+# :func:`~pcam_sklearn.plotting.grad_cam` returns the maps alone, for work of your own. Here is
+# the share of the evidence that lies in the center, for which the label stands.
 
 heat = grad_cam(model, patches)
 side = heat.shape[1]
@@ -54,5 +55,5 @@ for label, one in zip(labels, heat, strict=True):
     print(f"label {label}: {one[center, center].sum() / max(one.sum(), 1e-9):.0%} in the center")
 
 # %%
-# The network was trained on these patches. So this shows how the tool is used, and not how well the
-# network does on tissue that it has not seen.
+# The network was trained on these patches. So this shows how the tool is used, and not how well
+# the network does on tissue that it has not seen.

@@ -20,7 +20,7 @@ from pcam_sklearn.metrics import choose_operating_point
 from pcam_sklearn.model_selection import slide_train_test_split
 from pcam_sklearn.plotting import ReliabilityDisplay, RocBandDisplay
 
-data = make_patches(n_samples=1000, n_slides=30, random_state=0)
+data = make_patches(n_samples=720, n_slides=24, random_state=0)
 X, y, slides = data.images, data.target, data.groups
 rest, test = slide_train_test_split(y, slides, test_size=0.33, random_state=0)
 train, settle = slide_train_test_split(y[rest], slides[rest], test_size=0.5, random_state=0)
@@ -33,7 +33,7 @@ pipeline = make_pcam_pipeline(
     augment="d4",
     learning_rate=0.005,
     label_smoothing=0,
-    epochs=20,
+    epochs=10,
     random_state=0,
 )
 pipeline.fit(X[train], y[train])

@@ -2,8 +2,8 @@
 Read a model card
 =================
 
-A model card says what a model is for, what it was trained on, how good it is and where it fails. The
-package writes it from the fitted pipeline and an evaluation.
+A model card says what a model is for, what it was trained on, how good it is and where it fails.
+The package writes it from the fitted pipeline and an evaluation.
 """
 
 # %%

@@ -2,8 +2,8 @@
 Your own images, any two classes
 ================================
 
-Nothing in the pipeline knows tumour. It tells two kinds of images apart, by any labels. Here it sorts
-images that are out of focus from sharp ones, as quality control needs it.
+Nothing in the pipeline knows tumour. It tells two kinds of images apart, by any labels. Here it
+sorts images that are out of focus from sharp ones, as quality control needs it.
 """
 
 # %%

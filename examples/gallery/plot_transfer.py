@@ -19,7 +19,7 @@ from pcam_sklearn.datasets import make_patches
 from pcam_sklearn.model_selection import slide_train_test_split
 from pcam_sklearn.plotting import RocBandDisplay, TrainingHistoryDisplay
 
-data = make_patches(n_samples=300, n_slides=12, random_state=0)
+data = make_patches(n_samples=240, n_slides=12, random_state=0)
 train, test = slide_train_test_split(data.target, data.groups, random_state=0)
 
 fitted = {}

@@ -96,6 +96,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "show_signature": False,
     "plot_gallery": "True",
     "min_reported_time": 60,
     "download_all_examples": False,

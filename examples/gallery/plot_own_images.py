@@ -30,7 +30,7 @@ blurred = np.random.default_rng(0).random(len(data.images)) < 0.4
 rows = ["id,slide"]
 for number, (drawn, slide) in enumerate(zip(data.images, data.groups, strict=True)):
     kind = "blurred" if blurred[number] else "sharp"
-    image = cv2.GaussianBlur(drawn, (0, 0), 0.8) if blurred[number] else drawn
+    image = cv2.GaussianBlur(drawn, (0, 0), 1.1) if blurred[number] else drawn
     (root / kind).mkdir(exist_ok=True)
     Image.fromarray(image).save(root / kind / f"{number:03}.jpg", quality=92)
     rows.append(f"{kind}/{number:03}.jpg,{slide}")
@@ -41,15 +41,17 @@ for number, (drawn, slide) in enumerate(zip(data.images, data.groups, strict=Tru
 
 (root / "slides.csv").write_text("\n".join(rows))
 images = load_folder(root)
-print(len(images.paths), "files,", "classes:", *sorted(set(images.target)))
+print(len(images.paths), "files, classes:", *enumerate(images.target_names))
+kinds = np.array(images.target_names)[images.target]
 
 # %%
 # Train and test
 # --------------
-# Labels may be text. Images of another size than 96 pixels are resized first, and a crop of 96
-# keeps all of them. Colours do not matter for focus, and turning does not change it.
+# Labels may be text; the second one by the alphabet is the class that probabilities are for.
+# Images of another size than 96 pixels are resized first, and a crop of 96 keeps all of them.
+# Colours do not matter for focus, and turning does not change it.
 
-train, test = slide_train_test_split(images.target, images.groups, random_state=0)
+train, test = slide_train_test_split(kinds, images.groups, random_state=0)
 pipeline = make_pcam_pipeline(
     crop_size=64,
     network="residual",
@@ -59,17 +61,17 @@ pipeline = make_pcam_pipeline(
     epochs=6,
     random_state=0,
 )
-pipeline.fit(images.paths[train], images.target[train])
+pipeline.fit(images.paths[train], kinds[train])
 print("the classes of the probabilities:", *pipeline.classes_)
 RocBandDisplay.from_estimator(
-    pipeline, images.paths[test], images.target[test], images.groups[test], random_state=0
+    pipeline, images.paths[test], kinds[test], images.groups[test], random_state=0
 )
 
 # %%
 # The images it is most wrong about:
 
 PatchGalleryDisplay.from_estimator(
-    pipeline, images.paths[test], images.target[test], select="most wrong", n_patches=4,
+    pipeline, images.paths[test], kinds[test], select="most wrong", n_patches=4,
     views=("patch",),
 )  # fmt: skip
 
@@ -79,5 +81,6 @@ PatchGalleryDisplay.from_estimator(
 # A plain folder gives paths and ids.
 
 new = load_folder(root / "blurred")
-print(dict(zip(new.ids[:3], pipeline.predict(new.paths[:3]), strict=True)))
+for name, kind in zip(new.ids[:3], pipeline.predict(new.paths[:3]), strict=True):
+    print(name, kind)
 folder.cleanup()

@@ -46,8 +46,8 @@ pipeline = fit(labelled)
 # The spread finds mistakes
 # -------------------------
 # The classifier has the method, and the steps before it prepare the patches. Sorted by spread,
-# the last fifth of the test patches holds most mistakes. The first one holds some as well: there
-# the network is wrong in all views, and sure.
+# the last fifth of the test patches holds the largest share of mistakes. The first one holds some
+# too: there the network is wrong in all views, and sure.
 
 spread = pipeline[-1].predict_spread(pipeline[:-1].transform(X[test]))
 wrong = pipeline.predict(X[test]) != y[test]

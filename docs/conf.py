@@ -35,8 +35,7 @@ extensions = [
 exclude_patterns = ["_build", "_ext", "_templates"]
 templates_path = ["_templates"]
 
-# Pages; a page of the user guide may be named before it is written
-suppress_warnings = ["toc.empty_glob"]
+# Pages
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 

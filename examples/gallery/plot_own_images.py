@@ -23,7 +23,7 @@ from pcam_sklearn.datasets import load_folder, make_patches
 from pcam_sklearn.model_selection import slide_train_test_split
 from pcam_sklearn.plotting import PatchGalleryDisplay, RocBandDisplay
 
-data = make_patches(n_samples=400, n_slides=10, patch_size=80, random_state=0)
+data = make_patches(n_samples=400, n_slides=16, patch_size=80, random_state=0)
 folder = tempfile.TemporaryDirectory()
 root = Path(folder.name)
 blurred = np.random.default_rng(0).random(len(data.images)) < 0.4

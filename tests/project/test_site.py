@@ -1,4 +1,4 @@
-"""The examples of the gallery and the pages of the site; the build of the site runs the examples."""
+"""The examples of the gallery and the pages of the site, whose build runs the examples."""
 
 import ast
 import re

@@ -5,12 +5,10 @@ from typing import Any
 
 from sphinx.util import logging
 
+import pcam_sklearn
+
 LOGGER = logging.getLogger(__name__)
-MODULES = (
-    "pcam_sklearn", "pcam_sklearn.augmentation", "pcam_sklearn.datasets", "pcam_sklearn.metrics",
-    "pcam_sklearn.model_selection", "pcam_sklearn.networks", "pcam_sklearn.persistence",
-    "pcam_sklearn.plotting", "pcam_sklearn.report", "pcam_sklearn.submission",
-)  # fmt: skip
+MODULES = ("pcam_sklearn", *(f"pcam_sklearn.{name}" for name in pcam_sklearn._MODULES))
 
 
 def find_missing(app: Any, env: Any) -> None:
@@ -19,7 +17,9 @@ def find_missing(app: Any, env: Any) -> None:
     for module in MODULES:
         for name in import_module(module).__all__:
             if f"{module}.{name}" not in described:
-                LOGGER.warning("%s.%s is public and has no page in api/", module, name)
+                LOGGER.warning(
+                    "%s.%s is public and has no page; name its module in api/index.md", module, name
+                )
 
 
 def setup(app: Any) -> dict[str, bool]:

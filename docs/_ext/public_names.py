@@ -15,7 +15,12 @@ def find_missing(app: Any, env: Any) -> None:
     """Warn of each name in an `__all__` that no page describes."""
     described = env.get_domain("py").objects
     for module in MODULES:
-        for name in import_module(module).__all__:
+        try:
+            names = import_module(module).__all__
+        except ImportError as error:
+            LOGGER.warning("%s cannot be imported, so it has no page: %s", module, error)
+            continue
+        for name in names:
             if f"{module}.{name}" not in described:
                 LOGGER.warning(
                     "%s.%s is public and has no page; name its module in api/index.md", module, name

@@ -342,7 +342,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, 2)
-            float64; columns in the order of `classes_`, rows sum to 1.
+            Numbers of float64; columns in the order of `classes_`, rows sum to 1.
 
         Raises
         ------

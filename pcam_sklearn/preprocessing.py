@@ -114,8 +114,8 @@ class PatchReader(_StatelessPatchTransformer):
         Returns
         -------
         patches : array of shape (n_samples, height, width, 3)
-            uint8 RGB if X holds paths: an ndarray, or, by `in_memory`, an object that reads when it
-            is indexed. X itself if X holds patches.
+            Bytes of RGB if X holds paths: an ndarray, or, by `in_memory`, an object that reads when
+            it is indexed. X itself if X holds patches.
 
         Raises
         ------
@@ -237,7 +237,7 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
         Returns
         -------
         patches : array of shape (n_samples, crop_size, crop_size, 3)
-            float32 in [0, 1], or uint8, by `dtype`. Files that `PatchReader` left unread stay
+            Of float32 in [0, 1], or uint8, by `dtype`. Files that `PatchReader` left unread stay
             unread. uint8 from uint8 of the right size is a view of X. Floats become the nearest of
             256 levels, which is exact for bytes / 255.
 

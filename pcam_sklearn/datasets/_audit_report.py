@@ -98,7 +98,13 @@ class AuditReport:
         return frame
 
     def summary(self) -> str:
-        """Return the counts, and each kind of finding with its first examples, as text."""
+        """Return the counts, and each kind of finding with its first examples, as text.
+
+        Returns
+        -------
+        text : str
+            Several lines, for people.
+        """
         lines = [f"Audit of {self.folder}"]
         lines += [f"  {name:24s}{count:>9,}" for name, count in self.counts.items()]
         kinds = Counter(finding.kind for finding in self.findings)

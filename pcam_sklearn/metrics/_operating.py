@@ -39,7 +39,18 @@ class OperatingResult:
     fp: int
 
     def predictive_values(self, prevalence: float) -> PredictiveValues:
-        """Return PPV and NPV at a stated prevalence; see :func:`predictive_values`."""
+        """Return PPV and NPV at a stated prevalence.
+
+        Parameters
+        ----------
+        prevalence : float or array-like of float
+            Share of positive patches where the test will be used, in [0, 1].
+
+        Returns
+        -------
+        values : PredictiveValues
+            As :func:`predictive_values` returns them.
+        """
         return predictive_values(self.sensitivity.estimate, self.specificity.estimate, prevalence)
 
 
@@ -72,7 +83,18 @@ class OperatingPoint:
     criterion: str
 
     def predict(self, y_score: ArrayLike) -> BoolArray:
-        """Return True for each patch called positive: its score is at least the threshold."""
+        """Return which patches are called positive.
+
+        Parameters
+        ----------
+        y_score : array-like of shape (n_samples,)
+            Scores that grow with the positive class.
+
+        Returns
+        -------
+        positive : ndarray of shape (n_samples,), bool
+            True where the score is at least the threshold.
+        """
         return check_numbers(y_score, "y_score") >= self.threshold
 
     def evaluate(

@@ -122,7 +122,9 @@ class PatchGalleryDisplay:
             farthest from the label, "most certain" those whose probability is nearest to it.
         threshold : float, default=0.5
             The lowest probability, in [0, 1], at which a patch counts as predicted positive.
-        crop_size, views
+        crop_size : int, default=32
+            As in the class.
+        views : sequence of str, default=("patch", "center", "histogram")
             As in the class.
         random_state : int, default=None
             Seed of the random choice.

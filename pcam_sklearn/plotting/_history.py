@@ -57,7 +57,9 @@ class TrainingHistoryDisplay:
         ----------
         estimator : CNNClassifier or sklearn.pipeline.Pipeline
             The fitted classifier, or a pipeline that ends in one.
-        full_range, axes
+        full_range : bool, default=False
+            As in :meth:`plot`.
+        axes : sequence of matplotlib.axes.Axes, default=None
             As in :meth:`plot`.
 
         Returns

@@ -125,10 +125,14 @@ class ReliabilityDisplay:
         ----------
         y_true, y_prob : array-like of shape (n_samples,)
             Labels of two classes, and probability of the positive class, in [0, 1].
-        n_bins, strategy, name
+        n_bins : int, default=10
+            As in the class.
+        strategy : {"uniform", "quantile"}, default="uniform"
             As in the class.
         pos_label : object, default=None
             The positive label; None takes the larger of the two.
+        name : str, default=None
+            As in the class.
         axes : sequence of 2 matplotlib.axes.Axes, default=None
             The axes to draw on; None makes a new figure.
 

@@ -65,7 +65,9 @@ class SearchResultsDisplay:
         ----------
         search : GridSearchCV or another search of scikit-learn
             The fitted search.
-        metric, max_candidates
+        metric : str, default="score"
+            As in the class.
+        max_candidates : int, default=20
             As in the class.
         ax : matplotlib.axes.Axes, default=None
             The axes to draw on; None makes a new figure.

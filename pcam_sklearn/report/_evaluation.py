@@ -76,7 +76,13 @@ class Evaluation:
         return None if self.operating_point is None else self.operating_point.threshold
 
     def metrics_table(self) -> pd.DataFrame:
-        """Return one row per metric with ``estimate``, ``low`` and ``high``; nan means unknown."""
+        """Return the metrics with their intervals.
+
+        Returns
+        -------
+        table : pandas.DataFrame
+            One row per metric with ``estimate``, ``low`` and ``high``; nan means unknown.
+        """
         rows: dict[str, Interval] = {
             "ROC AUC": self.auc,
             "Brier score": self.brier,
@@ -90,7 +96,13 @@ class Evaluation:
         return pd.DataFrame.from_dict(table, orient="index", columns=["estimate", "low", "high"])
 
     def slide_table(self) -> pd.DataFrame | None:
-        """Return one row per slide, or None where the slides are not known."""
+        """Return the rates of each slide, by :func:`~pcam_sklearn.metrics.slide_table`.
+
+        Returns
+        -------
+        table : pandas.DataFrame or None
+            One row per slide, or None where the slides are not known.
+        """
         if self.groups is None:
             return None
         return metrics.slide_table(
@@ -98,11 +110,23 @@ class Evaluation:
         )
 
     def hospital_table(self) -> pd.DataFrame | None:
-        """Return one row per hospital, or None where slides or hospitals are not known."""
+        """Return the rates of each hospital, by :func:`~pcam_sklearn.metrics.hospital_table`.
+
+        Returns
+        -------
+        table : pandas.DataFrame or None
+            One row per hospital, or None where slides or hospitals are not known.
+        """
         return self._table_by("hospital", self.hospital)
 
     def stain_table(self) -> pd.DataFrame | None:
-        """Return one row per colour group of slides, or None where the groups are not known."""
+        """Return the rates of each colour group of slides.
+
+        Returns
+        -------
+        table : pandas.DataFrame or None
+            One row per group, or None where slides or colours are not known.
+        """
         return self._table_by("stain", self.stain)
 
     def _table_by(self, name: str, values: np.ndarray | None) -> pd.DataFrame | None:

@@ -7,7 +7,11 @@ import pytest
 
 # A page and a docstring cannot carry a marker.
 SLOW_DOCTESTS = {
+    "docs/classifier.md::classifier.md",
+    "docs/evaluation.md::evaluation.md",
+    "docs/from_scikeras.md::from_scikeras.md",
     "docs/getting_started.md::getting_started.md",
+    "docs/index.md::index.md",
     "docs/persistence.md::persistence.md",
     "docs/scaling.md::scaling.md",
     "pcam_sklearn/classifier.py::pcam_sklearn.classifier.CNNClassifier",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "models"
 _SHA256 = {
-    "pcam": "ff9a37108820b66e0660dd828a2359818efe47c8e93acfe9182bf8f73618a5c6",
+    "pcam": "1424ef28fab7215d108e569954d525a516ede52ef5e78448b3a8f55fc227493c",
 }
 
 

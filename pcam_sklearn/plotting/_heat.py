@@ -148,7 +148,8 @@ def _copy_with_logit(model: Any) -> Any:
 
     # The copy draws weights before it gets the model's; the caller's random state must not move.
     with seeded(0):
-        twin = keras.models.clone_model(model)
+        # Keras would copy how the model is compiled too, and fails where there is no optimizer.
+        twin = keras.models.clone_model(keras.Model(model.inputs, model.outputs))
     twin.set_weights(model.get_weights())
     if getattr(twin.layers[-1], "activation", None) is keras.activations.sigmoid:
         twin.layers[-1].activation = keras.activations.linear

@@ -95,6 +95,13 @@ def test_its_card_says_what_it_is_and_how_well_it_works():
         assert words in card
 
 
+def test_its_card_names_the_threshold_of_its_metadata():
+    card = (MODELS / "pcam.md").read_text()
+    threshold = read_metadata(MODELS / "pcam.pcam")["operating_point"]["threshold"]
+    assert f"a probability of at least {threshold} is positive" in card
+    assert "None was chosen" not in card
+
+
 def test_its_figures_are_in_its_metadata():
     metadata = read_metadata(MODELS / "pcam.pcam")
     auc = metadata["metrics"]["ROC AUC"]

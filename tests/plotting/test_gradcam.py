@@ -10,6 +10,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from support.tiny import linear, quick, quick_pipeline
 
+from pcam_sklearn import load_pretrained
+from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.plotting import GradCamDisplay, grad_cam
 
 SIDE = 18
@@ -148,3 +150,18 @@ def test_labels_for_other_patches_are_refused(fitted, patches):
 def test_a_patch_without_evidence_is_said_to_have_none():
     display = GradCamDisplay(np.ones((1, 8, 8, 3)), np.zeros((1, 8, 8)), ["a"]).plot()
     assert display.axes_[1, 0].get_title() == "no evidence"
+
+
+@pytest.mark.slow
+def test_a_classifier_without_an_optimizer_has_the_same_map(patches):
+    classifier = quick(network=averaging).fit(*patches)
+    before = grad_cam(classifier, patches[0][:2])
+    np.testing.assert_array_equal(grad_cam(classifier.trim(), patches[0][:2]), before)
+
+
+@pytest.mark.slow
+def test_the_model_of_the_package_has_a_map(sample_folder):
+    data = load_kaggle(sample_folder)
+    heat = grad_cam(load_pretrained(), data.paths[:1])
+    assert heat.shape == (1, 96, 96)
+    assert heat.max() == 1

@@ -19,13 +19,12 @@ import pandas as pd
 
 RESULTS = Path(__file__).parent / "results"
 BYTES_PER_PATCH = 96 * 96 * 3
-BYTES_PER_FIT = (
-    24_000  # What Dask sends for a fit on a memory map: tests/on_dask/test_bytes_sent.py.
-)
+BYTES_PER_FIT = 24_000  # Sent by Dask for a fit on a memory map: tests/on_dask.
 RESTART_S = 20.0  # A nanny starts a worker, which imports the package.
 SPREAD = 0.1  # Standard deviation of the time of a fit, as a share: machines differ, loads change.
+HOPELESS = 5.0  # Losses within a piece of work, beyond which it would hardly ever end.
 EPOCHS, CANDIDATES, FOLDS = 10, 20, 5
-PATCHES = (220_025, 10_000_000, 100_000_000)
+PATCHES = (4_000, 220_025, 10_000_000, 100_000_000)
 WORKERS = (1, 16, 256)
 DAY = 86_400.0
 
@@ -54,40 +53,43 @@ def time_with_losses(seconds: float, losses_per_s: float) -> float:
     """
     if losses_per_s == 0:
         return seconds
+    if losses_per_s * seconds > HOPELESS:
+        return math.inf
     return math.expm1(losses_per_s * seconds) * (1 / losses_per_s + RESTART_S)
 
 
-def search_time(n_patches: int, n_workers: int, rates: Rates) -> float:
-    """Return the seconds of a search and its last fit.
+def search_time(n_patches: int, n_workers: int, rates: Rates, pieces: int) -> float:
+    """Return the seconds of a search, without its last fit.
 
-    Fits are equally long and workers busy to the end, up to the last round of fits.
+    Fits are equally long, and workers busy up to the last round of fits. A lost worker costs what
+    it has done of one of the `pieces` of a fit: all of it, or an epoch with `checkpoint_dir`.
     """
-    one = n_patches * (1 - 1 / FOLDS) * EPOCHS * rates.fit_s
+    piece = n_patches * (1 - 1 / FOLDS) * EPOCHS * rates.fit_s / pieces
     rounds = math.ceil(CANDIDATES * FOLDS / n_workers)
-    last = n_patches * EPOCHS * rates.fit_s
-    return rounds * time_with_losses(one, rates.losses_per_s) + last
+    return rounds * pieces * time_with_losses(piece, rates.losses_per_s)
 
 
 def simulate_search(
-    n_patches: int, n_workers: int, rates: Rates, generator: np.random.Generator
+    n_patches: int, n_workers: int, rates: Rates, pieces: int, generator: np.random.Generator
 ) -> float:
     """Return the seconds of one search: each worker takes the next fit as soon as it is free."""
-    one = n_patches * (1 - 1 / FOLDS) * EPOCHS * rates.fit_s
+    piece = n_patches * (1 - 1 / FOLDS) * EPOCHS * rates.fit_s / pieces
     free = [0.0] * n_workers
     for _ in range(CANDIDATES * FOLDS):
         start = heapq.heappop(free)
-        length = one * max(0.1, generator.normal(1, SPREAD))
-        heapq.heappush(free, start + draw_time(length, rates.losses_per_s, generator))
-    return max(free) + n_patches * EPOCHS * rates.fit_s
+        length = piece * max(0.1, generator.normal(1, SPREAD))
+        spent = sum(draw_time(length, rates.losses_per_s, generator) for _ in range(pieces))
+        heapq.heappush(free, start + spent)
+    return max(free)
 
 
 def draw_time(seconds: float, losses_per_s: float, generator: np.random.Generator) -> float:
-    """Return the time of one fit, with the losses of its worker that come before its end."""
+    """Return the time of a piece of a fit, with the losses of its worker before its end."""
+    if losses_per_s * seconds > HOPELESS:
+        return math.inf
     total = 0.0
     while losses_per_s and (until := generator.exponential(1 / losses_per_s)) < seconds:
         total += until + RESTART_S
-        if total > 1000 * seconds:
-            return math.inf  # It would hardly ever end.
     return total + seconds
 
 
@@ -97,16 +99,20 @@ def rows_of(rates: Rates, n_rounds: int) -> pd.DataFrame:
     rows = []
     for n_patches in PATCHES:
         for n_workers in WORKERS:
-            estimate = search_time(n_patches, n_workers, rates)
+            from_start, by_epoch = (
+                search_time(n_patches, n_workers, rates, pieces) for pieces in (1, EPOCHS)
+            )
             simulated = [
-                simulate_search(n_patches, n_workers, rates, generator) for _ in range(n_rounds)
+                simulate_search(n_patches, n_workers, rates, EPOCHS, generator)
+                for _ in range(n_rounds)
             ]
             rows.append(
                 {
                     "patches": n_patches,
                     "workers": n_workers,
-                    "search_days": estimate / DAY,
+                    "search_days": by_epoch / DAY,
                     "simulated_days": np.mean(simulated) / DAY,
+                    "without_checkpoints_days": from_start / DAY,
                     "search_gb_from_files": n_workers * n_patches * BYTES_PER_PATCH / 1e9,
                     "search_gb_by_dask": CANDIDATES * FOLDS * BYTES_PER_FIT / 1e9,
                     "one_fit_days": n_patches * EPOCHS * rates.fit_s / DAY,
@@ -122,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fit-ms", type=float, help="per patch and epoch of one worker")
     parser.add_argument("--predicted-per-s", type=float, default=230.0, help="of one worker")
-    parser.add_argument("--losses-per-day", type=float, default=0.1, help="of one worker")
+    parser.add_argument("--losses-per-day", type=float, default=1.0, help="of one worker")
     parser.add_argument("--rounds", type=int, default=20, help="simulated searches per row")
     arguments = parser.parse_args()
     fit_ms = measured_fit_ms() if arguments.fit_ms is None else arguments.fit_ms

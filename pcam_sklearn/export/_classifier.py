@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
@@ -121,15 +120,16 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         """
         batch_size = check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
         X = check_patches(X, channels=None)
-        if X.shape[1:] != self._facts.patch_shape:
+        session, facts = self._open()
+        if X.shape[1:] != facts.patch_shape:
             raise ValueError(
                 f"X has patches of shape {X.shape[1:]}, but {os.fspath(self.path)} takes "
-                f"{self._facts.patch_shape}; use make_onnx_pipeline, which resizes them."
+                f"{facts.patch_shape}; use make_onnx_pipeline, which resizes them."
             )
         positive = np.empty(len(X))
         done = 0
         for batch in in_batches(X, batch_size):
-            positive[done : done + len(batch)] = run(self._session, _as_bytes(batch))
+            positive[done : done + len(batch)] = run(session, _as_bytes(batch))
             done += len(batch)
         if not ((positive >= 0) & (positive <= 1)).all():
             raise ValueError(
@@ -174,43 +174,33 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         """What the file says about its model."""
         return self._facts.metadata
 
-    @cached_property
-    def _content(self) -> bytes:
-        return read_file(self.path)
+    @property
+    def _facts(self) -> Facts:
+        return self._open()[1]
 
-    @cached_property
-    def _session(self) -> Any:
-        n_threads = 0  # All cores.
+    def _open(self) -> tuple[Any, Facts]:
+        """Return the session and the facts of the file, opened once for the same parameters."""
+        name, n_threads = os.fspath(self.path), 0  # No number of threads: all cores.
         if self.n_threads is not None:
             n_threads = check_scalar(self.n_threads, "n_threads", Integral, min_val=1)
-        return open_session(self._content, os.fspath(self.path), int(n_threads), self.providers)
+        key = (name, int(n_threads), tuple(self.providers))
+        if self.__dict__.get("_opened_as") != key:
+            session = open_session(self._read(), *key)
+            self._opened, self._opened_as = (session, read_facts(session, name)), key
+        return self._opened
 
-    @cached_property
-    def _facts(self) -> Facts:
-        return read_facts(self._session, os.fspath(self.path))
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters; the file is read again when it is next needed.
-
-        Parameters
-        ----------
-        **params : dict
-            Parameters of the classifier.
-
-        Returns
-        -------
-        self : object
-            The classifier.
-        """
-        super().set_params(**params)
-        for name in ("_content", "_session", "_facts"):
-            self.__dict__.pop(name, None)
-        return self
+    def _read(self) -> bytes:
+        """Return the content of the file, which a pickle brings along."""
+        name = os.fspath(self.path)
+        if self.__dict__.get("_content_of") != name:
+            self._content, self._content_of = read_file(name), name
+        return self._content
 
     def __getstate__(self) -> dict[str, Any]:
-        # A session is bound to its process, and the file may not be where the pickle goes.
-        state = {**super().__getstate__(), "_content": self._content}
-        return {name: v for name, v in state.items() if name not in ("_session", "_facts")}
+        self._read()  # The file may not be where the pickle goes.
+        # A session is bound to its process.
+        unbound = ("_opened", "_opened_as")
+        return {name: v for name, v in super().__getstate__().items() if name not in unbound}
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

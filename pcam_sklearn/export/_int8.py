@@ -116,10 +116,21 @@ def measure_change(
     change = np.abs(after - before)
     aucs = (None, None)
     if labels is not None:
-        positive = np.asarray(labels) == classes[1]
+        positive = _are_positive(labels, len(patches), classes)
         if 0 < positive.mean() < 1:
             aucs = (roc_auc_score(positive, after), roc_auc_score(positive, before))
     return Int8Change(len(patches), float(change.max()), float(change.mean()), *aucs)
+
+
+def _are_positive(labels: Any, n_patches: int, classes: np.ndarray) -> np.ndarray:
+    """Return whether each label is that of the second class, or raise ValueError."""
+    labels = np.asarray(labels)
+    if labels.shape != (n_patches,) or not np.isin(labels, classes).all():
+        raise ValueError(
+            f"calibration has labels of shape {labels.shape} for {n_patches:,} patches; pass one "
+            f"of {classes.tolist()} for each patch, or no labels."
+        )
+    return labels == classes[1]
 
 
 def _predict(content: bytes, patches: np.ndarray) -> np.ndarray:

@@ -246,6 +246,16 @@ def test_calibration_patches_without_labels_give_no_auc(tmp_path):
     assert export.int8.auc is None
 
 
+@pytest.mark.parametrize("labels", [[0], ["x"] * 6, np.zeros((6, 2))])
+def test_labels_that_do_not_fit_the_calibration_patches_are_refused(labels, tmp_path):
+    calibration = (whole_patches(), labels)
+    with pytest.raises(ValueError, match=r"pass one of \[0, 1\] for each patch"):
+        export_onnx(
+            built("residual"), tmp_path / "m.onnx", quantize="int8", calibration=calibration
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("options", [{"quantize": "int8"}, {"calibration": X}])
 def test_eight_bits_and_calibration_come_together(options, tmp_path):
     with pytest.raises(ValueError, match="pass both or none"):

@@ -131,6 +131,14 @@ def test_another_path_is_another_file(file, tmp_path):
         classifier.predict_proba(X)
 
 
+def test_a_path_set_as_an_attribute_is_another_file_too(file, tmp_path):
+    classifier = OnnxClassifier(file)
+    classifier.predict_proba(X)
+    classifier.path = tmp_path / "none.onnx"
+    with pytest.raises(FileNotFoundError, match=r"none\.onnx"):
+        classifier.predict_proba(X)
+
+
 def test_several_processes_can_share_the_work(file):
     served = make_onnx_pipeline(file, n_threads=1)
     parts = joblib.Parallel(2)(

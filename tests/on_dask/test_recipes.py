@@ -1,6 +1,7 @@
 """The recipes of docs/scaling.md that need more than a local cluster."""
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def test_workers_that_were_started_by_address_do_the_fits():
     assert list(threads.values()) == ["3", "3"]
 
 
+@pytest.fixture
+def _interrupts_stay():
+    """Undo what importing dask_jobqueue does to Ctrl-C in the whole process."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("_interrupts_stay")
 def test_a_slurm_job_of_the_recipe_is_one_worker_with_one_fit_at_a_time_and_one_gpu():
     dask_jobqueue = pytest.importorskip("dask_jobqueue", reason="needs dask-jobqueue")
     recipe = re.search(r"^cluster = SLURMCluster\(\n(.*?)^\)$", PAGE, re.DOTALL | re.MULTILINE)

@@ -131,9 +131,11 @@ def test_an_interrupted_search_leaves_the_cluster_usable(address, dask_client, k
     thread.start()
     grid = ("--grid", "cnnclassifier__dropout=0.1,0.2,0.3,0.4,0.5,0.6", "--cv", 3)
     run = tmp_path / "run"
-    said = cli("tune", kaggle, "--output", run, *grid, *TINY, "--dask", address, code=130)
-    ended.set()
-    thread.join()
+    try:
+        said = cli("tune", kaggle, "--output", run, *grid, *TINY, "--dask", address, code=130)
+    finally:
+        ended.set()
+        thread.join()
     assert "Interrupted" in said.stderr
     assert list(tmp_path.iterdir()) == []
     assert dask_client.submit(sum, [1, 2], pure=False).result() == 3

@@ -46,7 +46,7 @@ def measured_fit_ms() -> float:
 
 
 def time_with_losses(seconds: float, losses_per_s: float) -> float:
-    """Return the mean time of a fit that begins anew after each loss of its worker.
+    """Return the mean time of work that starts again after each loss of its worker.
 
     Losses come independently of each other, at a constant rate. The mean is that of a well-known
     renewal argument: (exp(rate x time) - 1) x (1 / rate + restart).

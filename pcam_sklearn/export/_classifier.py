@@ -171,7 +171,7 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
 
     @property
     def metadata_(self) -> dict[str, Any]:
-        """What the file says about its model."""
+        """Facts about the model, out of the file."""
         return self._facts.metadata
 
     @property

@@ -160,7 +160,7 @@ def _in_a_thread(call: Callable[[], Any]) -> Any:
     result: list[Any] = []
     errors: list[BaseException] = []
     framework = current_framework()
-    placement = framework.placement()  # Of this thread; a new one has none.
+    placement = framework.placement()  # A new thread has none.
 
     def run() -> None:
         try:

@@ -1,4 +1,4 @@
-"""What the frameworks read from the environment when they start. None is imported for it."""
+"""Variables that the frameworks read when they start. None is imported for it."""
 
 
 def start_variables(threads: int | None) -> dict[str, str]:

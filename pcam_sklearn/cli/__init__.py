@@ -14,6 +14,7 @@ from pcam_sklearn.cli._card import card
 from pcam_sklearn.cli._check import check
 from pcam_sklearn.cli._evaluate import evaluate
 from pcam_sklearn.cli._export import export
+from pcam_sklearn.cli._fetch import fetch
 from pcam_sklearn.cli._output import CommandGroup
 from pcam_sklearn.cli._predict import predict
 from pcam_sklearn.cli._quickstart import quickstart
@@ -60,5 +61,5 @@ def main() -> None:
     os.environ.setdefault("MPLBACKEND", "Agg")
 
 
-for _command in (quickstart, check, train, tune, evaluate, predict, card, export):
+for _command in (quickstart, fetch, check, train, tune, evaluate, predict, card, export):
     main.add_command(_command)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Two candidates show a search, and keep it short.
 _GRID = {"cnnclassifier__dropout": [0.3, 0.5]}
-_TEST_FRACTION, _N_FOLDS = 0.25, 3
+_TEST_FRACTION, _WATCHED_FRACTION, _N_FOLDS = 0.25, 0.2, 3
 
 
 @click.command(
@@ -143,16 +143,20 @@ def _search(
     from pcam_sklearn.model_selection import make_splitter
     from pcam_sklearn.pipeline import make_pcam_pipeline
 
+    # Some slides are watched while training, so that the history shows them beside the others.
+    watched = {"early_stopping": True, "validation_fraction": _WATCHED_FRACTION}
     search = GridSearchCV(
-        make_pcam_pipeline(network="notebook", epochs=epochs, random_state=random_state),
+        make_pcam_pipeline(network="notebook", epochs=epochs, random_state=random_state, **watched),
         _GRID,
         scoring="roc_auc",
         cv=make_splitter(train.groups, _N_FOLDS, random_state),
         n_jobs=jobs,
         error_score="raise",
     )
-    groups = {} if train.groups is None else {"groups": train.groups[rows]}
-    return search.fit(train.paths[rows], train.target[rows], **groups)
+    slides = {} if train.groups is None else {"groups": train.groups[rows]}
+    if slides:
+        slides["cnnclassifier__groups"] = slides["groups"]
+    return search.fit(train.paths[rows], train.target[rows], **slides)
 
 
 def _draw(pipeline: "Pipeline", train: "Bunch", rows: "np.ndarray", output: Path) -> float:

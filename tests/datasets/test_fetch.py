@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.cli_runs import as_json
 
 from pcam_sklearn.datasets import _download, _fetch
 from pcam_sklearn.datasets._fetch import fetch_pcam
@@ -180,6 +181,18 @@ def test_all_files_of_a_split_are_downloaded(server, fetch, tmp_path):
     assert fetch() == [tmp_path / "pcam" / name for name in FILES]
     assert_whole(tmp_path / "pcam")
     assert server.requests == [(name, None) for name in FILES]
+
+
+def test_the_command_downloads_a_split_and_goes_on_where_it_broke_off(
+    server, waits, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_fetch, "ARCHIVE_MD5", MD5)
+    part_of(tmp_path, FILES[BIG][:100])
+    url = f"http://127.0.0.1:{server.server_port}/record/{{name}}?download=1"
+    facts = as_json("fetch", tmp_path / "pcam", "--split", "valid", "--base-url", url)
+    assert facts["files"] == list(FILES)
+    assert_whole(tmp_path / "pcam")
+    assert server.requests[0] == (BIG, "bytes=100-")
 
 
 def test_all_splits_are_downloaded_unless_told_otherwise(server, fetch):

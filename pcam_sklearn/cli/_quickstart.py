@@ -143,7 +143,7 @@ def _search(
     from pcam_sklearn.model_selection import make_splitter
     from pcam_sklearn.pipeline import make_pcam_pipeline
 
-    # Some slides are watched while training, so that the history shows them beside the others.
+    # The history then shows slides that the network does not train on.
     watched = {"early_stopping": True, "validation_fraction": _WATCHED_FRACTION}
     search = GridSearchCV(
         make_pcam_pipeline(network="notebook", epochs=epochs, random_state=random_state, **watched),

@@ -1,5 +1,6 @@
 """Searches on Dask workers give the scores of a serial run, whatever X is and whoever is killed."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from support.tiny import PATCH_SIDE, make_data, quick_pipeline
 from support.worker_facts import environment_variable
 
 pytestmark = pytest.mark.slow
-pytest.importorskip("distributed", reason="needs the extra dask")
+distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+
+from pcam_sklearn.distributed import prepare_client  # noqa: E402
 
 N = 400
 X, Y = make_data(n=N, side=PATCH_SIDE)
@@ -162,12 +165,15 @@ def test_a_search_survives_that_each_worker_is_killed(dask_client, serial, tmp_p
     assert list(threads.values()) == ["1", "1"]
 
 
-def test_a_fit_that_kills_every_worker_is_an_error_and_not_a_search_without_end(
-    dask_cluster, dask_client, tmp_path, monkeypatch
-):
-    given_up = pytest.importorskip("distributed").KilledWorker
+def test_a_fit_that_kills_every_worker_is_an_error_and_not_a_search_without_end(tmp_path):
+    # A cluster of its own: Dask does not always start a worker again that was killed so often.
+    settings = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
     kill = KillWorker(tmp_path / "fits", numbers=range(100))
-    monkeypatch.setattr(dask_cluster.scheduler, "allowed_failures", 0)
-    with pytest.raises(given_up, match="those workers died while running it"):
-        on_workers(grid_search(callbacks=[kill]), X, Y)
-    dask_client.wait_for_workers(2, timeout=60)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, **settings) as cluster:
+        cluster.scheduler.allowed_failures = 0
+        with (
+            prepare_client(cluster.get_client()) as client,
+            joblib.parallel_config("dask", client=client),
+            pytest.raises(distributed.KilledWorker, match="those workers died while running it"),
+        ):
+            grid_search(callbacks=[kill]).fit(X, Y)

@@ -116,6 +116,15 @@ def test_threads_that_the_workers_no_longer_take_are_an_error(address, kaggle, t
     assert "before it was prepared" in " ".join(said.stderr.split())
 
 
+@pytest.fixture
+def _interrupts_raise():
+    """Have Ctrl-C interrupt this process, also if it was started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts_raise")
 def test_an_interrupted_search_leaves_the_cluster_usable(address, dask_client, kaggle, tmp_path):
     ended = threading.Event()
 
@@ -139,9 +148,11 @@ def test_an_interrupted_search_leaves_the_cluster_usable(address, dask_client, k
     assert "Interrupted" in said.stderr
     assert list(tmp_path.iterdir()) == []
     assert dask_client.submit(sum, [1, 2], pure=False).result() == 3
-    while any(dask_client.processing().values()):  # Fits that were going on come to their end.
-        time.sleep(0.05)
-    assert not dask_client.run_on_scheduler(fits_left)
+    for _ in range(600):  # Fits that were going on come to their end, and are forgotten.
+        if not dask_client.run_on_scheduler(fits_left):
+            return
+        time.sleep(0.1)
+    raise AssertionError(dask_client.run_on_scheduler(fits_left))
 
 
 def fits_left(dask_scheduler):

@@ -1,6 +1,7 @@
 """The command ``fetch``: download the official files."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,7 +36,7 @@ def fetch(folder: Path, splits: tuple[str, ...], base_url: str | None, out: Outp
     """
     from pcam_sklearn.datasets import fetch_pcam
 
-    elsewhere = {} if base_url is None else {"base_url": base_url}
+    elsewhere: dict[str, Any] = {} if base_url is None else {"base_url": base_url}
     files = fetch_pcam(folder, dict.fromkeys(splits), progress=out.progress, **elsewhere)
     facts = {"folder": folder, "files": [file.name for file in files]}
     out.result(f"{len(files)} verified files in {folder}", facts)

@@ -144,7 +144,7 @@ def _search(
     from pcam_sklearn.pipeline import make_pcam_pipeline
 
     # The history then shows slides that the network does not train on.
-    watched = {"early_stopping": True, "validation_fraction": _WATCHED_FRACTION}
+    watched: dict[str, Any] = {"early_stopping": True, "validation_fraction": _WATCHED_FRACTION}
     search = GridSearchCV(
         make_pcam_pipeline(network="notebook", epochs=epochs, random_state=random_state, **watched),
         _GRID,

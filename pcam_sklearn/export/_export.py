@@ -79,8 +79,8 @@ def export_onnx(
         The file to write, whose name ends in ``.onnx``, in a folder that exists. An old file is
         replaced as a whole or not at all.
     quantize : {"int8"} or None, default=None
-        "int8" computes convolutions with 8-bit integers: a quarter of the size, and faster on
-        processors with VNNI or its likes. Probabilities change.
+        "int8" computes layers with 8-bit integers: a third of the size or less, and faster on
+        processors with VNNI or the like. Probabilities change.
     calibration : array-like, or tuple of (array-like, array-like), default=None
         Patches or paths, as the pipeline takes them, that set the ranges of the 8-bit numbers:
         some 100 patches that are like those to come. Labels beside them also have the AUC compared.

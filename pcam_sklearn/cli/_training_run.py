@@ -140,8 +140,9 @@ def make_run(
             point = _choose_threshold(pipeline, patches.take(split.threshold), criterion, out)
             evaluation = _evaluate(pipeline, patches.take(split.test), point, options, out)
             facts = write_run(folder, Run(pipeline, patches, split, evaluation), config)
-    text = f"{evaluation_text(evaluation)}\n\nWritten to {output}; see card.html in it."
-    out.result(text, {"output": output, **facts})
+    card = output / "card.html"
+    text = f"{evaluation_text(evaluation)}\n\nWritten to {output}\nModel card: {card}"
+    out.result(text, {"output": output, "card": card, **facts})
 
 
 def _load_and_split(options: Mapping[str, Any], out: Output) -> tuple[Patches, Split]:

@@ -70,7 +70,8 @@ class LiveLine(EndLine):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Show how far the epoch is."""
-        self._show(self._before + batch + 1, logs or {})
+        # Keras counts whole calls of several steps, and the last one may reach past the epoch.
+        self._show(self._before + min(batch + 1, self._steps), logs or {})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Show the epoch's loss and AUC."""

@@ -64,6 +64,7 @@ def card(
     # Checked first, because measuring may take minutes.
     if output.suffix not in (".html", ".md"):
         raise click.UsageError(f"--output {output} must end in .html or .md")
+    out.step(f"loading {model}")
     loaded = load_model(model)
     titled = {} if title is None else {"title": title}
     if data is None:
@@ -93,6 +94,7 @@ def _card_of_run(
     patches, probabilities, stain = _read_predictions(model.folder, facts["name"])
     settings = {name: facts[name] for name in ("data_sha256", "random_state")}
     settings["rounds"] = rounds or facts["rounds"]
+    out.step("measuring, and drawing the card")
     evaluation = measure(patches, probabilities, model.operating_point, stain=stain, **settings)
     X = _find_patches_of_run(model.folder, patches.ids, out)
     described = {"data": facts["training_data"], "split": facts["split"], **titled}
@@ -115,6 +117,7 @@ def _card_on_data(
 
     patches, used = load_evaluation_patches(model, data, options, unseen=unseen, out=out)
     evaluation = evaluate_model(model, patches, rounds, options["random_state"], out)
+    out.step("drawing the card")
     split = _describe_split(model, {} if unseen else used, len(patches))
     training_data = model.evaluation.get("training_data")
     return model_card(

@@ -47,6 +47,7 @@ def evaluate(
     a warning if patches or slides of DATA took part in the run. DATA is as for train; from official
     files the default is the test split.
     """
+    out.step(f"loading {model}")
     from pcam_sklearn.cli._measure import (
         evaluate_model,
         evaluation_facts,

@@ -56,11 +56,13 @@ def export(
     check_new_file(output, "--output", overwrite=overwrite)
     find_run(model)
     calibration = None if int8 is None else _load_calibration(int8, options, out)
+    out.step(f"loading {model}")
     loaded = load_model(model)
     metadata = {"operating_point": loaded.operating_point, **_known(loaded.metadata)}
     from pcam_sklearn.export import export_onnx
     from pcam_sklearn.export._export import describe
 
+    out.step("converting and comparing")
     written = export_onnx(
         loaded.estimator,
         output,

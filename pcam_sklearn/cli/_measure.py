@@ -68,6 +68,7 @@ def evaluate_model(
             "patches as independent, and are too narrow by far"
         )
     prob = predict_tumour(model.estimator, patches.X, "evaluate", progress=out.progress)
+    out.step("measuring")
     point = model.operating_point
     return measure(patches, prob, point, rounds=rounds, random_state=random_state)
 

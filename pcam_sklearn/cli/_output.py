@@ -90,6 +90,10 @@ class Output:
         if not self.quiet:
             _echo(click.wrap_text(text, _WIDTH))
 
+    def step(self, text: str) -> None:
+        """Say what begins now and may take seconds, unless quiet."""
+        self.note(f"{text} ...")
+
     def warn(self, text: str) -> None:
         """Print a warning, even if quiet."""
         _print_warning(text)

@@ -81,6 +81,7 @@ def predict(
     wanted = [*ids, *(read_ids(ids_file) if ids_file else [])]
     patches = load_patches(data, **options, default=TO_PREDICT, progress=out.progress)
     patches = choose_patches(patches, wanted) if wanted else patches
+    out.step(f"loading {model}")
     loaded = load_model(model)
     prob = predict_tumour(loaded.estimator, patches.X, "predict", progress=out.progress)
     # Another process may have written it meanwhile.

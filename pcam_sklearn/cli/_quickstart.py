@@ -64,9 +64,11 @@ def quickstart(
     with atomic_folder(output, check) as folder:
         if data is None:
             data = folder / "patches"
+            out.step("making patches")
             _write_kaggle_folder(data, random_state)
             out.note(f"made patches for {output / 'patches'}")
         facts = _tune_and_draw(data, folder, out, **settings)
+        out.step("loading the model in a new process, and predicting the test patches")
         said = _predict_in_a_new_process(folder / MODEL_FILE, data, folder / "submission.csv")
         out.note(said.replace(str(folder), str(output)))
         write_manifest(folder)
@@ -81,6 +83,8 @@ def _tune_and_draw(
     data: Path, output: Path, out: Output, *, epochs: int, jobs: int, random_state: int
 ) -> dict[str, Any]:
     """Tune on a part of the patches, save the best pipeline, and test it on the others."""
+    out.step("loading Keras")
+    from pcam_sklearn.cli._fits import show_fits
     from pcam_sklearn.cli._run_folder import MODEL_FILE
     from pcam_sklearn.datasets import load_kaggle
     from pcam_sklearn.model_selection import hold_out
@@ -90,11 +94,15 @@ def _tune_and_draw(
     y, slides = train.target, train.groups
     fitting, held_out = hold_out(y, slides, _TEST_FRACTION, random_state=random_state)
     out.note(f"{len(train.paths)} patches, {len(held_out)} of them held out to test on")
-    search = _search(train, fitting, epochs=epochs, jobs=jobs, random_state=random_state)
+    search = _make_search(slides, epochs=epochs, jobs=jobs, random_state=random_state)
+    with show_fits(search.estimator, progress=out.progress):
+        _fit_search(search, train, fitting)
     out.note(f"cross-validated AUC {search.best_score_:.3f} with {search.best_params_}")
-    save_model(search.best_estimator_, output / MODEL_FILE)
+    out.step("saving the model, and drawing")
+    best = search.best_estimator_.set_params(cnnclassifier__verbose=0)
+    save_model(best, output / MODEL_FILE)
     return {
-        "auc": _draw(search.best_estimator_, train, held_out, output),
+        "auc": _draw(best, train, held_out, output),
         "cross_validated_auc": float(search.best_score_),
         "best_params": search.best_params_,
     }
@@ -134,10 +142,10 @@ def _write_tiffs(folder: Path, files: list[str], images: "np.ndarray") -> None:
         path.write_bytes(content.tobytes())
 
 
-def _search(
-    train: "Bunch", rows: "np.ndarray", *, epochs: int, jobs: int, random_state: int
+def _make_search(
+    slides: "np.ndarray | None", *, epochs: int, jobs: int, random_state: int
 ) -> "GridSearchCV":
-    """Tune the notebook's network on these rows, over folds of whole slides where known."""
+    """Return a search for the notebook's network, over folds of whole slides where known."""
     from sklearn.model_selection import GridSearchCV
 
     from pcam_sklearn.model_selection import make_splitter
@@ -145,18 +153,21 @@ def _search(
 
     # The history then shows slides that the network does not train on.
     watched: dict[str, Any] = {"early_stopping": True, "validation_fraction": _WATCHED_FRACTION}
-    search = GridSearchCV(
+    return GridSearchCV(
         make_pcam_pipeline(network="notebook", epochs=epochs, random_state=random_state, **watched),
         _GRID,
         scoring="roc_auc",
-        cv=make_splitter(train.groups, _N_FOLDS, random_state),
+        cv=make_splitter(slides, _N_FOLDS, random_state),
         n_jobs=jobs,
         error_score="raise",
     )
+
+
+def _fit_search(search: "GridSearchCV", train: "Bunch", rows: "np.ndarray") -> None:
     slides = {} if train.groups is None else {"groups": train.groups[rows]}
     if slides:
         slides["cnnclassifier__groups"] = slides["groups"]
-    return search.fit(train.paths[rows], train.target[rows], **slides)
+    search.fit(train.paths[rows], train.target[rows], **slides)
 
 
 def _draw(pipeline: "Pipeline", train: "Bunch", rows: "np.ndarray", output: Path) -> float:

@@ -64,6 +64,7 @@ def train(context: click.Context, recorded: Mapping[str, Any] | None, **options:
     history.csv, split.csv, pictures, the config.json that reproduces the run, and the manifest.json
     by which damage is found. It appears only when it is complete.
     """
+    options["out"].step("loading Keras")
     from pcam_sklearn.cli._parameters import from_json_values
     from pcam_sklearn.cli._training_run import make_run
 

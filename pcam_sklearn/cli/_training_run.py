@@ -1,8 +1,6 @@
 """A training run, as `train` and `tune` share it: hold out, fit, freeze the threshold, measure."""
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +11,11 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from pcam_sklearn import __version__
+from pcam_sklearn.cli._fits import fit_pipeline
 from pcam_sklearn.cli._measure import evaluation_facts, evaluation_text, measure
 from pcam_sklearn.cli._options import RECORDED
 from pcam_sklearn.cli._output import Output
 from pcam_sklearn.cli._parameters import (
-    CHECKPOINT,
     build_pipeline,
     parse_augment,
     parse_operating_point,
@@ -139,6 +137,7 @@ def make_run(
             fit_pipeline(pipeline, patches, rows, progress=out.progress, checkpoint=kept)
             point = _choose_threshold(pipeline, patches.take(split.threshold), criterion, out)
             evaluation = _evaluate(pipeline, patches.take(split.test), point, options, out)
+            out.step("drawing the card and writing the run")
             facts = write_run(folder, Run(pipeline, patches, split, evaluation), config)
     card = output / "card.html"
     text = f"{evaluation_text(evaluation)}\n\nWritten to {output}\nModel card: {card}"
@@ -147,6 +146,7 @@ def make_run(
 
 def _load_and_split(options: Mapping[str, Any], out: Output) -> tuple[Patches, Split]:
     source = {name: options[name] for name in ("data", "subset", "slides", "random_state")}
+    out.step(f"reading {options['data']}")
     patches = load_labelled_patches(**source, default=TO_LEARN, progress=out.progress)
     fractions = options["test_fraction"], options["threshold_fraction"]
     split = split_patches(patches, *fractions, options["random_state"])
@@ -236,50 +236,6 @@ def _describe_split(patches: Patches, *parts: np.ndarray) -> str:
     )
 
 
-def fit_pipeline(
-    pipeline: Pipeline,
-    patches: Patches,
-    rows: np.ndarray,
-    *,
-    progress: bool,
-    checkpoint: Path | None = None,
-) -> None:
-    """Fit the pipeline in place on these rows, with progress on stderr.
-
-    The fit goes on from the checkpoint in a folder, and keeps one there after each epoch.
-    """
-    settings: dict[str, Any] = {}
-    if progress and not pipeline.get_params()["cnnclassifier__verbose"]:
-        # A screen shows one line that is rewritten; a file or pipe gets one line per epoch.
-        settings["cnnclassifier__verbose"] = 1 if sys.stderr.isatty() else 2
-    if checkpoint is not None:
-        settings[CHECKPOINT] = checkpoint
-    with _set_for_fit(pipeline, settings), contextlib.redirect_stdout(sys.stderr):
-        _fit_rows(pipeline, patches, rows)  # Only results go to stdout.
-
-
-@contextlib.contextmanager
-def _set_for_fit(pipeline: Pipeline, settings: Mapping[str, Any]) -> Iterator[None]:
-    """Set parameters for the block that the saved model and config.json must not have."""
-    before = pipeline.get_params()
-    pipeline.set_params(**settings)
-    try:
-        yield
-    finally:
-        pipeline.set_params(**{name: before[name] for name in settings})
-
-
-def _fit_rows(pipeline: Pipeline, patches: Patches, rows: np.ndarray) -> None:
-    if isinstance(patches.X, np.memmap):
-        # To take rows of a memory map would copy gigabytes. Weight 0 leaves them out instead.
-        weight = np.isin(np.arange(len(patches)), rows).astype(float)
-        parameters = {**patches.fit_parameters(), "cnnclassifier__sample_weight": weight}
-        pipeline.fit(patches.X, patches.target, **parameters)
-    else:
-        part = patches.take(rows)
-        pipeline.fit(part.X, part.target, **part.fit_parameters())
-
-
 def _choose_threshold(
     pipeline: Pipeline, patches: Patches, criterion: Mapping[str, float], out: Output
 ) -> OperatingPoint:
@@ -298,4 +254,5 @@ def _evaluate(
     probabilities = predict_tumour(pipeline, patches.X, "held out", progress=out.progress)
     settings = {name: options[name] for name in ("rounds", "random_state")}
     name = f"held-out part of {patches.name}"
+    out.step("measuring")
     return measure(patches, probabilities, point, name=name, **settings)

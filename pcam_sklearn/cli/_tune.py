@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -65,9 +64,10 @@ def tune(
     the parameters that were found. An interrupted search starts from the beginning, because
     it keeps no checkpoint.
     """
+    check_cluster_options(context)
+    out.step("loading Keras")
     from pcam_sklearn.cli._training_run import make_run
 
-    check_cluster_options(context)
     settings: dict[str, Any] = {"grid": list(grid), "n_iter": n_iter, "cv": cv, "jobs": jobs}
     if dask is not None:
         settings |= {"jobs": None, "dask": dask}
@@ -178,8 +178,9 @@ def search_parameters(
 
     `parallel` are options of `joblib.parallel_config`.
     """
-    import joblib
     from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+
+    from pcam_sklearn.cli._fits import show_fits
 
     # No refit: the run fits the best candidate itself, as `train` does.
     settings: dict[str, Any] = {"scoring": "roc_auc", "refit": False, "error_score": "raise"}
@@ -191,12 +192,7 @@ def search_parameters(
     else:
         settings |= {"n_iter": n_iter, "random_state": random_state}
         search = RandomizedSearchCV(pipeline, space, **settings)
-    # scikit-learn prints the number of fits to stdout, which is for results. joblib prints each
-    # finished fit to stderr, whatever the number of processes.
-    with (
-        contextlib.redirect_stdout(sys.stderr),
-        joblib.parallel_config(verbose=10 if progress else 0, **(parallel or {})),
-    ):
+    with show_fits(pipeline, progress=progress, **(parallel or {})):
         return search.fit(patches.X, patches.target, **patches.fit_parameters())
 
 

@@ -52,6 +52,21 @@ def test_train_writes_every_file_of_a_run_folder_and_nothing_else(run):
     assert contents(run) == FILES
 
 
+def test_train_ends_with_a_summary_and_the_path_of_the_card(without_slides):
+    folder, said = without_slides
+    assert "AUC" in said.stdout
+    assert said.stdout.endswith(f"Written to {folder}\nModel card: {folder / 'card.html'}\n")
+    assert (folder / "card.html").exists()
+
+
+def test_train_says_what_it_does_before_each_step_that_takes_seconds(without_slides):
+    _, said = without_slides
+    steps = ["loading Keras", "reading ", "measuring", "writing the run"]
+    places = [said.stderr.find(step) for step in steps]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
 def test_nothing_but_the_run_folder_is_left_beside_it(run):
     assert contents(run.parent) == ["run"]
 

@@ -5,8 +5,12 @@ import json
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from support.cli_runs import FILES, TINY, cli, contents, labelled_patches
+from support.tiny import make_data, quick
 
+from pcam_sklearn.cli._fits import show_fits
 from pcam_sklearn.cli._tune import make_folds, search_parameters
 from pcam_sklearn.persistence import load_model
 
@@ -44,6 +48,17 @@ def test_a_search_shows_each_fit_on_stderr_and_nothing_on_stdout(capsys):
     assert "totalling 3 fits" in printed.err
     assert "3 out of   3" in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.slow
+def test_a_search_shows_a_line_for_each_fit_and_leaves_the_pipeline_as_it_was(capsys):
+    X, y = make_data()
+    pipeline = make_pipeline(quick(epochs=2, metrics=("auc",)))
+    search = GridSearchCV(pipeline, {"cnnclassifier__learning_rate": [0.1, 0.2]}, cv=2, refit=False)
+    with show_fits(pipeline, progress=True):
+        search.fit(X, y)
+    assert capsys.readouterr().err.count("epoch 2/2, loss") == 4
+    assert pipeline.get_params()["cnnclassifier__verbose"] == 0
 
 
 @pytest.mark.slow

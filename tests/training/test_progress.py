@@ -124,6 +124,15 @@ def test_a_terminal_shows_epoch_loss_auc_and_time_left_during_a_fit():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("steps_per_call", [2, 16])
+def test_the_time_left_is_never_negative(steps_per_call):
+    fit = talkative(batch_size=len(X) // 3, compile__steps_per_execution=steps_per_call)
+    states = on_screen(lambda: fit.fit(X, Y)).split("\r")
+    assert any("left" in state for state in states)
+    assert not [state for state in states if re.search(r"-\d\d:\d\d left", state)]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_fit_that_fails_ends_its_line(error):
     def fail(epoch, logs):

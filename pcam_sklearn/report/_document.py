@@ -16,14 +16,15 @@ from pcam_sklearn._files import atomic_path
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&]|^[-+]|(?<=^\d)[.)])")
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
   color: #1a1a1a; background: #fff; overflow-wrap: break-word; }
 h1 { line-height: 1.2; } h2 { border-bottom: 1px solid #ccc; margin-top: 2rem; }
 .wide { overflow-x: auto; } .wide + .wide { margin-top: 1rem; }
-/* In a table of two columns a hash takes several lines, and needs no scrolling. */
+/* In a table of two columns hashes and long names take several lines, and nothing scrolls. */
+tbody th:nth-last-child(2) { overflow-wrap: anywhere; min-width: 12rem; }
 th + td:last-child { overflow-wrap: anywhere; min-width: 8rem; }
 table { border-collapse: collapse; font-size: 0.9rem; }
-th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: left;
+th, td { padding: 0.25rem 0.5rem; border-bottom: 1px solid #ddd; text-align: left;
   font-variant-numeric: tabular-nums; vertical-align: top; }
 thead th { border-bottom: 2px solid #888; } tbody th { font-weight: 600; }
 figure { margin: 1.5rem 0; } figcaption { color: #444; font-size: 0.9rem; }

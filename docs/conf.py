@@ -27,6 +27,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "code_ends",
+    "gallery_pages",
     "layer_signatures",
     "other_projects",
     "public_names",
@@ -92,12 +94,16 @@ sphinx_gallery_conf = {
     "doc_module": ("pcam_sklearn",),
     "reference_url": {"pcam_sklearn": None},
     "inspect_global_variables": True,
+    "image_scrapers": ("gallery_pages.scrape",),
+    # A display is drawn; its text would be an address in memory.
+    "ignore_repr_types": r"pcam_sklearn\.plotting",
     "abort_on_example_error": False,
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
     "plot_gallery": "True",
     "min_reported_time": 60,
+    "write_computation_times": False,
     "download_all_examples": False,
 }
 
@@ -106,6 +112,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "pcam_sklearn"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_theme_options = {
     "show_prev_next": False,
@@ -115,6 +122,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "changelog": []}
+# These pages have none below them.
+html_sidebars = {"index": [], "getting_started": [], "benchmarks": []}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

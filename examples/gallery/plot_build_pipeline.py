@@ -21,6 +21,8 @@ from pcam_sklearn.model_selection import slide_train_test_split
 from pcam_sklearn.plotting import PatchGalleryDisplay, RocBandDisplay, TrainingHistoryDisplay
 
 data = make_patches(n_samples=600, n_slides=16, random_state=0)
+# Picture: four drawn patches with their labels, each whole, cut to its center, and as a histogram
+#  of its colours.
 PatchGalleryDisplay.from_predictions(data.images, data.target, n_patches=4, random_state=0)
 
 # %%
@@ -58,6 +60,7 @@ pipeline
 # ``cnnclassifier__groups`` has the classifier hold out whole slides too, to follow the training.
 
 pipeline.fit(data.images[train], data.target[train], cnnclassifier__groups=data.groups[train])
+# Picture: accuracy, area under the ROC curve and loss by epoch, for training and held-out patches.
 TrainingHistoryDisplay.from_estimator(pipeline)
 
 # %%
@@ -68,5 +71,6 @@ TrainingHistoryDisplay.from_estimator(pipeline)
 
 probabilities = pipeline.predict_proba(data.images[test])[:, 1]
 print(f"AUC on slides never seen: {roc_auc_score(data.target[test], probabilities):.3f}")
+# Picture: the ROC curve on the test slides, in a wide band from resampled slides.
 RocBandDisplay.from_predictions(data.target[test], probabilities, data.groups[test], random_state=0)
 plt.show()

@@ -47,6 +47,8 @@ pipeline.fit(X[train], y[train])
 calibrated = CalibratedClassifierCV(FrozenEstimator(pipeline), method="sigmoid")
 calibrated.fit(X[settle], y[settle])
 
+# Picture: reliability curves of the network and of the calibrated pipeline, and the number of
+#  patches by probability.
 figure, axes = plt.subplots(
     2, 2, figsize=(10, 6), sharex=True, height_ratios=[3, 1], layout="constrained"
 )
@@ -73,6 +75,8 @@ score = calibrated.predict_proba(X[test])[:, 1]
 result = point.evaluate(y[test], score, slides[test], random_state=0)
 print("sensitivity", result.sensitivity)
 print("specificity", result.specificity)
+# Picture: the ROC curve on the third set of slides with its band, and the frozen threshold as a
+#  point with its intervals.
 RocBandDisplay.from_predictions(y[test], score, slides[test], operating_point=point, random_state=0)
 
 # %%

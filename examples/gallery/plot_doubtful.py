@@ -62,6 +62,8 @@ for number, fifth in enumerate(np.array_split(np.argsort(spread), 5), start=1):
 
 doubt = pipeline[-1].predict_spread(pipeline[:-1].transform(X[pool]))
 order = pool[np.argsort(-doubt)]
+# Picture: the six most doubtful patches, whole and cut to the center, with labels and
+#  probabilities.
 PatchGalleryDisplay.from_estimator(
     pipeline, X[order[:6]], y[order[:6]], n_patches=6, views=("patch", "center"), random_state=0
 )

@@ -21,6 +21,7 @@ from pcam_sklearn.plotting import GradCamDisplay, PatchGalleryDisplay, grad_cam
 data = load_kaggle("../../tests/data")
 chosen = np.r_[np.flatnonzero(data.target == 1)[:3], np.flatnonzero(data.target == 0)[:2]]
 patches, labels = data.paths[chosen], data.target[chosen]
+# Picture: five real patches with their labels and a dashed square around the center.
 PatchGalleryDisplay.from_predictions(patches, labels, n_patches=5, views=("patch",))
 
 # %%
@@ -33,6 +34,7 @@ PatchGalleryDisplay.from_predictions(patches, labels, n_patches=5, views=("patch
 
 model = make_pcam_pipeline(model__weights="pcam", epochs=1, learning_rate=1e-4, random_state=0)
 model.fit(data.paths, data.target)
+# Picture: five patches, and below them the same patches with the evidence for tumour in yellow.
 GradCamDisplay.from_estimator(model, patches, labels)
 
 # %%
@@ -40,6 +42,7 @@ GradCamDisplay.from_estimator(model, patches, labels)
 # -----------------------
 # ``positive=False`` shows what speaks against it.
 
+# Picture: five patches, and below them the same patches with the evidence against tumour in yellow.
 GradCamDisplay.from_estimator(model, patches, labels, positive=False)
 
 # %%

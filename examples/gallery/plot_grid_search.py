@@ -46,6 +46,7 @@ print(search.best_params_)
 # ----------------------
 # The dots are folds. Where the folds of two candidates overlap, the difference may be chance.
 
+# Picture: the AUC of four candidates, best first, with a dot for each fold.
 SearchResultsDisplay.from_estimator(search)
 
 # %%

@@ -41,6 +41,7 @@ pipeline = make_pcam_pipeline(
     crop_size=32, network="residual", filters=(8, 16), augment="d4", epochs=6, random_state=0
 )
 pipeline.fit(mapped, data.target)
+# Picture: accuracy, area under the ROC curve and loss by epoch, for the training on the map.
 TrainingHistoryDisplay.from_estimator(pipeline)
 
 # %%
@@ -64,5 +65,7 @@ print("the first one:", np.array_equal(np.asarray(lazy[:1]), data.images[:1]))
 # %%
 # Displays take paths too, and read those files only that they draw.
 
+# Picture: the four patches with the surest predictions, each whole, cut to its center, and as a
+#  histogram.
 PatchGalleryDisplay.from_estimator(pipeline, paths, data.target, select="most certain", n_patches=4)
 folder.cleanup()

@@ -56,9 +56,16 @@ print(evaluation.slide_table().round(2).to_string())
 print(evaluation.stain_table().round(3).to_string())
 
 # %%
-# Are the probabilities right, and where is the model most wrong?
+# Are the probabilities right?
 
+# Picture: the reliability curve on the test slides, and the number of patches by probability.
 ReliabilityDisplay.from_predictions(evaluation.positive, evaluation.y_prob, pos_label=True)
+
+# %%
+# Where is the model most wrong?
+
+# Picture: the four patches with the worst predictions, each whole, cut to its center, and as a
+#  histogram.
 PatchGalleryDisplay.from_predictions(
     X[test], y[test], evaluation.y_prob, select="most wrong", threshold=point.threshold, n_patches=4
 )

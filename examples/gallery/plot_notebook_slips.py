@@ -92,6 +92,7 @@ for name, score in scores.items():
     auc = roc_auc_score(labels, score)
     print(f"{name:20} AUC {auc:.3f} {auc - roc_auc_score(labels, right):+.3f}")
 
+# Picture: six ROC curves with their bands: without a slip, and after each of the five slips.
 figure, axes = plt.subplots(2, 3, figsize=(13, 9), layout="constrained")
 for ax, (name, score) in zip(axes.flat, scores.items(), strict=True):
     RocBandDisplay.from_predictions(labels, score, slides, n_rounds=200, random_state=0, ax=ax)

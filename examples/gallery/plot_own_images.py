@@ -63,6 +63,7 @@ pipeline = make_pcam_pipeline(
 )
 pipeline.fit(images.paths[train], kinds[train])
 print("the classes of the probabilities:", *pipeline.classes_)
+# Picture: the ROC curve for sharp against blurred images of other slides, with its band.
 RocBandDisplay.from_estimator(
     pipeline, images.paths[test], kinds[test], images.groups[test], random_state=0
 )
@@ -70,6 +71,7 @@ RocBandDisplay.from_estimator(
 # %%
 # The images it is most wrong about:
 
+# Picture: the four images with the worst predictions, with class and probability.
 PatchGalleryDisplay.from_estimator(
     pipeline, images.paths[test], kinds[test], select="most wrong", n_patches=4,
     views=("patch",),

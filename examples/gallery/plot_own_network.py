@@ -52,6 +52,7 @@ pipeline = make_pcam_pipeline(
 )
 pipeline.fit(data.images[train], data.target[train])
 print(f"{pipeline[-1].model_.count_params():,} parameters")
+# Picture: accuracy, area under the ROC curve and loss by epoch, for training and held-out patches.
 TrainingHistoryDisplay.from_estimator(pipeline)
 
 # %%
@@ -63,6 +64,8 @@ TrainingHistoryDisplay.from_estimator(pipeline)
 positive = test[data.target[test] == 1][:3]
 negative = test[data.target[test] == 0][:2]
 shown = [*positive, *negative]
+# Picture: the centers of five patches, and below them the same centers with the evidence for tumour
+#  in yellow.
 GradCamDisplay.from_estimator(pipeline, data.images[shown], data.target[shown])
 
 # %%

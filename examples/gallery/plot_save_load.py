@@ -54,6 +54,8 @@ for name, value in metadata.items():
 loaded = load_model(path)
 same = np.array_equal(loaded.predict_proba(data.images), pipeline.predict_proba(data.images))
 print("same probabilities:", same)
+# Picture: accuracy, area under the ROC curve and loss by epoch, as the loaded pipeline still holds
+#  them.
 TrainingHistoryDisplay.from_estimator(loaded)
 
 # %%

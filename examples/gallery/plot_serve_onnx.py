@@ -58,6 +58,7 @@ print(f"on patches never seen: {difference:.0e} from the pipeline")
 # --------------------------------
 
 in_8_bits = make_onnx_pipeline(small, n_threads=1)
+# Picture: the ROC curve of the graph in 8 bits on the test slides, with its band.
 display = RocBandDisplay.from_estimator(
     in_8_bits, images, data.target[test], groups=data.groups[test], random_state=0
 )

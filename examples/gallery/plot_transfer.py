@@ -40,6 +40,8 @@ for weights in (None, "imagenet", "pcam"):
 # ----------------
 # A network that starts from nothing has learned little so far.
 
+# Picture: three ROC curves with their bands, after a start from nothing, from photographs and from
+#  patches.
 figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
 for ax, (weights, pipeline) in zip(axes, fitted.items(), strict=True):
     RocBandDisplay.from_estimator(
@@ -56,6 +58,7 @@ for ax, (weights, pipeline) in zip(axes, fitted.items(), strict=True):
 # %%
 # The training of the network that began with photographs:
 
+# Picture: accuracy, area under the ROC curve and loss by epoch, for the start from photographs.
 TrainingHistoryDisplay.from_estimator(fitted["imagenet"])
 
 # %%

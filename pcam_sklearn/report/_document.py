@@ -16,17 +16,23 @@ from pcam_sklearn._files import atomic_path
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&]|^[-+]|(?<=^\d)[.)])")
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1a1a1a; background: #fff; overflow-wrap: anywhere; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1a1a1a; background: #fff; overflow-wrap: break-word; }
 h1 { line-height: 1.2; } h2 { border-bottom: 1px solid #ccc; margin-top: 2rem; }
 .wide { overflow-x: auto; } .wide + .wide { margin-top: 1rem; }
+/* In a table of two columns hashes and long names take several lines, and nothing scrolls. */
+tbody th:nth-last-child(2) { overflow-wrap: anywhere; min-width: 12rem; }
+th + td:last-child { overflow-wrap: anywhere; min-width: 8rem; }
 table { border-collapse: collapse; font-size: 0.9rem; }
-th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: left;
+th, td { padding: 0.25rem 0.5rem; border-bottom: 1px solid #ddd; text-align: left;
   font-variant-numeric: tabular-nums; vertical-align: top; }
 thead th { border-bottom: 2px solid #888; } tbody th { font-weight: 600; }
 figure { margin: 1.5rem 0; } figcaption { color: #444; font-size: 0.9rem; }
 img { max-width: 100%; height: auto; }
+/* A phone scrolls a wide picture, so that its text can be read. */
+@media screen and (max-width: 40rem) { figure .wide img { max-width: none; width: 44rem; } }
 """
+_WIDE_PICTURE = 800  # pixels
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,11 @@ class Picture:
     name: str
     png: bytes
     caption: str
+
+    @property
+    def width(self) -> int:
+        """The width in pixels, which stands in the header of a PNG."""
+        return int.from_bytes(self.png[16:20], "big")
 
 
 @dataclass(frozen=True)
@@ -86,13 +97,13 @@ class ModelCard:
         body = [f"<h1>{title}</h1>"]
         for section in self.sections:
             body.append(f"<h2>{html.escape(section.heading)}</h2>")
-            body += [_block_to_html(block) for block in section.blocks]
+            body += [_block_to_html(block, section.heading) for block in section.blocks]
         return (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+            f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
             + "\n".join(body)
-            + "\n</body>\n</html>\n"
+            + "\n</main>\n</body>\n</html>\n"
         )
 
     def to_markdown(self, prefix: str = "") -> str:
@@ -155,17 +166,23 @@ class ModelCard:
                 stack.enter_context(atomic_path(file)).write_bytes(picture.png)
 
 
-def _block_to_html(block: str | pd.DataFrame | Picture) -> str:
+def _block_to_html(block: str | pd.DataFrame | Picture, heading: str) -> str:
     if isinstance(block, str):
         return f"<p>{html.escape(block)}</p>"
     if isinstance(block, pd.DataFrame):
-        return _table_to_html(block)
+        return _let_scroll(_table_to_html(block), heading)
     data = base64.b64encode(block.png).decode()
     caption = html.escape(block.caption)
-    return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="{caption}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+    image = f'<img src="data:image/png;base64,{data}" alt="{caption}">'
+    if block.width > _WIDE_PICTURE:
+        image = _let_scroll(image, block.caption)
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _let_scroll(content: str, name: str) -> str:
+    """Return content that scrolls sideways where it is too wide, also by the keyboard."""
+    label = html.escape(name)
+    return f'<div class="wide" role="group" aria-label="{label}" tabindex="0">{content}</div>'
 
 
 def _table_to_html(table: pd.DataFrame) -> str:
@@ -176,9 +193,9 @@ def _table_to_html(table: pd.DataFrame) -> str:
         cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
         body.append(f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>')
     return (
-        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
+        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n"
         + "\n".join(body)
-        + "\n</tbody>\n</table></div>"
+        + "\n</tbody>\n</table>"
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "gallery").glob("*.py"))
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = [*PAGES, *sorted(ROOT.glob("*.md")), ROOT / "pcam_sklearn" / "models" / "pcam.md"]
 
 
 def imported_names(file):
@@ -34,6 +35,22 @@ def test_an_example_is_run_and_has_a_title_for_its_card(file):
     assert set(line) == {"="}
     assert len(line) == len(title)
     assert text
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_each_picture_of_an_example_has_a_text_for_those_who_cannot_see_it(file):
+    for block in re.split(r"^# %%$", file.read_text(), flags=re.MULTILINE):
+        texts = re.findall(r"^# Picture: .{20}", block, flags=re.MULTILINE)
+        assert len(texts) == ("Display.from_" in block), block
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)
+def test_each_picture_of_a_page_has_a_text_for_those_who_cannot_see_it(page):
+    text = page.read_text()
+    assert re.findall(r"!\[.{0,20}\]\(.*", text) == []
+    pictures = re.findall(r"^`{3,}\{(?:image|figure)\}.*\n(?:(?!```).*\n)*", text, re.MULTILINE)
+    silent = [lines for lines in pictures if not re.search(r"^:alt: .{20}", lines, re.MULTILINE)]
+    assert silent == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -1,6 +1,7 @@
 """Evaluations and model cards."""
 
 import base64
+import re
 import struct
 import warnings
 from html.parser import HTMLParser
@@ -282,6 +283,31 @@ def test_the_page_holds_its_pictures_and_fetches_nothing(card):
         assert attrs["alt"]
     assert not [a for _, attrs in page.tags for a in attrs if a == "href" or a.startswith("on")]
     assert not page.named("script")
+
+
+@pytest.mark.slow
+def test_what_may_be_wider_than_a_phone_scrolls_by_the_keyboard_too(card):
+    page = Page(card.to_html())
+    frames = [attrs for attrs in page.named("div") if attrs["class"] == "wide"]
+    wide = [picture for picture in card.pictures if picture.width > 800]
+    assert len(wide) == 2  # the patches and the history
+    assert len(frames) == len(page.named("table")) + len(wide)
+    assert {attrs["tabindex"] for attrs in frames} == {"0"}
+    assert all(attrs["role"] == "group" and attrs["aria-label"] for attrs in frames)
+
+
+def test_a_page_has_one_main_part_and_headings_without_gaps():
+    page = Page(ModelCard("t", [Section("s", ["a"]), Section("s", ["b"])]).to_html())
+    assert len(page.named("main")) == 1
+    assert [tag for tag, _ in page.tags if re.fullmatch(r"h\d", tag)] == ["h1", "h2", "h2"]
+
+
+def test_only_tables_of_two_columns_may_break_a_word():
+    # Where every word may break, a table of ten columns gets columns of one letter on a phone.
+    style = ModelCard("t", []).to_html().split("</style>")[0]
+    rules = re.findall(r"([^{}]+)\{[^{}]*overflow-wrap: anywhere", style)
+    selectors = [rule.splitlines()[-1].strip() for rule in rules]
+    assert selectors == ["tbody th:nth-last-child(2)", "th + td:last-child"]
 
 
 def test_every_row_of_a_table_is_as_long_as_its_header(card):

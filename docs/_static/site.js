@@ -1,0 +1,28 @@
+// Names that the theme leaves out, and what a keyboard must reach.
+
+function nameToggles() {
+  for (const toggle of document.querySelectorAll("nav details > summary")) {
+    const link = toggle.closest("li").querySelector("a");
+    toggle.setAttribute("aria-label", `Pages of ${link.textContent.trim()}`);
+  }
+}
+
+function breakTitleAtDots() {
+  const text = document.querySelector("h1")?.firstChild;
+  if (text?.nodeType !== Node.TEXT_NODE || !/\w\.\w/.test(text.data)) return;
+  const [first, ...rest] = text.data.split(/(?<=\w\.)(?=\w)/);
+  text.replaceWith(first, ...rest.flatMap((part) => [document.createElement("wbr"), part]));
+}
+
+function reachWidePictures() {
+  for (const frame of document.querySelectorAll(".wide-picture")) {
+    if (frame.scrollWidth > frame.clientWidth) frame.tabIndex = 0;
+    else frame.removeAttribute("tabindex");
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  nameToggles();
+  breakTitleAtDots();
+});
+for (const event of ["load", "resize"]) window.addEventListener(event, reachWidePictures);

@@ -63,6 +63,34 @@ RESIDUAL = {
     "learning_rate": 0.002, "epochs": 40, "test_time_augmentation": None,
 }  # fmt: skip
 SHORT = {**RESIDUAL, "epochs": 20}  # Enough to compare most ingredients.
+
+
+class SlowTrunk(keras.optimizers.AdamW):
+    """AdamW that changes all layers but the last at a part of the learning rate."""
+
+    share, frozen_steps = 1.0, 0
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Change one variable."""
+        # TensorFlow hands over variables without Keras' names. The last layer has one output.
+        if len(variable.shape) > 2 or variable.shape[-1] > 1:
+            thawed = keras.ops.cast(self.iterations >= self.frozen_steps, learning_rate.dtype)
+            learning_rate = learning_rate * self.share * thawed
+        super().update_step(gradient, variable, learning_rate)
+
+
+class ThirdOfTheRate(SlowTrunk):
+    """Fine-tunes the published layers at a third of the rate."""
+
+    share = 1 / 3
+
+
+class FrozenAtFirst(SlowTrunk):
+    """Trains the last layer alone for about two epochs."""
+
+    frozen_steps = 2 * 3000 // 32
+
+
 # The parameters that differ from the default, `make_pcam_pipeline()`.
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -81,6 +109,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default, with weight averaging": {"weight_averaging": 0.995},
     "default, half the learning rate": {"learning_rate": 0.001},
     "default, twice the learning rate": {"learning_rate": 0.004},
+    "default, published layers at a third of the rate": {"optimizer": ThirdOfTheRate},
+    "default, published layers frozen for two epochs": {"optimizer": FrozenAtFirst},
     "default, 192 px": {"crop_size": 192, "input_size": 192, "epochs": 4},
     "residual": RESIDUAL,
     "residual, colours of the default": {

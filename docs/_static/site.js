@@ -14,6 +14,13 @@ function breakTitleAtDots() {
   text.replaceWith(first, ...rest.flatMap((part) => [document.createElement("wbr"), part]));
 }
 
+function nameSearchByItsText() {
+  // The theme's label says something else than the button shows.
+  for (const button of document.querySelectorAll("button.search-button-field")) {
+    button.removeAttribute("aria-label");
+  }
+}
+
 function reachWidePictures() {
   for (const frame of document.querySelectorAll(".wide-picture")) {
     if (frame.scrollWidth > frame.clientWidth) frame.tabIndex = 0;
@@ -24,5 +31,6 @@ function reachWidePictures() {
 document.addEventListener("DOMContentLoaded", () => {
   nameToggles();
   breakTitleAtDots();
+  nameSearchByItsText();
 });
 for (const event of ["load", "resize"]) window.addEventListener(event, reachWidePictures);

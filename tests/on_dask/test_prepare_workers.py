@@ -219,6 +219,16 @@ def test_gpus_are_taken_one_by_one_until_none_is_left(cards):
         card.release()
 
 
+def test_a_user_without_a_name_gets_a_gpu(cards, monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr(_cards.getpass, "getuser", nameless)
+    card = claim_card(1)
+    assert card.name == "0"
+    card.release()
+
+
 def test_a_number_of_gpus_counts_those_that_slurm_left_visible(cards, monkeypatch):
     monkeypatch.setattr(_cards, "_VISIBLE", "5,GPU-3")
     taken = [claim_card(2), claim_card(2)]

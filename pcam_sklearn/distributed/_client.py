@@ -37,7 +37,7 @@ def prepare_client(
     Raises
     ------
     TypeError
-        If `client` is none, or one that is to be awaited.
+        If `client` is not a Dask client, or is an asynchronous one.
     ValueError
         If a parameter is not as documented, the client is closed, or a worker does several tasks at
         a time, shares its process with another one, has no GPU left for it, or has started the

@@ -31,9 +31,18 @@ def classifiers_in(estimator: Any) -> dict[str, Any]:
 
 def slides_trained_on(estimator: Any) -> np.ndarray | None:
     """Return the slides that the estimator was fitted on, or None where fit got no groups."""
-    parts = [getattr(c, "groups_", None) for c in classifiers_in(estimator).values()]
-    known = [part for part in parts if part is not None]
+    known = [part for c in classifiers_in(estimator).values() for part in _slides_of(c)]
     return np.concatenate(known) if known else None
+
+
+def _slides_of(classifier: Any) -> list[np.ndarray]:
+    """Return the slides of a classifier, or of those that it calibrates or has a threshold for."""
+    if (own := getattr(classifier, "groups_", None)) is not None:
+        return [own]
+    held = [part.estimator for part in getattr(classifier, "calibrated_classifiers_", [])]
+    held.append(getattr(classifier, "estimator_", None))
+    found = [slides_trained_on(estimator) for estimator in held if estimator is not None]
+    return [slides for slides in found if slides is not None]
 
 
 def score_patches(estimator: Any, X: Any, pos_label: Any = None) -> tuple[np.ndarray, Any]:

@@ -58,6 +58,9 @@ def export(
     calibration = None if int8 is None else _load_calibration(int8, options, out)
     out.step(f"loading {model}")
     loaded = load_model(model)
+    if calibration is not None and calibration[1] is not None:
+        # DATA has the labels 0 and 1, and a model fitted in Python may have others.
+        calibration = calibration[0], loaded.estimator.classes_[calibration[1]]
     metadata = {"operating_point": loaded.operating_point, **_known(loaded.metadata)}
     from pcam_sklearn.export import export_onnx
     from pcam_sklearn.export._export import describe

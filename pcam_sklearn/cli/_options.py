@@ -80,7 +80,9 @@ def _combine(*options: Decorator) -> Decorator:
 
 
 def check_new_file(path: Path | None, option: str, *, overwrite: bool) -> None:
-    """Raise FileExistsError if a file is there that may not be replaced."""
+    """Raise OSError if a file is there that may not be replaced, or if its folder is not there."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.absolute().parent}; create it first")
     if path is not None and path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; pass another {option}, or --overwrite")
 

@@ -124,6 +124,14 @@ def _convert_errors() -> Iterator[None]:
         raise  # The reader of stdout, such as `head`, has read enough.
     except (OSError, EOFError, ValueError, TypeError, MemoryError) as error:
         raise UnusableInput(_with_notes(str(error) or type(error).__name__, error)) from error
+    except ImportError as error:
+        if error.name is None:  # This package says so where an extra is missing.
+            raise UnusableInput(str(error)) from error
+        if not isinstance(error, ModuleNotFoundError) or error.name.startswith("pcam_sklearn"):
+            raise  # A fault, and nothing that a user left out.
+        raise UnusableInput(
+            f"{error}, which this command needs; type: pip install pcam-sklearn"
+        ) from error
 
 
 def _with_notes(text: str, error: BaseException) -> str:

@@ -59,8 +59,16 @@ def _names(gpus: int | list[str]) -> list[str]:
     return visible[:gpus]
 
 
+def _user() -> str:
+    """Return the name of the user, or the number where it has no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on.
+        return str(os.getuid())
+
+
 def _try_to_claim(name: str) -> Card | None:
-    folder = Path(tempfile.gettempdir(), f"pcam-sklearn-gpus-{getpass.getuser()}")
+    folder = Path(tempfile.gettempdir(), f"pcam-sklearn-gpus-{_user()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     file = folder / "".join(c if c.isalnum() else "-" for c in name)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)

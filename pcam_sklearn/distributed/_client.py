@@ -1,5 +1,7 @@
 """All that a Dask client and its workers need before a search, in one call."""
 
+from typing import Any
+
 from distributed import Client
 
 from pcam_sklearn.distributed._backend import repair_backend
@@ -34,9 +36,12 @@ def prepare_client(
 
     Raises
     ------
+    TypeError
+        If `client` is not a Dask client, or is an asynchronous one.
     ValueError
-        If a worker does several tasks at a time, shares its process with another one, has no GPU
-        left for it, or has started the framework with other settings.
+        If a parameter is not as documented, the client is closed, or a worker does several tasks at
+        a time, shares its process with another one, has no GPU left for it, or has started the
+        framework with other settings.
 
     See Also
     --------
@@ -65,6 +70,7 @@ def prepare_client(
     """
     import keras
 
+    _check_client(client)
     busy = [address for address, n in client.nthreads().items() if n != 1]
     if busy:
         raise ValueError(explain_many_tasks(busy))
@@ -77,3 +83,16 @@ def prepare_client(
         raise
     repair_backend(client)
     return client
+
+
+def _check_client(client: Any) -> None:
+    """Raise an error for what is no open client of Dask that waits for results."""
+    if not isinstance(client, Client):
+        raise TypeError(
+            f"prepare_client takes a distributed.Client, got {type(client).__name__}; type "
+            "Client(address), or cluster.get_client()."
+        )
+    if client.asynchronous:
+        raise TypeError("joblib waits for its results; make the client without asynchronous=True.")
+    if client.status != "running":
+        raise ValueError(f"the client is {client.status}; make a new one with Client(address).")

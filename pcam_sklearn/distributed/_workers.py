@@ -3,12 +3,13 @@
 import os
 import sys
 import weakref
+from numbers import Integral
 from typing import Any
 
 from distributed import Worker, WorkerPlugin
 
 from pcam_sklearn._messages import first_few
-from pcam_sklearn._training._backends import current_framework
+from pcam_sklearn._training._backends import SUPPORTED, current_framework
 from pcam_sklearn._training._backends._environment import start_variables
 from pcam_sklearn.distributed._cards import Card, claim_card
 
@@ -60,12 +61,14 @@ class PrepareWorker(WorkerPlugin):
         gpus: int | list[str] | None = None,
         backend: str | None = None,
     ) -> None:
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
+        if threads is not None and not _is_number(threads):
             raise ValueError(f"threads must be an integer from 1 on, or None; got {threads!r}.")
         if not (gpus is None or _is_number(gpus) or _is_names(gpus)):
             raise ValueError(
                 f"gpus must be a number from 1 on, a list of names, or None; got {gpus!r}."
             )
+        if backend not in (None, *SUPPORTED):
+            raise ValueError(f"backend must be one of {SUPPORTED}, or None; got {backend!r}.")
         self.threads = threads
         self.gpus = gpus
         self.backend = backend
@@ -161,8 +164,8 @@ def explain_many_tasks(addresses: list[str]) -> str:
     )
 
 
-def _is_number(gpus: object) -> bool:
-    return isinstance(gpus, int) and not isinstance(gpus, bool) and gpus > 0
+def _is_number(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
 
 
 def _is_names(gpus: object) -> bool:

@@ -35,7 +35,8 @@ def _isotonic(calibrator: IsotonicRegression, probability: Any) -> Any:
     # Widths are those of the 64-bit thresholds, so that a steep ramp keeps its width.
     starts, widths = x[:-1].astype(np.float32), np.diff(x).astype(np.float32)
     ramps = ops.clip((inside - starts) / widths, 0.0, 1.0)
-    return ops.matmul(ramps, np.diff(y).astype(np.float32)[:, np.newaxis]) + float(y[0])
+    height = ops.matmul(ramps, np.diff(y).astype(np.float32)[:, np.newaxis]) + float(y[0])
+    return ops.clip(height, 0.0, 1.0)  # The rounding of many ramps must not lift it above 1.
 
 
 def _temperature(calibrator: Any, probability: Any) -> Any:

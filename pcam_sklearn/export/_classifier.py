@@ -1,7 +1,7 @@
 """A classifier that computes an ONNX file, without Keras."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +23,7 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
 
     It gives the probabilities of the pipeline that :func:`export_onnx` wrote to the file. Neither
     Keras nor TensorFlow has to be installed. The file is read when it is first needed. A pickle
-    holds the content of the file, so it works where the file is not.
+    holds the content of the file, so it works where the file is not, and so do its clones.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         OSError, ModelFileError, ValueError
             As in `predict_proba`.
         """
-        self._facts  # noqa: B018 -- raises if the file is no good.
+        self._open()  # Raises if the file is no good.
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -121,19 +121,20 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         batch_size = check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
         X = check_patches(X, channels=None)
         session, facts = self._open()
+        name = os.fspath(self.path)
         if X.shape[1:] != facts.patch_shape:
             raise ValueError(
-                f"X has patches of shape {X.shape[1:]}, but {os.fspath(self.path)} takes "
+                f"X has patches of shape {X.shape[1:]}, but {name} takes "
                 f"{facts.patch_shape}; use make_onnx_pipeline, which resizes them."
             )
         positive = np.empty(len(X))
         done = 0
         for batch in in_batches(X, batch_size):
-            positive[done : done + len(batch)] = run(session, _as_bytes(batch))
+            positive[done : done + len(batch)] = run(session, as_bytes(batch), name)
             done += len(batch)
         if not ((positive >= 0) & (positive <= 1)).all():
             raise ValueError(
-                f"{os.fspath(self.path)} gives values that are no probabilities, such as "
+                f"{name} gives values that are no probabilities, such as "
                 f"{positive[~((positive >= 0) & (positive <= 1))][0]:g}; export it again."
             )
         return np.column_stack([1 - positive, positive])
@@ -152,7 +153,7 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
             Values of `classes_`: the more probable one, or by the threshold if the pipeline was
             exported with a classifier that has one.
         """
-        probabilities, facts = self.predict_proba(X), self._facts
+        probabilities, facts = self.predict_proba(X), self._open()[1]
         if facts.threshold is None:
             return self.classes_[probabilities.argmax(axis=1)]
         above = self.classes_.tolist().index(facts.above)
@@ -162,28 +163,31 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
     @property
     def classes_(self) -> np.ndarray:
         """The labels, in the order of the columns of `predict_proba`."""
-        return self._facts.classes
+        return self._told("classes")
 
     @property
     def groups_(self) -> np.ndarray | None:
         """The slides that the exported pipeline was trained on, or None."""
-        return self._facts.slides
+        return self._told("slides")
 
     @property
     def metadata_(self) -> dict[str, Any]:
         """Facts about the model, out of the file."""
-        return self._facts.metadata
+        return self._told("metadata")
 
-    @property
-    def _facts(self) -> Facts:
-        return self._open()[1]
+    def _told(self, name: str) -> Any:
+        """Return a fact, or raise the error by which `hasattr` is False: scikit-learn asks it."""
+        try:
+            return getattr(self._open()[1], name)
+        except (OSError, ImportError, ValueError, TypeError) as error:
+            raise AttributeError(str(error)) from error
 
     def _open(self) -> tuple[Any, Facts]:
         """Return the session and the facts of the file, opened once for the same parameters."""
         name, n_threads = os.fspath(self.path), 0  # No number of threads: all cores.
         if self.n_threads is not None:
             n_threads = check_scalar(self.n_threads, "n_threads", Integral, min_val=1)
-        key = (name, int(n_threads), tuple(self.providers))
+        key = (name, int(n_threads), _names(self.providers))
         if self.__dict__.get("_opened_as") != key:
             session = open_session(self._read(), *key)
             self._opened, self._opened_as = (session, read_facts(session, name)), key
@@ -201,6 +205,12 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         # A session is bound to its process.
         unbound = ("_opened", "_opened_as")
         return {name: v for name, v in super().__getstate__().items() if name not in unbound}
+
+    def __sklearn_clone__(self) -> Self:
+        copied = super().__sklearn_clone__()
+        content = {name: v for name, v in vars(self).items() if name in ("_content", "_content_of")}
+        vars(copied).update(content)  # The file may not be here, but only in the pickle.
+        return copied
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -240,7 +250,7 @@ def make_onnx_pipeline(path: str | os.PathLike[str], **parameters: Any) -> Pipel
     export_onnx : Write the file, with an example.
     """
     classifier = OnnxClassifier(Path(path), **parameters)
-    return make_pipeline(*preparation(classifier._facts), classifier)
+    return make_pipeline(*preparation(classifier._open()[1]), classifier)
 
 
 def preparation(facts: Facts) -> Pipeline:
@@ -251,7 +261,17 @@ def preparation(facts: Facts) -> Pipeline:
     return make_pipeline(reader, CenterCropNormalizer(side, side, dtype="uint8"))
 
 
-def _as_bytes(patches: np.ndarray) -> np.ndarray:
+def _names(providers: Any) -> tuple[Any, ...]:
+    if isinstance(providers, str) or not isinstance(providers, Iterable):
+        raise ValueError(
+            f"providers must be a sequence of names, such as ('CPUExecutionProvider',); got "
+            f"{providers!r}."
+        )
+    return tuple(providers)
+
+
+def as_bytes(patches: np.ndarray) -> np.ndarray:
+    """Return bytes or floats in [0, 1] as the bytes that a graph takes."""
     if patches.dtype != np.uint8:
         patches = np.rint(patches * np.float32(255)).astype(np.uint8)
     return np.ascontiguousarray(patches)

@@ -17,9 +17,10 @@ from pcam_sklearn.export._facts import Facts
 from pcam_sklearn.export._graph import build_graph, in_float32
 from pcam_sklearn.export._inputs import find_input, find_threshold
 from pcam_sklearn.export._int8 import Int8Change, measure_change, quantize_graph
-from pcam_sklearn.export._session import open_session, run
+from pcam_sklearn.export._session import open_session, read_facts, run
 from pcam_sklearn.persistence._manifest import versions
 from pcam_sklearn.persistence._metadata import metadata_to_plain
+from pcam_sklearn.preprocessing import check_patches
 
 MOST_DIFFERENCE = 1e-5
 EXTENSION = ".onnx"
@@ -171,7 +172,7 @@ def _check_arguments(path: Path, quantize: str | None, calibration: Any) -> None
     if path.suffix != EXTENSION:
         raise ModelFileError(
             f"an ONNX file ends in {EXTENSION}, got {path.name!r}; type "
-            f"{str(path.with_suffix(EXTENSION))!r}"
+            f"{str(path.parent / (path.stem.removeprefix(EXTENSION) or 'model')) + EXTENSION!r}"
         )
     if quantize not in (None, "int8"):
         raise ValueError(f"quantize must be 'int8' or None, got {quantize!r}.")
@@ -206,6 +207,7 @@ def _differences(content: bytes, pipeline: Any, exact: Any, facts: Facts) -> tup
     """
     patches = made_patches(facts.patch_shape)
     session = open_session(content, "the graph", 0, ("CPUExecutionProvider",))
+    read_facts(session, "the graph")  # What cannot be read again is not written.
     expected = exact.predict_proba(patches)[:, 1]
     difference = float(np.abs(run(session, patches) - expected).max())
     if not difference <= MOST_DIFFERENCE:
@@ -230,11 +232,26 @@ def made_patches(shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def _split(calibration: Any) -> tuple[Any, Any]:
-    return calibration if isinstance(calibration, tuple) else (calibration, None)
+    """Return calibration patches, and their labels or None."""
+    if isinstance(calibration, tuple) and len(calibration) == 2:
+        return calibration
+    sets = isinstance(calibration, list) and any(np.ndim(item) == 4 for item in calibration)
+    if sets or isinstance(calibration, tuple):
+        raise ValueError(
+            f"calibration is a {type(calibration).__name__} of {len(calibration)}; pass patches, "
+            "a list of paths, or the tuple (patches, labels)."
+        )
+    return calibration, None
 
 
 def _prepare(patches: Any, facts: Facts) -> np.ndarray:
     """Return calibration patches as the bytes that the graph takes."""
-    from pcam_sklearn.export._classifier import preparation
+    from pcam_sklearn.export._classifier import as_bytes, preparation
 
-    return np.asarray(preparation(facts).transform(patches))
+    patches = check_patches(preparation(facts).transform(patches), channels=None)
+    if patches.shape[1:] != facts.patch_shape:
+        raise ValueError(
+            f"calibration has patches of shape {patches.shape[1:]}, but the classifier takes "
+            f"{facts.patch_shape}."
+        )
+    return as_bytes(np.asarray(patches))

@@ -69,6 +69,8 @@ def from_text(text: str | None) -> Facts:
         )
     try:
         plain = json.loads(text)
+        if type(plain["format_version"]) is not int or plain["format_version"] < 1:
+            raise ModelFileError(f"it has no format version, got {plain['format_version']!r:.50}")
         if plain["format_version"] > FORMAT_VERSION:
             raise ModelFileError(
                 f"its format has version {plain['format_version']!r:.50}, and this package reads "
@@ -105,9 +107,14 @@ def _check(facts: Facts) -> None:
         and all(type(n) is int and n > 0 for n in shape)
         and (crop is None or (type(crop) is int and crop > 0))
         and isinstance(facts.resizes, bool)
-        and (facts.threshold is None or isinstance(facts.threshold, (int, float)))
-        and (facts.threshold is None or facts.above in classes.tolist())
+        and (facts.threshold is None or _is_rule(facts.threshold, facts.above, classes))
         and (facts.slides is None or isinstance(facts.slides, np.ndarray))
+        and (facts.slides is None or facts.slides.ndim == 1)
     )
     if not sound:
         raise ModelFileError("what it says about its model does not fit together")
+
+
+def _is_rule(threshold: Any, above: Any, classes: np.ndarray) -> bool:
+    """Return whether a label can be predicted from a probability on."""
+    return type(threshold) in (int, float) and np.ndim(above) == 0 and above in classes.tolist()

@@ -57,6 +57,8 @@ class _Graph(keras.Model):
 
 def build_graph(estimator: Any, patch_shape: tuple[int, int, int]) -> keras.Model:
     """Return the model from bytes of shape (n_samples, *patch_shape) to (n_samples, 2)."""
+    # Keras would put errors in the call of its own model into text of its own.
+    _probability(estimator, np.zeros((1, *patch_shape), np.uint8))
     graph = _Graph(estimator)
     graph(np.zeros((1, *patch_shape), np.uint8))  # Keras exports only what was called.
     return graph
@@ -162,7 +164,7 @@ def _of_calibrated(calibrated: CalibratedClassifierCV, patches: Any) -> Any:
         calibrate(part, _probability(part.estimator, patches))
         for part in calibrated.calibrated_classifiers_
     ]
-    return sum(parts[1:], start=parts[0]) / len(parts)
+    return _mean(parts, [1.0] * len(parts))
 
 
 def _of_vote(voting: VotingClassifier, patches: Any) -> Any:
@@ -175,8 +177,14 @@ def _of_vote(voting: VotingClassifier, patches: Any) -> Any:
     pairs = zip(voting.estimators, weights, strict=True)
     kept = [float(weight) for (_, member), weight in pairs if not isinstance(member, str)]
     votes = [_probability(member, patches) for member in voting.estimators_]
-    weighted = [vote * (weight / sum(kept)) for vote, weight in zip(votes, kept, strict=True)]
-    return sum(weighted[1:], start=weighted[0])
+    return _mean(votes, kept)
+
+
+def _mean(probabilities: list[Any], weights: list[float]) -> Any:
+    """Return the weighted mean, which rounding must not lift above 1."""
+    shares = [weight / sum(weights) for weight in weights]
+    parts = [p * share for p, share in zip(probabilities, shares, strict=True)]
+    return ops.clip(sum(parts[1:], start=parts[0]), 0.0, 1.0)
 
 
 _VIEWS: dict[Any, Callable[[Any], list[Any]]] = {

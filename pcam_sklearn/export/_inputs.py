@@ -62,9 +62,10 @@ def _inputs_of_pipeline(pipeline: Pipeline) -> list[Input]:
     crop_size = None
     for _, step in pipeline.steps[:-1]:
         if isinstance(step, PatchReader):
-            crop_size = step.crop_size
+            crop_size = None if step.crop_size is None else int(step.crop_size)
         elif isinstance(step, CenterCropNormalizer):
-            return [Input((step.input_size, step.input_size, 3), crop_size, True)]
+            side = int(step.input_size)  # It may be one of NumPy's, which a file does not hold.
+            return [Input((side, side, 3), crop_size, True)]
     return [found._replace(reader_crop_size=crop_size) for found in _inputs(pipeline[-1])]
 
 

@@ -63,28 +63,34 @@ def quantize_graph(content: bytes, patches: np.ndarray) -> bytes:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu"],
-            nodes_to_exclude=_name_outputs(ready),
+            nodes_to_exclude=_name_nodes(ready),
         )
         return _without_zero_points(Path(small).read_bytes())
 
 
-def _name_outputs(path: str) -> list[str]:
-    """Name all nodes of a file, and return the names of layers of one unit.
+def _name_nodes(path: str) -> list[str]:
+    """Name all nodes of a file, and return the names of those that compute a number per patch.
 
-    These give the probability, which would have 256 levels with 8 bits. They save nothing.
+    These are the layer of one unit, calibrations and votes. With 8 bits the probability would have
+    256 levels, and they save nothing.
     """
     import onnx
 
-    model = onnx.load(path)
-    of_one_unit = {
-        tensor.name
-        for tensor in model.graph.initializer
-        if len(tensor.dims) == 2 and 1 in tensor.dims
-    }
-    for number, node in enumerate(model.graph.node):
-        node.name = f"node{number}"
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    numbers = {value.name for value in model.graph.value_info if _is_number_per_patch(value)}
+    excluded = []
+    for i, node in enumerate(model.graph.node):
+        node.name = f"node{i}"
+        if numbers & {*node.input, *node.output}:
+            excluded.append(node.name)
+            numbers.update(filter(None, node.output))  # Nodes stand behind those they need.
     onnx.save(model, path)
-    return [node.name for node in model.graph.node if of_one_unit & set(node.input)]
+    return excluded
+
+
+def _is_number_per_patch(value: Any) -> bool:
+    sides = value.type.tensor_type.shape.dim
+    return len(sides) == 2 and sides[1].dim_value == 1
 
 
 def _without_zero_points(content: bytes) -> bytes:

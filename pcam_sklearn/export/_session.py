@@ -9,6 +9,8 @@ import numpy as np
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn.export._facts import INPUT, KEY, OUTPUT, Facts, from_text
 
+_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
+
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
     """Return the content of an ONNX file."""
@@ -31,16 +33,27 @@ def open_session(content: bytes, name: str, n_threads: int, providers: Sequence[
             f"providers={list(providers)!r} must name some of those that this onnxruntime has: "
             f"{onnxruntime.get_available_providers()}."
         )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.log_severity_level = 4  # What goes wrong is raised.
+    options = _options(n_threads)
     try:
-        # From bytes, so that the graph cannot name other files.
-        return onnxruntime.InferenceSession(content, options, providers=list(providers))
+        # Without the fallback, which prints what went wrong and tries the same again.
+        return onnxruntime.InferenceSession(
+            content, options, providers=list(providers), enable_fallback=False
+        )
     except Exception as error:  # The errors of onnxruntime have no public base.
         raise ModelFileError(
             f"{name} cannot be loaded: onnxruntime cannot read it: {type(error).__name__}: {error}"
         ) from error
+
+
+def _options(n_threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.log_severity_level = 4  # What goes wrong is raised.
+    # A graph may name files that hold its weights. It finds none where no file can be.
+    options.add_session_config_entry(_FOLDER_OF_WEIGHTS, os.devnull)
+    return options
 
 
 def read_facts(session: Any, name: str) -> Facts:
@@ -48,7 +61,7 @@ def read_facts(session: Any, name: str) -> Facts:
     try:
         facts = from_text(session.get_modelmeta().custom_metadata_map.get(KEY))
         _check_ends(session, facts)
-    except ModelFileError as error:
+    except (ModelFileError, UnicodeDecodeError) as error:
         raise ModelFileError(f"{name} cannot be loaded: {error}") from error
     return facts
 
@@ -56,13 +69,30 @@ def read_facts(session: Any, name: str) -> Facts:
 def _check_ends(session: Any, facts: Facts) -> None:
     """Raise ModelFileError if the graph takes or gives something else than the facts say."""
     ends = [*session.get_inputs(), *session.get_outputs()]
-    found = [(end.name, end.type, tuple(end.shape[1:])) for end in ends]
-    wanted = [(INPUT, "tensor(uint8)", facts.patch_shape), (OUTPUT, "tensor(float)", (2,))]
+    found = [(end.name, end.type, tuple(map(_number, end.shape))) for end in ends]
+    wanted = [
+        (INPUT, "tensor(uint8)", (None, *facts.patch_shape)),
+        (OUTPUT, "tensor(float)", (None, 2)),
+    ]
     if found != wanted:
         raise ModelFileError(f"its graph has the ends {found}, and must have {wanted}")
 
 
-def run(session: Any, patches: np.ndarray) -> np.ndarray:
+def _number(side: Any) -> int | None:
+    """Return a side of an array, or None if the graph leaves it open, by whatever name."""
+    return side if isinstance(side, int) else None
+
+
+def run(session: Any, patches: np.ndarray, name: str = "the graph") -> np.ndarray:
     """Return the probability of the second class for each patch, float64."""
-    (output,) = session.run([OUTPUT], {INPUT: patches})
+    try:
+        (output,) = session.run([OUTPUT], {INPUT: patches})
+    except Exception as error:  # The errors of onnxruntime have no public base.
+        raise ModelFileError(
+            f"{name} cannot be computed: {type(error).__name__}: {str(error)[:500]}"
+        ) from error
+    if output.shape != (len(patches), 2):
+        raise ModelFileError(
+            f"{name} gives an array of shape {output.shape} for {len(patches)} patches"
+        )
     return np.asarray(output[:, 1], dtype=np.float64)

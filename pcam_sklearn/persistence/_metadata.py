@@ -41,11 +41,11 @@ def metadata_from_plain(manifest: Mapping[str, Any]) -> dict[str, Any]:
     if not all(isinstance(manifest[part] or {}, dict) for part in parts):
         raise ModelFileError("its metadata are not as the package writes them")
     found = {name: decode(value, name) for name, value in manifest["metadata"].items()}
-    point, metrics = manifest["operating_point"], manifest["metrics"]
+    metrics = manifest["metrics"]
     return {
         **found,
         "data_sha256": manifest["data_sha256"],
-        "operating_point": point and {name: decode(v, name) for name, v in point.items()},
+        "operating_point": _point_from_plain(manifest["operating_point"]),
         "metrics": metrics and {name: decode(v, name) for name, v in metrics.items()},
         "versions": manifest["versions"],
     }
@@ -61,6 +61,17 @@ def _point_to_plain(point: Any) -> dict[str, Any] | None:
             "pcam_sklearn.metrics.choose_operating_point"
         )
     return {name: encode(_python(values[name]), name) for name in _RATES}
+
+
+def _point_from_plain(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if plain is None:
+        return None
+    point = {name: decode(value, name) for name, value in plain.items()}
+    *rates, criterion = map(point.get, _RATES)
+    numbers = all(isinstance(rate, (int, float)) for rate in rates)
+    if set(point) != set(_RATES) or not numbers or not isinstance(criterion, str):
+        raise ModelFileError("its operating point is not as the package writes it")
+    return point
 
 
 def _encode(metrics: Any) -> dict[str, Any] | None:

@@ -4,11 +4,13 @@ import json
 import os
 import sys
 
+import click
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from support.cli_runs import cli
 
-from pcam_sklearn.cli._output import Output, printable, without_formulas
+from pcam_sklearn.cli._output import Output, printable, reports, without_formulas
 
 ESCAPES = ["\x1b[2J", "\x1b]0;title\x07", "\r", "\x08", "\x7f", "\x9b31m", "\u202e", "\u2066"]
 
@@ -93,3 +95,41 @@ def test_findings_in_a_csv_file_hold_no_formulas(tmp_path):
     cli("check", tmp_path, "--findings", tmp_path / "findings.csv", code=1)
     table = pd.read_csv(tmp_path / "findings.csv")
     assert table["id"].tolist() == ["'=HYPERLINK(1)"]
+
+
+def run_and_raise(error):
+    """Run a command that raises an error, and return what click makes of it."""
+
+    @click.command
+    @reports
+    def command(out):
+        raise error
+
+    return CliRunner().invoke(command)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ImportError("it is not installed; type: pip install x"), "type: pip install x"),
+        (
+            ModuleNotFoundError("No module named 'keras'", name="keras"),
+            "'keras', which this command needs; type: pip install pcam-sklearn",
+        ),
+    ],
+)
+def test_a_package_that_is_missing_ends_a_command_with_what_to_type(error, message):
+    result = run_and_raise(error)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("cannot import name", name="keras"),
+        ModuleNotFoundError("No module named 'pcam_sklearn.x'", name="pcam_sklearn.x"),
+    ],
+)
+def test_an_import_that_fails_otherwise_is_a_fault(error):
+    assert run_and_raise(error).exception is error

@@ -158,6 +158,23 @@ def test_weights_of_votes_and_dropped_members_count(tmp_path):
     assert_same(exported(voting, tmp_path), voting)
 
 
+def test_votes_for_certain_patches_stay_probabilities(tmp_path):
+    # In 32 bits ten tenths are more than one.
+    certain = own_pipeline()
+    kernel, bias = certain[-1].model_.get_weights()
+    certain[-1].model_.set_weights([0 * kernel, bias + 100])
+    voting = blend(*[certain[1:]] * 10, weights=[1] * 10)
+    assert_same(exported(voting, tmp_path), voting, varies=False)
+
+
+def test_a_size_may_be_an_integer_of_numpy(tmp_path):
+    pipeline = built_pipeline()
+    pipeline.set_params(
+        patchreader__crop_size=np.int64(20), centercropnormalizer__input_size=np.int64(20)
+    )
+    assert_same(exported(pipeline, tmp_path), pipeline, varies=False)
+
+
 def test_a_search_is_exported_as_its_best_pipeline(tmp_path):
     search = GridSearchCV(quick_pipeline(), {"cnnclassifier__epochs": [1]}, cv=2).fit(X, Y)
     assert_same(exported(search, tmp_path), search)
@@ -246,6 +263,54 @@ def test_calibration_patches_without_labels_give_no_auc(tmp_path):
     assert export.int8.auc is None
 
 
+def votes(*pipelines):
+    return blend(*[pipeline[1:] for pipeline in pipelines])
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda p: CalibratedClassifierCV(FrozenEstimator(p), method="sigmoid").fit(X, Y),
+        lambda p: votes(p, confident()),
+    ],
+    ids=["sigmoid", "votes"],
+)
+def test_what_comes_after_a_network_stays_in_32_bits(around, tmp_path):
+    estimator = around(confident())
+    many = make_data(300, side=PATCH_SIDE, seed=2)[0]
+    export_onnx(estimator, tmp_path / "m.onnx", quantize="int8", calibration=OTHERS, verbose=0)
+    found = make_onnx_pipeline(tmp_path / "m.onnx").predict_proba(many)[:, 1]
+    # With 8 bits there would be some 50 values.
+    assert len(np.unique(found)) > 0.9 * len(np.unique(estimator.predict_proba(many)[:, 1]))
+
+
+def test_a_classifier_alone_takes_floats_as_calibration_patches(tmp_path):
+    classifier, patches = built_pipeline()[-1], X[:, 1:-1, 1:-1]
+    found = []
+    for calibration in (patches, patches / 255):
+        export_onnx(
+            classifier, tmp_path / "m.onnx", quantize="int8", calibration=calibration, verbose=0
+        )
+        found.append(OnnxClassifier(tmp_path / "m.onnx").predict_proba(patches))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        (X, r"shape \(20, 20, 3\), but the classifier takes \(18, 18, 3\)"),
+        (X[:0, 1:-1, 1:-1], "0 sample"),
+        (X[:, 1:-1, 1:-1].astype(int), "got dtype int64"),
+        (("a.png", "b.png", "c.png"), "a tuple of 3; pass patches, a list of paths, or"),
+        ([X, Y], r"a list of 2; pass .* the tuple \(patches, labels\)"),
+    ],
+)
+def test_calibration_patches_that_do_not_fit_are_refused(calibration, message, tmp_path):
+    classifier = built_pipeline()[-1]
+    with pytest.raises(ValueError, match=message):
+        export_onnx(classifier, tmp_path / "m.onnx", quantize="int8", calibration=calibration)
+
+
 @pytest.mark.parametrize("labels", [[0], ["x"] * 6, np.zeros((6, 2))])
 def test_labels_that_do_not_fit_the_calibration_patches_are_refused(labels, tmp_path):
     calibration = (whole_patches(), labels)
@@ -280,11 +345,18 @@ def test_another_ending_is_refused_with_what_to_type(tmp_path):
         export_onnx(built_pipeline(), tmp_path / "m.pcam")
 
 
+@pytest.mark.parametrize("path", ["", ".onnx"])
+def test_a_path_without_a_name_is_refused_with_what_to_type(path):
+    with pytest.raises(ModelFileError, match=r"type 'model\.onnx'"):
+        export_onnx(built_pipeline(), path)
+
+
 def test_another_step_is_named(tmp_path):
     fitted = built_pipeline()
     steps = [("twice", FunctionTransformer(lambda X: X)), *fitted.steps]
     pipeline = type(fitted)(steps)
-    with pytest.raises(ModelFileError, match="the step 'twice' of the pipeline is a Function"):
+    # Keras would begin with words of its own.
+    with pytest.raises(ModelFileError, match=r"^the step 'twice' of the pipeline is a Function"):
         export_onnx(pipeline, tmp_path / "m.onnx")
 
 

@@ -1,5 +1,6 @@
 """The classifier around an ONNX file: what it takes, refuses and survives."""
 
+import json
 import pickle
 import shutil
 
@@ -123,6 +124,26 @@ def test_a_pickle_works_where_the_file_is_not(used, file, tmp_path):
     np.testing.assert_array_equal(pickle.loads(content).predict_proba(X), expected)
 
 
+def test_a_clone_of_a_pickle_works_where_the_file_is_not(file, tmp_path):
+    path = tmp_path / "gone.onnx"
+    shutil.copy(file, path)
+    content = pickle.dumps(OnnxClassifier(path))
+    path.unlink()
+    assert clone(pickle.loads(content)).predict_proba(X).shape == (40, 2)
+
+
+@pytest.mark.parametrize("content", [None, b"no graph"])
+def test_without_a_sound_file_a_notebook_shows_it_and_there_are_no_classes(content, tmp_path):
+    path = tmp_path / "m.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    classifier = OnnxClassifier(path)
+    assert not hasattr(classifier, "classes_")
+    assert "OnnxClassifier" in classifier._repr_html_()
+    with pytest.raises(AttributeError, match=r"m\.onnx"):
+        classifier.metadata_  # noqa: B018
+
+
 def test_another_path_is_another_file(file, tmp_path):
     classifier = OnnxClassifier(file)
     classifier.predict_proba(X)
@@ -178,6 +199,8 @@ def test_what_the_pipeline_refuses_is_refused_with_the_same_words(patches, messa
         ("batch_size", 0, "batch_size == 0, must be >= 1"),
         ("providers", ("Abacus",), "must name some of those"),
         ("providers", (), "must name some of those"),
+        ("providers", "CPUExecutionProvider", "must be a sequence of names, such as"),
+        ("providers", None, "must be a sequence of names, such as"),
     ],
 )
 def test_parameters_out_of_range_are_refused(parameter, value, message, file):
@@ -212,6 +235,8 @@ def test_a_graph_of_others_is_refused(file, tmp_path):
         ("", "is damaged: JSONDecodeError"),
         ("[]", "is damaged: TypeError"),
         ('{"format_version": 2}', "has version 2, and this package reads up to 1"),
+        ('{"format_version": 0}', "has no format version, got 0"),
+        ('{"format_version": "1"}', "has no format version, got '1'"),
         ('{"format_version": 1}', "is damaged: KeyError"),
     ],
 )
@@ -231,6 +256,9 @@ def test_damaged_facts_are_refused(said, message, file, tmp_path):
         ('"patch_shape": [20, 20, 3]', '"patch_shape": [24, 24, 3]'),
         ('"resizes": true', '"resizes": 1'),
         ('"threshold": null', '"threshold": 0.5'),
+        ('"threshold": null, "above": null', '"threshold": true, "above": 1'),
+        ('"threshold": null, "above": null', '"threshold": 0.5, "above": [1]'),
+        ('"slides": null', '"slides": {"array": "int64", "shape": [], "values": [1]}'),
         ('"reader_crop_size": null', '"reader_crop_size": -1'),
     ],
 )
@@ -242,6 +270,93 @@ def test_facts_that_do_not_fit_are_refused(before, after, file, tmp_path):
 
     with pytest.raises(ModelFileError, match=r"does not fit together|has the ends"):
         make_onnx_pipeline(changed(file, tmp_path, say))
+
+
+@pytest.mark.parametrize("point", [{}, {"threshold": 0.5}, {"threshold": "x"}])
+def test_an_operating_point_that_is_none_is_refused(point, file, tmp_path):
+    def say(model):
+        (text,) = (p for p in model.metadata_props if p.key == KEY)
+        said = json.loads(text.value)
+        rates = {"sensitivity": 1.0, "specificity": 1.0, "criterion": "sensitivity >= 1"}
+        said["about"]["operating_point"] = {**rates, **point} if "x" in point.values() else point
+        text.value = json.dumps(said)
+
+    with pytest.raises(ModelFileError, match=r"changed\.onnx .*its operating point is not as"):
+        make_onnx_pipeline(changed(file, tmp_path, say))
+
+
+def test_a_text_that_is_no_unicode_is_refused_with_the_name_of_the_file(file, tmp_path):
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(file.read_bytes().replace(b"format_version", b"\xff" * 14))
+    with pytest.raises(ModelFileError, match=r"damaged\.onnx cannot be loaded: 'utf-8' codec"):
+        make_onnx_pipeline(path)
+
+
+def test_a_graph_for_one_patch_at_a_time_is_refused(file, tmp_path):
+    def fix(model):
+        for end in (*model.graph.input, *model.graph.output):
+            end.type.tensor_type.shape.dim[0].dim_value = 1
+
+    with pytest.raises(ModelFileError, match=r"has the ends .*\(1, 20, 20, 3\)"):
+        make_onnx_pipeline(changed(file, tmp_path, fix))
+
+
+def before_the_end(*nodes, **arrays):
+    """Return a change of a graph that puts nodes from "whole" to "end" before its output."""
+
+    def change(model):
+        graph, end = model.graph, model.graph.output[0].name
+        for node in graph.node:
+            node.output[:] = ["whole" if name == end else name for name in node.output]
+        for name, array in arrays.items():
+            graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        for node in nodes:
+            node.output[:] = [end if name == "end" else name for name in node.output]
+            graph.node.append(node)
+
+    return change
+
+
+def test_a_graph_that_gives_fewer_rows_than_patches_is_refused(file, tmp_path):
+    above = onnx.helper.make_node("Greater", ["whole", "half"], ["above"])
+    some = onnx.helper.make_node("Compress", ["whole", "picked"], ["end"], axis=0)
+    positive = onnx.helper.make_node("Slice", ["above", "from", "to", "axis"], ["columns"])
+    picked = onnx.helper.make_node("Squeeze", ["columns", "axis"], ["picked"])
+    arrays = {
+        "half": np.float32(1.5),
+        "from": np.array([1]),
+        "to": np.array([2]),
+        "axis": np.array([1]),
+    }
+    change = before_the_end(above, positive, picked, some, **arrays)
+    classifier = OnnxClassifier(changed(file, tmp_path, change))
+    with pytest.raises(ModelFileError, match=r"gives an array of shape \(0, 2\) for 1 patches"):
+        classifier.predict_proba(X[:1])
+
+
+def test_a_graph_that_fails_while_it_computes_is_an_error_with_the_name_of_the_file(file, tmp_path):
+    shape = onnx.helper.make_node("Shape", ["whole"], ["shape"])
+    wrong = onnx.helper.make_node("Add", ["shape", "more"], ["wrong"])
+    reshape = onnx.helper.make_node("Reshape", ["whole", "wrong"], ["end"])
+    change = before_the_end(shape, wrong, reshape, more=np.array([1, 0]))
+    classifier = OnnxClassifier(changed(file, tmp_path, change))
+    with pytest.raises(ModelFileError, match=r"changed\.onnx cannot be computed"):
+        classifier.predict_proba(X[:1])
+
+
+def test_a_graph_cannot_read_another_file(file, tmp_path, monkeypatch):
+    def name_a_file(model):
+        array = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+        (tmp_path / "weights.bin").write_bytes(array.raw_data)
+        onnx.external_data_helper.set_external_data(array, "weights.bin")
+        array.ClearField("raw_data")
+
+    model = onnx.load(file)
+    name_a_file(model)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    monkeypatch.chdir(tmp_path)  # ONNX Runtime looks there.
+    with pytest.raises(ModelFileError, match=r"m\.onnx cannot be loaded"):
+        OnnxClassifier("m.onnx").predict_proba(X)
 
 
 def test_values_that_are_no_probabilities_are_refused(file, tmp_path):

@@ -1,5 +1,6 @@
 """Workers are prepared before their first fit, and what cannot be prepared is refused."""
 
+import asyncio
 import os
 import pickle
 
@@ -52,10 +53,40 @@ def test_dask_absent_is_an_error_that_says_what_to_install():
     assert 'pip install "pcam-sklearn[dask]"' in run_python("-c", code)[0]
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
 def test_a_number_of_threads_that_is_none_is_refused(threads):
     with pytest.raises(ValueError, match="threads must be an integer from 1 on, or None"):
         PrepareWorker(threads)
+
+
+def test_numbers_may_be_those_of_numpy():
+    plugin = PrepareWorker(np.int64(2), np.int64(1))
+    assert (plugin.threads, plugin.gpus) == (2, 1)
+
+
+def test_a_backend_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"backend must be one of .*'jax'.* got 'theano'"):
+        PrepareWorker(backend="theano")
+
+
+@pytest.mark.parametrize("client", [None, "tcp://host:8786"])
+def test_what_is_no_client_is_refused_with_what_to_type(client):
+    with pytest.raises(TypeError, match=r"got (NoneType|str); type Client\(address\)"):
+        prepare_client(client)
+
+
+@pytest.mark.slow
+def test_a_client_that_is_closed_or_awaited_is_refused(own_environment):
+    async def prepare(address):
+        async with distributed.Client(address, asynchronous=True, set_as_default=False) as client:
+            prepare_client(client)
+
+    with one_worker_here() as client:
+        address = client.cluster.scheduler_address
+        with pytest.raises(TypeError, match="without asynchronous=True"):
+            asyncio.run(prepare(address))
+    with pytest.raises(ValueError, match="the client is closed; make a new one"):
+        prepare_client(client)
 
 
 @pytest.mark.parametrize("gpus", [0, -1, True, [], [0, 1], "0"])
@@ -186,6 +217,16 @@ def test_gpus_are_taken_one_by_one_until_none_is_left(cards):
     assert again.name == "0"
     for card in (taken[1], again):
         card.release()
+
+
+def test_a_user_without_a_name_gets_a_gpu(cards, monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr(_cards.getpass, "getuser", nameless)
+    card = claim_card(1)
+    assert card.name == "0"
+    card.release()
 
 
 def test_a_number_of_gpus_counts_those_that_slurm_left_visible(cards, monkeypatch):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -55,6 +56,15 @@ def test_the_slides_of_a_vote_are_those_of_all_its_members():
     assert list(classifiers_in(fitted)) == ["inner a", "inner b", "inner d", "other"]
     assert set(slides_trained_on(fitted)) == {"a", "b", "c"}
     assert slides_trained_on(vote.estimators_[1]) is None
+
+
+def test_slides_are_found_behind_a_calibration_and_a_threshold():
+    slides = np.repeat(["a", "b"], 4)
+    frozen = FrozenEstimator(make_pipeline(RemembersSlides().fit(X, WORDS, groups=slides)))
+    calibrated = CalibratedClassifierCV(frozen, cv=2, ensemble=False).fit(X, WORDS)
+    threshold = FixedThresholdClassifier(FrozenEstimator(calibrated), pos_label="tumour")
+    for estimator in (calibrated, threshold.fit(X, WORDS)):
+        np.testing.assert_array_equal(slides_trained_on(estimator), slides)
 
 
 def test_an_estimator_fitted_without_slides_has_none():

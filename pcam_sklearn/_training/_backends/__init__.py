@@ -9,9 +9,9 @@ import importlib
 
 from pcam_sklearn._training._backends._base import Framework
 
-__all__ = ["Framework", "current_framework"]
+__all__ = ["SUPPORTED", "Framework", "current_framework"]
 
-_SUPPORTED = ("tensorflow", "jax", "torch")
+SUPPORTED = ("tensorflow", "jax", "torch")
 
 
 @functools.cache
@@ -20,7 +20,7 @@ def current_framework() -> Framework:
     import keras  # Not before it is asked for: a worker that only sets variables needs none.
 
     name = keras.backend.backend()
-    if name not in _SUPPORTED:
+    if name not in SUPPORTED:
         return Framework(name)
     # Only the one in use is imported: the others may not be installed.
     return importlib.import_module(f"{__name__}._{name}").framework

@@ -1,0 +1,57 @@
+"""Write a model as an ONNX file with export."""
+
+import cv2
+import numpy as np
+import pytest
+from support.cli_runs import as_json, cli
+from support.model_files import X, Y, built_pipeline
+
+from pcam_sklearn.persistence import save_model
+
+pytest.importorskip("onnx", reason="needs the extra onnx")
+pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+pytest.importorskip("tf2onnx", reason="needs the extra onnx")
+
+pytestmark = pytest.mark.slow  # A graph takes a second to convert.
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """Return a model file whose labels are words."""
+    path = tmp_path_factory.mktemp("named") / "model.pcam"
+    save_model(built_pipeline(np.array(["normal", "tumour"])[Y]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def by_class(tmp_path_factory):
+    """Return a folder with a folder of images for each class, and their slides."""
+    folder = tmp_path_factory.mktemp("patches")
+    for label in (0, 1):
+        (folder / str(label)).mkdir()
+    for i, (patch, label) in enumerate(zip(X[:12], Y, strict=False)):
+        cv2.imwrite(str(folder / f"{label}/{i}.png"), patch[..., ::-1])
+    slides = [f"{label}/{i}.png,slide{i}" for i, label in enumerate(Y[:12])]
+    (folder / "slides.csv").write_text("\n".join(["id,slide", *slides]))
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:the images of .* have 20 x 20")
+def test_labels_of_a_folder_stand_for_those_of_the_model(named, by_class, tmp_path):
+    facts = as_json("export", named, "--output", tmp_path / "m.onnx", "--int8", by_class)
+    assert facts["int8"]["n_patches"] == 12
+    assert 0 <= facts["int8"]["auc"] <= 1
+
+
+def test_a_folder_that_is_missing_is_named_before_a_model_is_read(tmp_path):
+    (tmp_path / "no-model.pcam").touch()
+    output = tmp_path / "none" / "m.onnx"
+    said = cli("export", tmp_path / "no-model.pcam", "--output", output, code=2)
+    assert f"there is no folder {output.parent}; create it first" in said.stderr
+
+
+def test_an_exported_model_is_not_exported_again(named, tmp_path):
+    cli("export", named, "--output", tmp_path / "m.onnx")
+    said = cli("export", tmp_path / "m.onnx", "--output", tmp_path / "again.onnx", code=2)
+    assert "OnnxClassifier cannot be exported" in said.stderr
+    assert "Exception encountered" not in said.stderr  # Keras' words around it.

@@ -105,11 +105,12 @@ def load_model(path: Path) -> Model:
     """
     folder = find_run(path)
     file = path if folder is None else folder / MODEL_FILE
-    if file.suffix == Path(MODEL_FILE).suffix:
+    kind = file.suffix.lower()
+    if kind == Path(MODEL_FILE).suffix:
         from pcam_sklearn import persistence
 
         estimator, metadata = persistence.load_model(file), persistence.read_metadata(file)
-    elif file.suffix == ".onnx":
+    elif kind == ".onnx":
         from pcam_sklearn.export import make_onnx_pipeline
 
         estimator = make_onnx_pipeline(file)

@@ -14,8 +14,11 @@ from sklearn.utils import Tags, check_scalar
 from pcam_sklearn._reading._batches import in_batches
 from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn.export._facts import Facts
+from pcam_sklearn.export._seal import check_seal
 from pcam_sklearn.export._session import open_session, read_facts, read_file, run
 from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
+
+_MOST_THREADS = 1024
 
 
 class OnnxClassifier(ClassifierMixin, BaseEstimator):
@@ -30,7 +33,7 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
     path : path-like
         A file that :func:`export_onnx` wrote.
     n_threads : int or None, default=None
-        Number of threads that compute one prediction, at least 1. None takes all cores.
+        Number of threads that compute one prediction, 1 to 1,024. None takes all cores.
     batch_size : int, default=16
         Number of patches computed at once, at least 1.
     providers : sequence of str, default=("CPUExecutionProvider",)
@@ -186,11 +189,15 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         """Return the session and the facts of the file, opened once for the same parameters."""
         name, n_threads = os.fspath(self.path), 0  # No number of threads: all cores.
         if self.n_threads is not None:
-            n_threads = check_scalar(self.n_threads, "n_threads", Integral, min_val=1)
+            bounds = {"min_val": 1, "max_val": _MOST_THREADS}
+            n_threads = check_scalar(self.n_threads, "n_threads", Integral, **bounds)
         key = (name, int(n_threads), _names(self.providers))
         if self.__dict__.get("_opened_as") != key:
-            session = open_session(self._read(), *key)
-            self._opened, self._opened_as = (session, read_facts(session, name)), key
+            content = self._read()
+            session = open_session(content, *key)
+            facts = read_facts(session, name)
+            check_seal(content, name)
+            self._opened, self._opened_as = (session, facts), key
         return self._opened
 
     def _read(self) -> bytes:

@@ -17,6 +17,7 @@ from pcam_sklearn.export._facts import Facts
 from pcam_sklearn.export._graph import build_graph, in_float32
 from pcam_sklearn.export._inputs import find_input, find_threshold
 from pcam_sklearn.export._int8 import Int8Change, measure_change, quantize_graph
+from pcam_sklearn.export._seal import seal
 from pcam_sklearn.export._session import open_session, read_facts, run
 from pcam_sklearn.persistence._manifest import versions
 from pcam_sklearn.persistence._metadata import metadata_to_plain
@@ -147,8 +148,8 @@ def export_onnx(
         in_32_bits, content = content, with_facts(quantize_graph(content, prepared), facts)
         int8 = measure_change(in_32_bits, content, prepared, labels, facts.classes)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-    export = OnnxExport(path, len(content), difference, rounding, int8)
+        temporary.write_bytes(sealed := seal(content))
+    export = OnnxExport(path, len(sealed), difference, rounding, int8)
     if verbose:
         print(describe(export))
     return export

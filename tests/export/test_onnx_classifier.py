@@ -22,6 +22,7 @@ pytest.importorskip("tf2onnx", reason="needs the extra onnx")
 
 from pcam_sklearn.export import OnnxClassifier, export_onnx, make_onnx_pipeline  # noqa: E402
 from pcam_sklearn.export._facts import KEY  # noqa: E402
+from pcam_sklearn.export._seal import seal  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,12 @@ def file(pipeline, tmp_path_factory):
 
 
 def changed(file, folder, change):
-    """Write the file after a change of its graph, and return the path."""
+    """Write the file after a change of its graph, as a forger would, and return the path."""
     model = onnx.load(file)
     change(model)
-    onnx.save(model, folder / "changed.onnx")
-    return folder / "changed.onnx"
+    path = folder / "changed.onnx"
+    path.write_bytes(seal(model.SerializeToString()))
+    return path
 
 
 # --- what it takes
@@ -196,6 +198,7 @@ def test_what_the_pipeline_refuses_is_refused_with_the_same_words(patches, messa
     ("parameter", "value", "message"),
     [
         ("n_threads", 0, "n_threads == 0, must be >= 1"),
+        ("n_threads", 2000, "n_threads == 2000, must be <= 1024"),
         ("batch_size", 0, "batch_size == 0, must be >= 1"),
         ("providers", ("Abacus",), "must name some of those"),
         ("providers", (), "must name some of those"),
@@ -218,6 +221,23 @@ def test_a_damaged_file_is_refused_with_its_name(damage, file, tmp_path):
     path.write_bytes(damage(file.read_bytes()))
     with pytest.raises(ModelFileError, match=r"damaged\.onnx cannot be loaded"):
         OnnxClassifier(path).predict_proba(X)
+
+
+def test_a_byte_of_the_weights_that_changed_is_noticed(file, tmp_path):
+    content = bytearray(file.read_bytes())
+    graph = onnx.load(file).graph
+    weights = max((tensor.raw_data for tensor in graph.initializer), key=len)
+    content[content.find(weights) + len(weights) // 2] ^= 1
+    (tmp_path / "flipped.onnx").write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"flipped\.onnx cannot be loaded: it was damaged or"):
+        make_onnx_pipeline(tmp_path / "flipped.onnx")
+
+
+def test_a_file_with_something_behind_its_end_is_refused(file, tmp_path):
+    another_producer = b"\x12\x01a"
+    (tmp_path / "longer.onnx").write_bytes(file.read_bytes() + another_producer)
+    with pytest.raises(ModelFileError, match=r"longer\.onnx .* export it again"):
+        make_onnx_pipeline(tmp_path / "longer.onnx")
 
 
 def test_a_graph_of_others_is_refused(file, tmp_path):
@@ -351,12 +371,10 @@ def test_a_graph_cannot_read_another_file(file, tmp_path, monkeypatch):
         onnx.external_data_helper.set_external_data(array, "weights.bin")
         array.ClearField("raw_data")
 
-    model = onnx.load(file)
-    name_a_file(model)
-    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    path = changed(file, tmp_path, name_a_file)
     monkeypatch.chdir(tmp_path)  # ONNX Runtime looks there.
-    with pytest.raises(ModelFileError, match=r"m\.onnx cannot be loaded"):
-        OnnxClassifier("m.onnx").predict_proba(X)
+    with pytest.raises(ModelFileError, match=r"changed\.onnx cannot be loaded: onnxruntime"):
+        OnnxClassifier(path.name).predict_proba(X)
 
 
 def test_values_that_are_no_probabilities_are_refused(file, tmp_path):

@@ -34,6 +34,12 @@ def check_refused(folder, *words):
     assert not html.exists()
 
 
+def test_the_kind_of_a_file_is_told_by_its_ending_in_capitals_too(run, tmp_path):
+    file = shutil.copy(run / "model.pcam", tmp_path / "MODEL.PCAM")
+    # A file of an unknown kind would be loaded by joblib, which runs code.
+    assert load_model(file).metadata
+
+
 @pytest.mark.parametrize("name", READ)
 def test_a_missing_file_is_refused_by_name(copy, name):
     (copy / name).unlink()

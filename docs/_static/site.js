@@ -7,10 +7,11 @@ function nameToggles() {
   }
 }
 
-function breakTitleAtDots() {
+// A name in a title may break behind a dot or an underscore, and before a capital.
+function breakTitle() {
   const text = document.querySelector("h1")?.firstChild;
-  if (text?.nodeType !== Node.TEXT_NODE || !/\w\.\w/.test(text.data)) return;
-  const [first, ...rest] = text.data.split(/(?<=\w\.)(?=\w)/);
+  if (text?.nodeType !== Node.TEXT_NODE) return;
+  const [first, ...rest] = text.data.split(/(?<=\w[._])(?=\w)|(?<=[a-z])(?=[A-Z])/);
   text.replaceWith(first, ...rest.flatMap((part) => [document.createElement("wbr"), part]));
 }
 
@@ -23,6 +24,6 @@ function reachWidePictures() {
 
 document.addEventListener("DOMContentLoaded", () => {
   nameToggles();
-  breakTitleAtDots();
+  breakTitle();
 });
 for (const event of ["load", "resize"]) window.addEventListener(event, reachWidePictures);

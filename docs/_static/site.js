@@ -7,16 +7,17 @@ function nameToggles() {
   }
 }
 
-function breakTitleAtDots() {
+// A name in a title may break behind a dot or an underscore, and before a capital.
+function breakTitle() {
   const text = document.querySelector("h1")?.firstChild;
-  if (text?.nodeType !== Node.TEXT_NODE || !/\w\.\w/.test(text.data)) return;
-  const [first, ...rest] = text.data.split(/(?<=\w\.)(?=\w)/);
+  if (text?.nodeType !== Node.TEXT_NODE) return;
+  const [first, ...rest] = text.data.split(/(?<=\w[._])(?=\w)|(?<=[a-z])(?=[A-Z])/);
   text.replaceWith(first, ...rest.flatMap((part) => [document.createElement("wbr"), part]));
 }
 
 function nameSearchByItsText() {
   // The theme's label says something else than the button shows.
-  for (const button of document.querySelectorAll("button.search-button-field")) {
+  for (const button of document.querySelectorAll("button.search-button-field, button.search-button")) {
     button.removeAttribute("aria-label");
   }
 }
@@ -30,7 +31,7 @@ function reachWidePictures() {
 
 document.addEventListener("DOMContentLoaded", () => {
   nameToggles();
-  breakTitleAtDots();
+  breakTitle();
   nameSearchByItsText();
 });
 for (const event of ["load", "resize"]) window.addEventListener(event, reachWidePictures);

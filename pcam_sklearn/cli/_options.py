@@ -127,7 +127,11 @@ training_options = _combine(
     click.option("--output", type=NEW_FOLDER, required=True, help="Run folder to write."),
     overwrite_option,
     click.option(
-        "--network", shell_complete=_complete_network, metavar="NAME", help="Name of the network."
+        "--network",
+        shell_complete=_complete_network,
+        metavar="NAME",
+        help="efficientnet-lite0 (the default), residual, d4, two-stream, transfer, or notebook, "
+        "which is the fastest and the least accurate.",
     ),
     click.option(
         "--crop-size", type=_POSITIVE, help="Side of the center that the network sees, in pixels."

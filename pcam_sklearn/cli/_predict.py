@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pcam_sklearn.metrics import OperatingPoint
 
 
+SAMPLE = "sample_submission.csv"
+
+
 @click.command(
     epilog=after_help(
         "pcam-sklearn predict run1 histopathologic-cancer-detection",
@@ -47,9 +50,7 @@ if TYPE_CHECKING:
     help="CSV file to write, with the columns id,label.",
 )
 @overwrite_file_option
-@click.option(
-    "--sample", type=FILE, help="sample_submission.csv, which sets the ids and their order."
-)
+@click.option("--sample", type=FILE, help=f"{SAMPLE}, which sets the ids and their order.")
 @data_options
 @reports
 def predict(
@@ -87,6 +88,12 @@ def predict(
     # Another process may have written it meanwhile.
     check_new_file(output, "--output", overwrite=overwrite)
     write_submission(output, patches.ids, prob, sample)
+    is_submission = sample is None and not wanted and options["subset"] in (None, "test")
+    if is_submission and (missing := _ids_without_patch(data, patches.ids)):
+        out.warn(
+            f"{missing:,} ids of {Path(data) / SAMPLE} have no patch in the folder, so Kaggle "
+            f"would refuse {output} as a submission"
+        )
     if n := sum(map(begins_formula, patches.ids.tolist())):
         # The ids stay as they are, because programs join on them.
         out.warn(
@@ -95,6 +102,14 @@ def predict(
         )
     facts = {"output": output, "name": patches.name, **_summarize(prob, loaded.operating_point)}
     out.result(f"{len(patches)} probabilities written to {output}", facts)
+
+
+def _ids_without_patch(data: str, ids: "np.ndarray") -> int:
+    """Return how many ids of a folder's sample submission were not predicted."""
+    from pcam_sklearn.cli._patches import read_ids
+
+    sample = Path(data) / SAMPLE
+    return len(set(read_ids(sample)) - set(ids.tolist())) if sample.is_file() else 0
 
 
 def _summarize(prob: "np.ndarray", point: "OperatingPoint | None") -> dict[str, Any]:

@@ -56,9 +56,9 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
 def train(context: click.Context, recorded: Mapping[str, Any] | None, **options: Any) -> None:
     """Train on DATA, and write a run folder.
 
-    DATA is a folder in Kaggle's layout, a folder of official PatchCamelyon files, or the word
-    "synthetic". Where the slides are known, whole slides are held out: some to choose the threshold
-    on, which is then frozen, others to report on.
+    DATA is a folder in Kaggle's layout, a folder of official PatchCamelyon files, a folder with a
+    subfolder of images for each class, or the word "synthetic". Where the slides are known, whole
+    slides are held out: some to choose the threshold on, which is then frozen, others to report on.
 
     The folder holds model.pcam, card.html and card.md, evaluation.json, predictions.csv,
     history.csv, split.csv, pictures, the config.json that reproduces the run, and the manifest.json

@@ -121,7 +121,7 @@ def model_card(
             _make_data_section(evaluation, data, split),
             Section("Metrics", [*_describe_metrics(evaluation), *_draw_curves(evaluation)]),
             Section("Operating point", _describe_operating_point(evaluation)),
-            Section("By slide and hospital", _list_slides(evaluation)),
+            Section("By group of slides", _list_slides(evaluation)),
             Section("Known failure modes", [*_FAILURES, *_draw_worst_patches(evaluation, X)]),
             Section("Recipe", [_list_parameters(estimator), *_describe_training(estimator)]),
             Section("Versions", [_list_versions()]),

@@ -101,6 +101,13 @@ def test_networks_are_completed_by_their_names():
     assert complete("train", "--network", "") == list(NETWORKS)
 
 
+def test_the_help_names_all_networks():
+    from pcam_sklearn.networks import NETWORKS
+
+    said = " ".join(cli("train", "--help").stdout.split())
+    assert [name for name in NETWORKS if name not in said] == []
+
+
 def test_zsh_gets_a_script_for_completion():
     code = "from pcam_sklearn.cli import main; main(prog_name='pcam-sklearn')"
     script, _ = run_python("-c", code, _PCAM_SKLEARN_COMPLETE="zsh_source")

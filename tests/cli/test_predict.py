@@ -32,6 +32,20 @@ def test_predict_takes_the_training_patches_if_asked(run, kaggle, tmp_path):
     assert len(pd.read_csv(tmp_path / "p.csv")) == len(load_kaggle(kaggle).ids)
 
 
+@pytest.mark.parametrize(("listed", "warned"), [(1, True), (0, False)])
+def test_predict_warns_of_ids_of_kaggles_sample_without_a_patch(
+    listed, warned, run, kaggle, tmp_path
+):
+    folder = shutil.copytree(kaggle, tmp_path / "kaggle")
+    ids = [*load_kaggle(kaggle, subset="test").ids, *["absent"] * listed]
+    (folder / "sample_submission.csv").write_text("id,label\n" + "".join(f"{i},0\n" for i in ids))
+    said = cli("predict", run, folder, "--output", tmp_path / "a.csv").stderr
+    assert ("1 ids of" in said) is warned
+    # Training patches are no submission.
+    options = ["--subset", "train", "--output", tmp_path / "b.csv"]
+    assert "ids of" not in cli("predict", run, folder, *options).stderr
+
+
 def test_predict_takes_ids_from_the_line_and_from_a_file_in_their_order(run, kaggle, tmp_path):
     ids = load_kaggle(kaggle, subset="test").ids[::-1].tolist()
     (tmp_path / "some.txt").write_text("\n".join(ids[1:3]) + "\n")

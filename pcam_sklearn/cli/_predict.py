@@ -105,7 +105,7 @@ def predict(
 
 
 def _ids_without_patch(data: str, ids: "np.ndarray") -> int:
-    """Return how many ids of a folder's sample submission were not predicted."""
+    """Count the ids of a folder's sample submission that were not predicted."""
     from pcam_sklearn.cli._patches import read_ids
 
     sample = Path(data) / SAMPLE

@@ -13,8 +13,13 @@ On the same machine, with the same number of threads, it writes the same file ag
 
 import argparse
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
+
+# TensorFlow reads this when it is imported. Operations that run side by side would change the order
+# in which it adds gradients, and so their last digits.
+os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 import numpy as np
 import pandas as pd

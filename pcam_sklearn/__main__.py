@@ -3,8 +3,12 @@
 Nothing else is imported here, so that an interrupt finds this module waiting for it.
 """
 
+import os
 import sys
 
+# TensorFlow reads this when it is imported. Operations that run side by side would change the order
+# in which it adds gradients, and so the last digits of a run that is repeated.
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 # As BSD's sysexits.h has it. Python's own 1 would say that check found damage.
 _FAULT = 70
 

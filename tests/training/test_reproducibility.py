@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from joblib import Parallel, delayed
+from support.other_process import run_python
 from support.tiny import make_data, quick, small, with_dropout
 
 from pcam_sklearn._training._data import Batches, TrainingSet
@@ -37,6 +38,28 @@ def test_the_same_number_gives_the_same_bits(fitted):
     assert len(np.unique(proba(fitted))) > 40
     assert np.array_equal(proba(fitted), proba(again))
     assert fitted.history_ == again.history_
+
+
+TWO_FITS = """
+import numpy as np
+from pcam_sklearn import CNNClassifier
+from pcam_sklearn.datasets import make_patches
+
+patches = make_patches(64, n_slides=4, random_state=0)
+weights = [
+    CNNClassifier(model__stages=2, epochs=1, random_state=0)
+    .fit(patches.images, patches.target)
+    .model_.get_weights()
+    for _ in range(2)
+]
+print(all(map(np.array_equal, *weights)))
+"""
+
+
+@pytest.mark.slow
+def test_a_large_network_gives_the_same_bits_where_operations_run_one_after_the_other():
+    said, _ = run_python("-c", TWO_FITS, KERAS_BACKEND="tensorflow", TF_NUM_INTEROP_THREADS="1")
+    assert said.split() == ["True"]
 
 
 @pytest.fixture

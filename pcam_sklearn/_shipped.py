@@ -6,7 +6,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "models"
 _SHA256 = {
-    "pcam": "1424ef28fab7215d108e569954d525a516ede52ef5e78448b3a8f55fc227493c",
+    "pcam": "6693105f8a789771303a3c65edbb20e9f9bfacd97973714617f3d92faa8787ff",
 }
 
 

@@ -16,9 +16,9 @@ function breakTitle() {
 }
 
 function nameSearchByItsText() {
-  // The theme's label says something else than the button shows.
+  // The theme's label lacks the keys that the button shows. A phone shows no text at all.
   for (const button of document.querySelectorAll("button.search-button-field, button.search-button")) {
-    button.removeAttribute("aria-label");
+    button.setAttribute("aria-label", button.textContent.trim().replace(/\s+/g, " ") || "Search");
   }
 }
 

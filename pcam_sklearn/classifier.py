@@ -114,17 +114,15 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     warm_start : bool, default=False
         Whether `fit` resumes the last fit, with its network and optimizer, whatever was set since.
     random_state : int, RandomState instance or None, default=None
-        Fixes weights, validation split, shuffling, dropout and augmentation: on a CPU the same
-        number gives the same bits, with large networks on TensorFlow only in a process that was
-        started with ``TF_NUM_INTEROP_THREADS=1``. None differs each time. Global random states
-        never change.
+        Fixes all that is random. On a CPU the same number gives the same bits, with large networks
+        on TensorFlow only under ``TF_NUM_INTEROP_THREADS=1``. Global random states never change.
     verbose : {0, 1, 2}, default=0
         0 is silent. 1 shows one line per fit on stderr: epoch, loss, AUC of the held-out patches
         (of the training patches if none are held out), time left. A screen shows it all the time,
         a file or a parallel fit only at the end. 2 is Keras' own output, one line per epoch.
     checkpoint_dir : str, path or None, default=None
         A folder for the state after each epoch. After a kill or an error the same fit, with equal
-        parameters and data, goes on at its last whole epoch, and ends as `random_state` says.
+        parameters and data, goes on at its last whole epoch, with the bits of `random_state`.
         Each fit has a file of its own, and removes it when it is done.
 
     Attributes

@@ -89,19 +89,24 @@ def predict(
     check_new_file(output, "--output", overwrite=overwrite)
     write_submission(output, patches.ids, prob, sample)
     is_submission = sample is None and not wanted and options["subset"] in (None, "test")
-    if is_submission and (missing := _ids_without_patch(data, patches.ids)):
+    _warn_of_ids(patches.ids, output, data if is_submission else None, out)
+    facts = {"output": output, "name": patches.name, **_summarize(prob, loaded.operating_point)}
+    out.result(f"{len(patches)} probabilities written to {output}", facts)
+
+
+def _warn_of_ids(ids: "np.ndarray", output: Path, data: str | None, out: Output) -> None:
+    """Warn of ids that a spreadsheet runs, and of those that a submission from `data` lacks."""
+    if data is not None and (missing := _ids_without_patch(data, ids)):
         out.warn(
             f"{missing:,} ids of {Path(data) / SAMPLE} have no patch in the folder, so Kaggle "
             f"would refuse {output} as a submission"
         )
-    if n := sum(map(begins_formula, patches.ids.tolist())):
+    if n := sum(map(begins_formula, ids.tolist())):
         # The ids stay as they are, because programs join on them.
         out.warn(
             f"{n:,} ids begin with =, +, - or @, which a spreadsheet runs as a formula; import "
             f"{output} as text"
         )
-    facts = {"output": output, "name": patches.name, **_summarize(prob, loaded.operating_point)}
-    out.result(f"{len(patches)} probabilities written to {output}", facts)
 
 
 def _ids_without_patch(data: str, ids: "np.ndarray") -> int:

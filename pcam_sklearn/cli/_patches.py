@@ -163,6 +163,11 @@ def choose_patches(patches: Patches, ids: list[str]) -> Patches:
     return patches.take(rows)
 
 
+def is_kaggle_folder(data: str) -> bool:
+    """Return whether DATA is a folder in Kaggle's layout, and not a word or another folder."""
+    return _find_kind(data) == _KAGGLE
+
+
 def _find_kind(data: str) -> str:
     if data == _SYNTHETIC:
         return _SYNTHETIC

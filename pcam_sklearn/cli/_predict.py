@@ -96,11 +96,8 @@ def predict(
 
 def _warn_of_ids(ids: "np.ndarray", output: Path, data: str | None, out: Output) -> None:
     """Warn of ids that a spreadsheet runs, and of those that a submission from `data` lacks."""
-    if data is not None and (missing := _ids_without_patch(data, ids)):
-        out.warn(
-            f"{missing:,} ids of {Path(data) / SAMPLE} have no patch in the folder, so Kaggle "
-            f"would refuse {output} as a submission"
-        )
+    if data is not None and (lack := _describe_lack(data, ids)):
+        out.warn(f"{lack}, so Kaggle may refuse {output} as a submission")
     if n := sum(map(begins_formula, ids.tolist())):
         # The ids stay as they are, because programs join on them.
         out.warn(
@@ -109,12 +106,18 @@ def _warn_of_ids(ids: "np.ndarray", output: Path, data: str | None, out: Output)
         )
 
 
-def _ids_without_patch(data: str, ids: "np.ndarray") -> int:
-    """Count the ids of a folder's sample submission that were not predicted."""
-    from pcam_sklearn.cli._patches import read_ids
+def _describe_lack(data: str, ids: "np.ndarray") -> str | None:
+    """Describe what the sample submission of a folder lists and was not predicted, if anything."""
+    from pcam_sklearn.cli._patches import is_kaggle_folder, read_ids
 
     sample = Path(data) / SAMPLE
-    return len(set(read_ids(sample)) - set(ids.tolist())) if sample.is_file() else 0
+    if not is_kaggle_folder(data) or not sample.is_file():
+        return None
+    try:
+        missing = set(read_ids(sample)) - set(ids.tolist())
+    except (OSError, ValueError) as error:  # Nobody asked for this file.
+        return f"{sample} cannot be read: {error}"
+    return f"{len(missing):,} ids of {sample} have no patch in the folder" if missing else None
 
 
 def _summarize(prob: "np.ndarray", point: "OperatingPoint | None") -> dict[str, Any]:

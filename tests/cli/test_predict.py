@@ -46,6 +46,21 @@ def test_predict_warns_of_ids_of_kaggles_sample_without_a_patch(
     assert "ids of" not in cli("predict", run, folder, *options).stderr
 
 
+def test_a_damaged_sample_that_nobody_asked_for_is_a_warning(run, kaggle, tmp_path):
+    folder = shutil.copytree(kaggle, tmp_path / "kaggle")
+    (folder / "sample_submission.csv").write_bytes(b"\xff\x00,")
+    said = cli("predict", run, folder, "--output", tmp_path / "p.csv")
+    assert "sample_submission.csv cannot be read" in " ".join(said.stderr.split())
+    assert (tmp_path / "p.csv").exists()
+
+
+def test_the_word_synthetic_is_no_folder_with_a_sample(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "synthetic").mkdir()
+    (tmp_path / "synthetic" / "sample_submission.csv").write_text("id,label\nabsent,0\n")
+    assert "ids of" not in cli("predict", run, "synthetic", "--output", "p.csv").stderr
+
+
 def test_predict_takes_ids_from_the_line_and_from_a_file_in_their_order(run, kaggle, tmp_path):
     ids = load_kaggle(kaggle, subset="test").ids[::-1].tolist()
     (tmp_path / "some.txt").write_text("\n".join(ids[1:3]) + "\n")

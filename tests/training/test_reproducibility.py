@@ -62,6 +62,13 @@ def test_a_large_network_gives_the_same_bits_where_operations_run_one_after_the_
     assert said.split() == ["True"]
 
 
+@pytest.mark.parametrize("chosen", [{}, {"TF_NUM_INTEROP_THREADS": "4"}])
+def test_the_command_runs_them_so_unless_the_user_chose_a_number(chosen):
+    code = "import os, pcam_sklearn.__main__; print(os.environ['TF_NUM_INTEROP_THREADS'])"
+    said, _ = run_python("-c", code, **chosen)
+    assert said.split() == [chosen.get("TF_NUM_INTEROP_THREADS", "1")]
+
+
 @pytest.fixture
 def drawing():
     """Draw from Python's global generator in another thread, as one of a Dask worker does."""

@@ -1,4 +1,4 @@
-"""A convolution and its batch normalization as one layer, which predicts faster."""
+"""Batch normalization that trains faster, and as one layer with a convolution predicts faster."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -6,6 +6,25 @@ from typing import Any
 import keras
 from keras import layers, ops
 from sklearn.utils import check_scalar
+
+from pcam_sklearn._training._backends import current_framework
+
+
+@keras.saving.register_keras_serializable("pcam_sklearn")
+class BatchNormalization(layers.BatchNormalization):
+    """Keras' layer, trained by one operation where the framework has one."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Return the normalized features, and let the batch enter the running statistics."""
+        learns = training and self.trainable and mask is None
+        parameters = (self.gamma, self.beta, self.epsilon)
+        done = current_framework().normalize(inputs, *parameters) if learns else None
+        if done is None:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = done
+        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + now * (1 - self.momentum))
+        return outputs
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
@@ -74,7 +93,7 @@ class NormalizedConvolution(layers.Layer):
             if filters is None
             else layers.Conv2D(filters, kernel_size, **both)
         )
-        self.normalization = layers.BatchNormalization(
+        self.normalization = BatchNormalization(
             momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy
         )
 

@@ -5,8 +5,10 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from keras import layers
+from keras import layers, ops
 from sklearn.utils import check_scalar
+
+from pcam_sklearn.networks._normalized import BatchNormalization
 
 # A patch is labelled by the 32 pixels in its center; crops from it keep that center.
 LABELLED = 32
@@ -27,7 +29,7 @@ def convolved(
 def normalized(x: Any) -> Any:
     """Normalize x by batch."""
     # Keras' default of .99 averages over a hundred steps or so, too slow for short fits.
-    return layers.BatchNormalization(momentum=0.9)(x)
+    return BatchNormalization(momentum=0.9)(x)
 
 
 def trunk(x: Any, filters: Sequence[int], blocks: int, convolve: Step, normalize: Step) -> Any:
@@ -46,12 +48,17 @@ def trunk(x: Any, filters: Sequence[int], blocks: int, convolve: Step, normalize
 
 def pooled(x: Any, sides: tuple[int, int]) -> Any:
     """Return features averaged over a patch of these sides and, if smaller, over its center."""
-    whole = layers.GlobalAveragePooling2D()(x)
-    border = [_border(n, side) for n, side in zip(x.shape[1:3], sides, strict=True)]
-    if not any(border):
-        return whole
-    center = layers.GlobalAveragePooling2D()(layers.Cropping2D(tuple(border))(x))
-    return layers.Concatenate()([whole, center])
+    height, width, n_features = x.shape[1:]
+    rows, columns = (_border(n, side) for n, side in zip((height, width), sides, strict=True))
+    if not rows and not columns:
+        return layers.GlobalAveragePooling2D()(x)
+    shares = np.zeros((2, height, width), np.float32)
+    shares[0] = 1 / (height * width)
+    center = shares[1, rows : height - rows, columns : width - columns]
+    center[:] = 1 / center.size
+    # One product for both: TensorFlow adds the gradients of three or more uses of x in any order.
+    pixels = layers.Reshape((-1, n_features))(x)
+    return layers.Flatten()(ops.matmul(shares.reshape(2, -1), pixels))
 
 
 def probability(features: Any, dropout: float) -> Any:

@@ -104,6 +104,15 @@ class Framework:
         """Return a context for one training step."""
         return contextlib.nullcontext()
 
+    def normalize(
+        self, x: Any, scale: Any, offset: Any, epsilon: float
+    ) -> tuple[Any, Any, Any] | None:
+        """Return x normalized by channel, its means and its variances, or None.
+
+        None stands for a framework, or an x, for which Keras' own operations are as good.
+        """
+        return None
+
     def infer(self, model: Any, patches: np.ndarray) -> np.ndarray:
         """Return the output of one batch.
 

@@ -153,6 +153,23 @@ class TensorFlow(Framework):
             return contextlib.nullcontext()
         return _OneReplica(tf.distribute.get_strategy(), replica_id_in_sync_group=0)
 
+    def normalize(
+        self, x: Any, scale: Any, offset: Any, epsilon: float
+    ) -> tuple[Any, Any, Any] | None:
+        """Return x normalized by one operation, whose gradient is one operation too.
+
+        Keras' gradient is a sum of three, added in the order in which they become ready, so that
+        the last digits differ between equal fits. It also takes half as long again.
+        """
+        if len(x.shape) != 4 or epsilon < _SMALLEST_EPSILON:
+            return None
+        nothing = tf.zeros(0, scale.dtype)
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=scale, offset=offset, mean=nothing, variance=nothing, epsilon=epsilon
+        )
+        n = tf.cast(tf.size(x) // tf.size(mean), variance.dtype)
+        return y, mean, variance * (n - 1) / n  # It estimates the variance of a population.
+
     def infer(self, model: Any, patches: np.ndarray) -> np.ndarray:
         """Return the output of one batch, by one function for batches of any length."""
         functions, dtype = model.compiled_functions, patches.dtype.name
@@ -171,6 +188,7 @@ class TensorFlow(Framework):
         return tape.gradient(score, features)
 
 
+_SMALLEST_EPSILON = 1.001e-5  # NVIDIA's library refuses a smaller one.
 _STRATEGIES = (tf.distribute.MirroredStrategy, tf.distribute.OneDeviceStrategy)
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from keras import layers, ops
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._training._backends import current_framework
+
 # The symmetries of the square, as matrices that act on (row, column).
 _QUARTER, _MIRROR = np.array([[0, -1], [1, 0]]), np.array([[1, 0], [0, -1]])
 _GROUP = [
@@ -178,24 +180,41 @@ class D4Normalization(layers.Layer):
         """Return x with a mean of `beta` and a standard deviation of `gamma` per feature."""
         mean, variance = self.moving_mean, self.moving_variance
         if training and self.trainable:
-            mean, variance = self._update_statistics(x)
+            done = self._normalize_at_once(x)
+            if done is not None:
+                return done
+            mean, variance = self._moments(x)
+            self._follow(mean, variance)
         # One multiplication and one addition of all of x, whatever the number of statistics.
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         offset = self.beta - mean * scale
         scale, offset = (ops.cast(ops.tile(v, len(_GROUP)), x.dtype) for v in (scale, offset))
         return x * scale + offset
 
-    def _update_statistics(self, x: Any) -> tuple[Any, Any]:
-        """Return mean and variance of a batch, and let them enter the running ones."""
+    def _normalize_at_once(self, x: Any) -> Any:
+        """Return the normalized batch, or None where the framework has no operation for it."""
+        shape = ops.shape(x)
+        # With the symmetries side by side as pixels, each feature has one channel.
+        pixels = ops.reshape(x, (shape[0], shape[1], -1, shape[3] // len(_GROUP)))
+        done = current_framework().normalize(pixels, self.gamma, self.beta, self.epsilon)
+        if done is None:
+            return None
+        y, mean, variance = done
+        self._follow(mean, variance)
+        return ops.reshape(y, shape)
+
+    def _moments(self, x: Any) -> tuple[Any, Any]:
+        """Return mean and variance of a batch."""
         means, variances = ops.moments(ops.cast(x, self.variable_dtype), axes=(0, 1, 2))
         means = ops.reshape(means, (len(_GROUP), -1))
-        mean = ops.mean(means, axis=0)
         within = ops.mean(ops.reshape(variances, (len(_GROUP), -1)), axis=0)
         # The law of total variance joins the 8 symmetries without laying them out as pixels.
-        variance = within + ops.var(means, axis=0)
+        return ops.mean(means, axis=0), within + ops.var(means, axis=0)
+
+    def _follow(self, mean: Any, variance: Any) -> None:
+        """Let the statistics of a batch enter the running ones."""
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + now * (1 - self.momentum))
-        return mean, variance
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the shape of the input, which the output shares."""

@@ -28,6 +28,10 @@ from pcam_sklearn._training._checks import (
 )
 
 
+# Enough to measure the stain of slides without reading all patches.
+_FEW_OF_A_SLIDE, _FEW_IN_ALL = 32, 4096
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """Checked patches with their labels, weights and slides.
@@ -63,6 +67,21 @@ class TrainingSet:
         if patches is None:
             return None
         return current_framework().keep([patches, *self.columns[1:]])
+
+    def few_of_each_slide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return some patches of each slide among these rows, and their slides."""
+        of_slides = np.split(*_sorted_by(self.groups[rows], rows))
+        n_each = max(1, min(_FEW_OF_A_SLIDE, _FEW_IN_ALL // len(of_slides)))
+        # Of thousands of slides, some are enough.
+        some = of_slides[:: -(-len(of_slides) // _FEW_IN_ALL)]
+        chosen = np.concatenate([own[:: -(-len(own) // n_each)] for own in some])
+        return RowReader(self.X)[chosen], self.groups[chosen]
+
+
+def _sorted_by(groups: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows in the order of their groups, and where all groups but the first begin."""
+    order = np.argsort(groups, kind="stable")
+    return rows[order], np.unique(groups[order], return_index=True)[1][1:]
 
 
 def check_training_set(

@@ -108,7 +108,18 @@ class TrainingPlan:
         parameters["loss"] = smooth_labels(parameters["loss"], clf.label_smoothing)
         # A resumed one keeps its moments, even if the parameters were changed since.
         parameters["optimizer"] = getattr(network, "optimizer", None) or build_optimizer(clf)
-        return make_trainer(network, blueprint, clf.augment, parameters)
+        trainer = make_trainer(network, blueprint, clf.augment, parameters)
+        self._show_slides(trainer)
+        return trainer
+
+    def _show_slides(self, trainer: PatchModel) -> None:
+        """Let augmentation measure the slides that the network is trained on."""
+        layers = [] if trainer.augmentation is None else trainer.augmentation.layers
+        learning = [layer for layer in layers if layer.learns_of_slides]
+        if learning and self.data.groups is not None:
+            few = self.data.few_of_each_slide(self.rows[0])
+            for layer in learning:
+                layer.adapt(*few)
 
     def make_users_callbacks(self) -> Callbacks:
         """Return copies of the callbacks that the user passed."""

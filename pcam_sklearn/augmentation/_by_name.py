@@ -7,6 +7,7 @@ import keras
 from pcam_sklearn.augmentation._appearance import RandomSharpness, RandomStain
 from pcam_sklearn.augmentation._color import RandomColor, RandomGrayscale
 from pcam_sklearn.augmentation._geometry import RandomD4, RandomShift, RandomZoom
+from pcam_sklearn.augmentation._slide_stain import RandomSlideStain
 
 AUGMENTATIONS: dict[str, Callable[..., keras.layers.Layer]] = {
     "color": RandomColor,
@@ -14,6 +15,7 @@ AUGMENTATIONS: dict[str, Callable[..., keras.layers.Layer]] = {
     "grayscale": RandomGrayscale,
     "sharpness": RandomSharpness,
     "shift": RandomShift,
+    "slide-stain": RandomSlideStain,
     "stain": RandomStain,
     "zoom": RandomZoom,
 }

@@ -9,6 +9,8 @@ import keras
 class RandomLayer(keras.layers.Layer):
     """A layer that changes patches at random in training, and returns them unchanged otherwise."""
 
+    learns_of_slides = False  # Whether a training calls `adapt(patches, slides)` first.
+
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0, published with weights for photographs, cut for patches."""
 
 import os
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import keras
@@ -41,6 +41,7 @@ def efficientnet_lite0(
     *,
     weights: str | os.PathLike[str] | None = "imagenet",
     stages: int = 5,
+    enlarge: float = 4 / 3,
     dropout: float = 0.2,
 ) -> keras.Model:
     """Build EfficientNet-Lite0 up to one of its stages, with its published weights.
@@ -61,6 +62,9 @@ def efficientnet_lite0(
         from this network in that file. None draws weights.
     stages : int, default=5
         Number of stages, 1 to 7.
+    enlarge : float, default=4/3
+        Factor by which patches are enlarged first, 1 to 8. The published weights know details
+        of photographs, which are larger than those of cells. Time grows with its square.
     dropout : float, default=0.2
         Share of the pooled features dropped while training, in [0, 1).
 
@@ -97,9 +101,12 @@ def efficientnet_lite0(
             f"{weights!r}."
         )
     check_scalar(stages, "stages", Integral, min_val=1, max_val=len(_STAGES))
+    check_scalar(enlarge, "enlarge", Real, min_val=1, max_val=8)
     inputs = keras.Input(input_shape)
     # The published network takes (byte - 127) / 128, and patches come in [0, 1].
     x = layers.Rescaling(255 / 128, -127 / 128, name="rescaling")(inputs)
+    if enlarge > 1:
+        x = layers.Resizing(*(round(enlarge * side) for side in input_shape[:2]))(x)
     ends = _ends_of_stages(x, _STAGES[:stages])
     # The third stage sees the cells at twice the resolution of the fifth.
     used = [ends[2], ends[-1]] if stages > 3 else ends[-1:]

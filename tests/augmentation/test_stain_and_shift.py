@@ -19,6 +19,7 @@ from pcam_sklearn.augmentation import (
     RandomGrayscale,
     RandomSharpness,
     RandomShift,
+    RandomSlideStain,
     RandomStain,
     RandomZoom,
     build_augmentation,
@@ -207,19 +208,22 @@ def test_a_wrong_number_of_pixels_is_refused(pixels, error, message):
 
 # --- all augmentations
 
+SLIDES = [[0.3, 0.5, 0.2, 0.2, 0.3, 0.1], [0.6, 0.9, 0.4, 0.3, 0.3, 0.2]]
 LAYERS = {
     "color": RandomColor,
     "d4": RandomD4,
     "grayscale": partial(RandomGrayscale, share=0.5),
     "sharpness": RandomSharpness,
     "shift": RandomShift,
+    "slide-stain": partial(RandomSlideStain, statistics=SLIDES),
     "stain": RandomStain,
     "zoom": RandomZoom,
 }
 
 
 def test_these_are_all_the_augmentations():
-    assert {**LAYERS, "grayscale": RandomGrayscale} == AUGMENTATIONS
+    own = {"grayscale": RandomGrayscale, "slide-stain": RandomSlideStain}
+    assert {**LAYERS, **own} == AUGMENTATIONS
 
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
@@ -267,6 +271,7 @@ def test_keras_global_seed_is_left_alone(layer):
         RandomGrayscale(0.4, seed=3),
         RandomSharpness(0.5, seed=3),
         RandomShift(2, seed=3),
+        RandomSlideStain(0.7, SLIDES, seed=3),
         RandomStain(0.4, seed=3),
         RandomZoom(0.3, seed=3),
     ],

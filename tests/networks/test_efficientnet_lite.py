@@ -45,7 +45,7 @@ def published_bytes():
 
 @pytest.mark.parametrize("side", [96, 64])
 def test_each_stage_gives_what_the_published_code_gives(side):
-    network = efficientnet_lite0((side, side, 3), stages=7)
+    network = efficientnet_lite0((side, side, 3), stages=7, enlarge=1)
     ends = [network.get_layer(f"_blocks{name}").output for name in LAST_OF_STAGE]
     outputs = keras.Model(network.input, ends)(image(side), training=False)
     with np.load(OUTPUTS) as published:
@@ -57,6 +57,18 @@ def test_each_stage_gives_what_the_published_code_gives(side):
             ):
                 expected = published[f"{name}_{side}_{stage}"]
                 np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_features_of_enlarged_patches_are_those_of_larger_patches():
+    enlarging, plain = tiny(side=48, enlarge=2), tiny(side=96, enlarge=1)
+    plain.set_weights(enlarging.get_weights())
+    small = image(48)
+    large = keras.ops.image.resize(small, (96, 96))
+    found, expected = (
+        keras.Model(network.input, network.get_layer(f"_blocks{LAST_OF_STAGE[0]}").output)(X)
+        for network, X in ((enlarging, small), (plain, large))
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_without_published_weights_the_seed_draws_them():
@@ -82,6 +94,8 @@ def test_a_search_over_stages_and_weights_needs_no_more_than_their_names():
         ({"stages": 0}, "stages == 0, must be >= 1"),
         ({"stages": 8}, "stages == 8, must be <= 7"),
         ({"weights": "noisy-student"}, "of a .pcam file, or None; got 'noisy-student'"),
+        ({"enlarge": 0.5}, "enlarge == 0.5, must be >= 1"),
+        ({"enlarge": 9}, "enlarge == 9, must be <= 8"),
         ({"dropout": 1.0}, "dropout == 1.0, must be < 1"),
     ],
 )

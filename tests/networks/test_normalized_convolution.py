@@ -11,6 +11,7 @@ from keras import layers
 from support.random_weights import with_random_weights
 
 from pcam_sklearn.networks import NormalizedConvolution
+from pcam_sklearn.networks._normalized import BatchNormalization
 
 RNG = np.random.default_rng(0)
 
@@ -63,6 +64,39 @@ def test_it_trains_as_both_layers_train(filters):
     np.testing.assert_allclose(values(network(X, training=True)), expected, atol=1e-6)
     for ours, theirs in zip(network.weights, both.weights, strict=True):
         np.testing.assert_allclose(values(ours), values(theirs), atol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-6])  # One operation is not made for the second.
+@pytest.mark.parametrize("shape", [(4, 7, 7, 3), (1, 1, 1, 3), (6, 3)])
+def test_the_normalization_trains_as_that_of_keras(shape, epsilon):
+    X = RNG.normal(3, 2, shape).astype(np.float32)
+    ours, theirs = (
+        kind(momentum=0.8, epsilon=epsilon)
+        for kind in (BatchNormalization, layers.BatchNormalization)
+    )
+    for layer in (ours, theirs):
+        layer.build(shape)
+        layer.gamma.assign([0.5, 1.0, 2.0])
+    found, expected = (values(layer(X, training=True)) for layer in (ours, theirs))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for one, other in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(values(one), values(other), atol=1e-5)
+
+
+def test_the_gradients_of_the_normalization_are_those_of_keras():
+    X = RNG.normal(3, 2, (8, 5, 5, 3)).astype(np.float32)
+    y = (X.mean(axis=(1, 2, 3)) > 3).astype(np.float32)[:, None]
+    trained = []
+    for kind in (BatchNormalization, layers.BatchNormalization):
+        stack = [layers.Conv2D(4, 3), kind(), layers.GlobalAveragePooling2D(), layers.Dense(1)]
+        network = keras.Sequential([keras.Input(X.shape[1:]), *stack])
+        fill = np.random.default_rng(0)
+        network.set_weights([fill.uniform(0.1, 1, w.shape) for w in network.get_weights()])
+        network.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
+        network.fit(X, y, epochs=3, batch_size=8, verbose=0)
+        trained.append(network.get_weights())
+    for one, other in zip(*trained, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_its_predictions_follow_its_weights():

@@ -36,7 +36,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from pcam_sklearn import PatchReader, make_pcam_pipeline
+from pcam_sklearn import CNNClassifier, PatchReader, make_pcam_pipeline
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.metrics import auc_cluster_bootstrap
 from pcam_sklearn.model_selection import SlideKFold
@@ -91,15 +91,25 @@ class FrozenAtFirst(SlowTrunk):
     frozen_steps = 2 * 3000 // 32
 
 
+AUGMENT = CNNClassifier().augment
+
+
+def without(*names: str) -> tuple[str, ...]:
+    """Return the augmentations of the default but these."""
+    return tuple(name for name in AUGMENT if name not in names)
+
+
 # The parameters that differ from the default, `make_pcam_pipeline()`.
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
-    "default, without color": {"augment": ("d4", "stain", "grayscale", "sharpness", "shift")},
-    "default, without grayscale": {"augment": ("d4", "stain", "color", "sharpness", "shift")},
-    "default, without stain": {"augment": ("d4", "color", "grayscale", "sharpness", "shift")},
-    "default, stain alone": {"augment": ("d4", "stain", "sharpness", "shift")},
-    "default, with zoom": {
-        "augment": ("d4", "stain", "color", "grayscale", "sharpness", "zoom", "shift"),
+    "default, without slide stain": {"augment": without("slide-stain")},
+    "default, without any stain": {"augment": without("slide-stain", "stain")},
+    "default, without color and gray": {"augment": without("color", "grayscale")},
+    "default, with zoom": {"augment": (*AUGMENT[:-1], "zoom", "shift")},
+    "default, patches not enlarged": {"model__enlarge": 1},
+    "default, patches enlarged by half": {"model__enlarge": 1.5},
+    "default, neither enlarged nor slide stain": {
+        "model__enlarge": 1, "augment": without("slide-stain"),
     },
     "default, random weights": {"model__weights": None},
     "default, 4 stages": {"model__stages": 4},
@@ -111,10 +121,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default, twice the learning rate": {"learning_rate": 0.004},
     "default, published layers at a third of the rate": {"optimizer": ThirdOfTheRate},
     "default, published layers frozen for two epochs": {"optimizer": FrozenAtFirst},
-    "default, 192 px": {"crop_size": 192, "input_size": 192, "epochs": 4},
     "residual": RESIDUAL,
     "residual, colours of the default": {
-        **RESIDUAL, "augment": ("d4", "stain", "color", "grayscale", "sharpness", "shift"),
+        **RESIDUAL, "augment": without("slide-stain"),
     },
     "notebook": {"crop_size": 32, **NOTEBOOK},
     "notebook, 96 px": {"crop_size": 96, **NOTEBOOK},
@@ -240,10 +249,7 @@ def fit(run: Run, data: Any, rows: np.ndarray) -> tuple[Any, dict[str, Any]]:
     """Fit one recipe on the given rows, or on `n_train` of them, and measure the fit."""
     if run.n_train:
         rows = np.random.default_rng(run.seed).permutation(rows)[: run.n_train]
-    recipe = dict(RECIPES[run.recipe])
-    input_size = recipe.pop("input_size", 96)
-    pipeline = make_pcam_pipeline(random_state=run.seed, **recipe)
-    pipeline.set_params(centercropnormalizer__input_size=input_size)
+    pipeline = make_pcam_pipeline(random_state=run.seed, **RECIPES[run.recipe])
     # The notebook knew no slides: it held out patches of the slides that it trained on.
     slides = None if run.recipe.startswith("notebook") else data.groups[rows]
     start = time.perf_counter()

@@ -63,7 +63,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         ``"d4"`` turns and mirrors, ``"slide-stain"`` stains half of the patches as other slides in
         `groups` are, ``"stain"`` varies the stains' strength, ``"color"`` hue, saturation and
         brightness, ``"grayscale"`` takes the colours of every fifth patch, ``"sharpness"`` blurs or
-        sharpens, ``"shift"`` moves by up to 3 pixels, ``"zoom"`` magnifies or shrinks by up to 15 %.
+        sharpens, ``"shift"`` moves by up to 3 pixels, ``"zoom"`` changes the size by up to 15 %.
     test_time_augmentation : {"auto", "c4", "d4"} or None, default="auto"
         Predicts the mean over views of each patch: ``"c4"`` its 4 quarter turns, ``"d4"`` also
         their mirror images. ``"auto"`` is ``"c4"`` for square patches and a published network, and

@@ -27,7 +27,6 @@ from pcam_sklearn._training._checks import (
     require_two_classes,
 )
 
-
 # Enough to measure the stain of slides without reading all patches.
 _FEW_OF_A_SLIDE, _FEW_IN_ALL = 32, 4096
 

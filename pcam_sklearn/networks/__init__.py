@@ -9,6 +9,7 @@ from pcam_sklearn.networks._by_name import (
 from pcam_sklearn.networks._d4 import d4
 from pcam_sklearn.networks._d4_layers import D4Convolution, D4Normalization
 from pcam_sklearn.networks._efficientnet_lite import efficientnet_lite0
+from pcam_sklearn.networks._enlarged import Enlargement
 from pcam_sklearn.networks._normalized import NormalizedConvolution
 from pcam_sklearn.networks._notebook import notebook
 from pcam_sklearn.networks._residual import residual
@@ -19,6 +20,7 @@ __all__ = [
     "NETWORKS",
     "D4Convolution",
     "D4Normalization",
+    "Enlargement",
     "NormalizedConvolution",
     "build_network",
     "check_hyper_parameters",

@@ -9,6 +9,7 @@ from keras import layers
 from sklearn.utils import check_scalar
 
 from pcam_sklearn._shipped import find_shipped
+from pcam_sklearn.networks._enlarged import Enlargement
 from pcam_sklearn.networks._normalized import NormalizedConvolution
 from pcam_sklearn.networks._own_weights import assign_from_model_file
 from pcam_sklearn.networks._parts import pooled, probability
@@ -106,7 +107,7 @@ def efficientnet_lite0(
     # The published network takes (byte - 127) / 128, and patches come in [0, 1].
     x = layers.Rescaling(255 / 128, -127 / 128, name="rescaling")(inputs)
     if enlarge > 1:
-        x = layers.Resizing(*(round(enlarge * side) for side in input_shape[:2]))(x)
+        x = Enlargement(*(round(enlarge * side) for side in input_shape[:2]))(x)
     ends = _ends_of_stages(x, _STAGES[:stages])
     # The third stage sees the cells at twice the resolution of the fifth.
     used = [ends[2], ends[-1]] if stages > 3 else ends[-1:]

@@ -12,7 +12,7 @@ import pytest
 from support.tiny import make_data, quick
 
 from pcam_sklearn import PatchReader
-from pcam_sklearn.networks import _published, efficientnet_lite0
+from pcam_sklearn.networks import Enlargement, _published, efficientnet_lite0
 from pcam_sklearn.persistence import save_model
 
 OUTPUTS = Path(__file__).parents[1] / "data" / "lite0_outputs.npz"
@@ -69,6 +69,21 @@ def test_features_of_enlarged_patches_are_those_of_larger_patches():
         for network, X in ((enlarging, small), (plain, large))
     )
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_call_that_says_nothing_of_training_is_no_training():
+    network = tiny(side=48)
+    before = network.get_weights()
+    network(image(48))
+    for one, other in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_enlarging_layer_is_rebuilt_from_what_is_saved_of_it():
+    layer = Enlargement(5, 7)
+    saved = keras.saving.serialize_keras_object(layer)
+    rebuilt = keras.saving.deserialize_keras_object(saved)
+    assert np.asarray(rebuilt(image(4))).shape == (1, 5, 7, 3)
 
 
 def test_without_published_weights_the_seed_draws_them():

@@ -67,9 +67,11 @@ class TrainingSet:
             return None
         return current_framework().keep([patches, *self.columns[1:]])
 
-    def few_of_each_slide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return some patches of each slide among these rows, and their slides."""
-        of_slides = np.split(*_sorted_by(self.groups[rows], rows))
+    def few_of_each_slide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return some patches of each slide among these rows and their slides, None without."""
+        if self.groups is None:
+            return None
+        of_slides = _split_by(self.groups[rows], rows)
         n_each = max(1, min(_FEW_OF_A_SLIDE, _FEW_IN_ALL // len(of_slides)))
         # Of thousands of slides, some are enough.
         some = of_slides[:: -(-len(of_slides) // _FEW_IN_ALL)]
@@ -77,10 +79,11 @@ class TrainingSet:
         return RowReader(self.X)[chosen], self.groups[chosen]
 
 
-def _sorted_by(groups: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows in the order of their groups, and where all groups but the first begin."""
+def _split_by(groups: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each group."""
     order = np.argsort(groups, kind="stable")
-    return rows[order], np.unique(groups[order], return_index=True)[1][1:]
+    starts = np.unique(groups[order], return_index=True)[1]
+    return np.split(rows[order], starts[1:])
 
 
 def check_training_set(

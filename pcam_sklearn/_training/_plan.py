@@ -116,8 +116,8 @@ class TrainingPlan:
         """Let augmentation measure the slides that the network is trained on."""
         layers = [] if trainer.augmentation is None else trainer.augmentation.layers
         learning = [layer for layer in layers if layer.learns_of_slides]
-        if learning and self.data.groups is not None:
-            few = self.data.few_of_each_slide(self.rows[0])
+        few = self.data.few_of_each_slide(self.rows[0]) if learning else None
+        if few is not None:
             for layer in learning:
                 layer.adapt(*few)
 

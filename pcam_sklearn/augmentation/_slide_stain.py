@@ -109,11 +109,11 @@ class RandomSlideStain(RandomLayer):
 
     def _draw_slides(self, n: Any) -> list[Any]:
         """Return the means of n slides, and their deviations, for each pixel of n patches."""
-        n_slides = len(self.statistics)
+        table = np.array(self.statistics, np.float32)
         # Rounding may give the number of slides itself.
-        rows = ops.minimum(ops.cast(self._uniform((n,), 0.0, n_slides), "int32"), n_slides - 1)
-        table = ops.convert_to_tensor(np.array(self.statistics, np.float32))
-        return ops.split(ops.take(table, rows, axis=0)[:, None, None, :], 2, axis=3)
+        rows = ops.cast(self._uniform((n,), 0.0, len(table)), "int32")
+        drawn = ops.take(ops.convert_to_tensor(table), ops.minimum(rows, len(table) - 1), axis=0)
+        return ops.split(drawn[:, None, None, :], 2, axis=3)
 
 
 def _measure(patches: np.ndarray) -> list[float]:

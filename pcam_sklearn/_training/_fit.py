@@ -48,7 +48,7 @@ def run(
     training, held_out = plan.rows
     seed = int(rng.integers(2**32))
     with seeded(seed):
-        trainer = plan.make_trainer(seed)
+        trainer = plan.make_trainer(seed, batch_size)
         users = plan.make_users_callbacks()
     framework_seed = int(rng.integers(2**31))
 

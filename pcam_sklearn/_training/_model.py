@@ -87,9 +87,13 @@ class PatchModel(keras.Model):
 
 
 def make_trainer(
-    network: keras.Model, blueprint: Blueprint, augment: Any, compile_parameters: dict[str, Any]
+    network: keras.Model,
+    blueprint: Blueprint,
+    augment: Any,
+    compile_parameters: dict[str, Any],
+    n_steps: int,
 ) -> PatchModel:
-    """Return the compiled model that trains a network.
+    """Return the compiled model that trains a network for about `n_steps`.
 
     The network is compiled with the same optimizer, whose state is then saved with it.
     """
@@ -99,7 +103,7 @@ def make_trainer(
         augmentation.build(network.input_shape)
     trainer = PatchModel(network, blueprint, augmentation)
     steps = compile_parameters.get("steps_per_execution")
-    steps = current_framework().steps_per_execution(steps)
+    steps = current_framework().steps_per_execution(n_steps, steps)
     trainer.compile(**{**compile_parameters, "steps_per_execution": steps})
     _build_variables(trainer)
     network.compile(optimizer=trainer.optimizer, loss=compile_parameters["loss"])

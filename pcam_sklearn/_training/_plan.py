@@ -91,7 +91,7 @@ class TrainingPlan:
         """The learning rate by epoch."""
         return Rate(self.schedule, self.first_epoch, self.epochs, self.classifier.warmup)
 
-    def make_trainer(self, seed: int) -> PatchModel:
+    def make_trainer(self, seed: int, batch_size: int) -> PatchModel:
         """Return the model that trains the network: a new one, or the one to resume.
 
         `seed` is that of the global generators.
@@ -108,7 +108,8 @@ class TrainingPlan:
         parameters["loss"] = smooth_labels(parameters["loss"], clf.label_smoothing)
         # A resumed one keeps its moments, even if the parameters were changed since.
         parameters["optimizer"] = getattr(network, "optimizer", None) or build_optimizer(clf)
-        trainer = make_trainer(network, blueprint, clf.augment, parameters)
+        n_steps = self.epochs * -(-len(self.rows[0]) // batch_size)
+        trainer = make_trainer(network, blueprint, clf.augment, parameters, n_steps)
         self._show_slides(trainer)
         return trainer
 

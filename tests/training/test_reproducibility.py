@@ -220,6 +220,25 @@ def test_a_pass_has_each_row_once_if_the_next_order_is_drawn_during_it(n_read):
     assert np.array_equal(np.concatenate(next_pass), batches.rows)
 
 
+class Calls(keras.callbacks.Callback):
+    """Count how often the framework is called in an epoch."""
+
+    n_calls = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        Calls.n_calls += 1
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the others take single steps")
+@pytest.mark.parametrize(("n_patches", "n_calls"), [(199, 199), (200, 13)])
+def test_a_long_fit_runs_several_steps_per_call(n_patches, n_calls, monkeypatch):
+    monkeypatch.setattr(Calls, "n_calls", 0)
+    X, y = make_data(n_patches)
+    classifier = quick(batch_size=1, callbacks=[Calls()], compile__steps_per_execution=None)
+    classifier.fit(X, y)
+    assert Calls.n_calls == n_calls
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch takes one step at a time")
 def test_steps_per_execution_changes_no_update():

@@ -69,10 +69,10 @@ class Framework:
 
         return [ops.convert_to_tensor(column) for column in columns]
 
-    def steps_per_execution(self, wanted: int | None = None) -> int:
+    def steps_per_execution(self, n_steps: int, wanted: int | None = None) -> int:
         """Return the number of steps that `keras.Model.fit` runs in one call of the framework.
 
-        `wanted` is the number that the user asks for, if any.
+        The fit has about `n_steps`. `wanted` is the number that the user asks for, if any.
         """
         return 1 if wanted is None else wanted
 

@@ -32,7 +32,7 @@ CROPS = (32, 33, 48, 64, 95, 96)
 
 def tiny(name, side=32, **changes):
     parameters = {key.removeprefix("model__"): value for key, value in TINY[name].items()}
-    return build_network(name, (side, side, 3), **parameters, **changes)
+    return build_network(name, (side, side, 3), **{**parameters, **changes})
 
 
 def patches(n, side, seed=0):
@@ -65,6 +65,26 @@ def test_every_crop_gives_each_patch_a_probability(name, side):
     probabilities = values(with_random_weights(tiny(name, side)), patches(2, side))
     assert probabilities.shape == (2, 1)
     assert ((probabilities > 0) & (probabilities < 1)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="looks at TensorFlow's graph")
+@pytest.mark.parametrize("name", sorted(TINY.keys() - {"transfer"}))
+def test_no_gradient_is_a_sum_of_three_which_tensorflow_adds_in_any_order(name):
+    import tensorflow as tf
+
+    parameters = {"stages": 4} if name == "efficientnet-lite0" else {}
+    network = tiny(name, **parameters)
+
+    @tf.function
+    def gradients(X):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(network(X, training=True))
+        return tape.gradient(loss, [v.value for v in network.trainable_variables])
+
+    graph = gradients.get_concrete_function(tf.TensorSpec((2, *network.input_shape[1:]))).graph
+    sums = [operation for operation in graph.get_operations() if operation.type == "AddN"]
+    assert all(len(operation.inputs) < 3 for operation in sums)
 
 
 @pytest.mark.slow

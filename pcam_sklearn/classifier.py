@@ -58,12 +58,12 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Units of the dense layer.
     dropout : float or None, default=None
         Share of units dropped while training, in [0, 1).
-    augment : str, tuple or None, default=all of these but "zoom", in this order
-        Random changes of the patches, others in each epoch; see `augmentation.AUGMENTATIONS`.
-        ``"d4"`` turns and mirrors, ``"slide-stain"`` stains half of the patches as other slides in
-        `groups` are, ``"stain"`` varies the stains' strength, ``"color"`` hue, saturation and
-        brightness, ``"grayscale"`` takes the colours of every fifth patch, ``"sharpness"`` blurs or
-        sharpens, ``"shift"`` moves by up to 3 pixels, ``"zoom"`` changes the size by up to 15 %.
+    augment : str, default=("d4", "slide-stain", "stain", "color", "grayscale", "sharpness", "shift")
+        Random changes of the patches, others in each epoch: a name of `AUGMENTATIONS`, a tuple of
+        names, or None. ``"d4"`` turns and mirrors, ``"slide-stain"`` stains half of the patches as
+        other slides in `groups` are, ``"stain"`` varies the stains' strength, ``"color"`` hue,
+        saturation and brightness, ``"grayscale"`` takes every fifth patch's colours, ``"sharpness"``
+        blurs or sharpens, ``"shift"`` moves by up to 3 pixels, ``"zoom"`` scales by up to 15 %.
     test_time_augmentation : {"auto", "c4", "d4"} or None, default="auto"
         Predicts the mean over views of each patch: ``"c4"`` its 4 quarter turns, ``"d4"`` also
         their mirror images. ``"auto"`` is ``"c4"`` for square patches and a published network, and

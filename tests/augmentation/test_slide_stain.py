@@ -1,6 +1,7 @@
 """The stain of other slides: what a layer measures of slides, and what it does to patches."""
 
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import make_data, quick
 
-from pcam_sklearn._training._data import check_training_set
+from pcam_sklearn import PatchReader
+from pcam_sklearn._training._data import TrainingSet, check_training_set
 from pcam_sklearn.augmentation import RandomSlideStain
+from pcam_sklearn.datasets import load_kaggle
+
+SAMPLE = Path(__file__).parents[1] / "data"
 
 PALE = [0.3, 0.5, 0.2, 0.2, 0.3, 0.1]
 DARK = [0.6, 0.9, 0.4, 0.3, 0.3, 0.15]
@@ -165,6 +170,24 @@ def test_of_many_slides_it_reads_some(monkeypatch):
     monkeypatch.setattr("pcam_sklearn._training._data._FEW_IN_ALL", 8)
     slides = training_set(slides=20).few_of_each_slide(np.arange(40))[1]
     assert slides.tolist() == list(range(0, 20, 3))
+
+
+@pytest.mark.parametrize("kind", ["files left unread", "a memory map"])
+def test_of_patches_outside_memory_it_reads_the_same(kind, tmp_path):
+    bunch = load_kaggle(SAMPLE)
+    patches = PatchReader().fit_transform(bunch.paths)
+    if kind == "a memory map":
+        np.save(tmp_path / "X.npy", patches)
+        outside = np.load(tmp_path / "X.npy", mmap_mode="r")
+    else:
+        outside = PatchReader(in_memory=False).fit_transform(bunch.paths)
+    rows, slides = np.arange(len(patches)), np.arange(len(patches)) % 5
+    layers = []
+    for X in (patches, outside):
+        layers.append(RandomSlideStain())
+        data = TrainingSet(X, slides % 2, None, np.arange(2), slides)
+        layers[-1].adapt(*data.few_of_each_slide(rows))
+    assert layers[0].statistics == layers[1].statistics
 
 
 def test_of_large_patches_it_reads_no_more_than_memory_may_hold(monkeypatch):

@@ -28,7 +28,7 @@ class BatchNormalization(layers.BatchNormalization):
         return outputs
 
     def _is_plain(self, n_axes: int) -> bool:
-        """Return whether it normalizes the last axis by scale, offset and the batch alone."""
+        """Return True if it normalizes the last axis by scale, offset and the batch alone."""
         if self.axis not in (-1, n_axes - 1) or self.gamma is None or self.beta is None:
             return False
         # Older versions of Keras do not know the second.

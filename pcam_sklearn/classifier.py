@@ -114,8 +114,9 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     warm_start : bool, default=False
         Whether `fit` resumes the last fit, with its network and optimizer, whatever was set since.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random. On a CPU the same number gives the same bits, with "transfer" on
-        TensorFlow only under ``TF_NUM_INTEROP_THREADS=1``. Global random states never change.
+        Fixes all that is random. On a CPU the same number gives the same bits; on TensorFlow
+        "transfer" and large networks of your own need ``TF_NUM_INTEROP_THREADS=1`` for it. Global
+        random states never change.
     verbose : {0, 1, 2}, default=0
         0 is silent. 1 shows one line per fit on stderr: epoch, loss, AUC of the held-out patches
         (of the training patches if none are held out), time left. A screen shows it all the time,

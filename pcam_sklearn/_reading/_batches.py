@@ -4,6 +4,7 @@ Patches may be an array, a memory map larger than memory, or files that nobody h
 """
 
 import gc
+import math
 import mmap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from pcam_sklearn._reading._patch_files import PatchFiles
 _READ_AT_ONCE = 256 * 2**20  # `PatchReader(in_memory="auto")` gives an array up to here.
 _TRAIN_IN_MEMORY = 2**30  # A fit reads files once, and copies patches to a device, up to here.
 _MAKE_ROOM_FROM = 64 * 2**20  # A fit on less does not wait for the garbage of earlier ones.
+_MEASURE_AT_ONCE = 2**27  # Values of the patches whose stain a fit measures; 4096 of 96 pixels.
 _GIVE_BACK_AFTER = 256 * 2**20  # Pages of a memory map that may stay with the process.
 _MAPPED_AROUND = 64 * 2**10  # Linux maps this much around each page that is touched.
 _CHUNK = 1024
@@ -39,6 +41,11 @@ def make_room(n_bytes: int) -> None:
     """
     if n_bytes >= _MAKE_ROOM_FROM:
         gc.collect()
+
+
+def most_to_measure(X: Any) -> int:
+    """Return the number of patches that a fit may hold to measure their stain."""
+    return max(1, _MEASURE_AT_ONCE // math.prod(X.shape[1:]))
 
 
 def read_for_device(X: Any) -> np.ndarray | None:

@@ -88,6 +88,14 @@ def convert_groups(groups: Any) -> np.ndarray | None:
             f"groups has no slide for {unknown} of {len(slides)} patches; give each patch its "
             "slide, a slide of its own if it is not known, or pass no groups."
         )
+    try:
+        np.unique(slides)
+    except TypeError as error:  # Numbers among text, for instance.
+        kinds = sorted({type(slide).__name__ for slide in slides})
+        raise ValueError(
+            f"groups must name all slides by one type, got {' and '.join(kinds)}; pass their names "
+            "as text, [str(slide) for slide in groups]."
+        ) from error
     return slides
 
 

@@ -13,6 +13,7 @@ from sklearn.utils import check_consistent_length
 from pcam_sklearn._reading._batches import (
     RowReader,
     make_room,
+    most_to_measure,
     read_for_device,
     read_if_small,
 )
@@ -72,9 +73,10 @@ class TrainingSet:
         if self.groups is None:
             return None
         of_slides = _split_by(self.groups[rows], rows)
-        n_each = max(1, min(_FEW_OF_A_SLIDE, _FEW_IN_ALL // len(of_slides)))
+        n_in_all = min(_FEW_IN_ALL, most_to_measure(self.X))
+        n_each = max(1, min(_FEW_OF_A_SLIDE, n_in_all // len(of_slides)))
         # Of thousands of slides, some are enough.
-        some = of_slides[:: -(-len(of_slides) // _FEW_IN_ALL)]
+        some = of_slides[:: -(-len(of_slides) // n_in_all)]
         chosen = np.concatenate([own[:: -(-len(own) // n_each)] for own in some])
         return RowReader(self.X)[chosen], self.groups[chosen]
 

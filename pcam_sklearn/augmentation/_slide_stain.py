@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
+from sklearn.utils import check_consistent_length, check_scalar
 
+from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn.augmentation._random import RandomLayer, require_colors
 
 # The darkest byte above black, because the density of black is infinite.
@@ -90,8 +91,14 @@ class RandomSlideStain(RandomLayer):
             The patches, uint8, or floats in [0, 1].
         slides : array-like of shape (n_samples,)
             The slide of each patch.
+
+        Raises
+        ------
+        ValueError
+            If patches are not as documented, or as many as slides.
         """
-        slides = np.asarray(slides)
+        patches, slides = check_patches(patches), np.asarray(slides)
+        check_consistent_length(patches, slides)
         self.statistics = [_measure(patches[slides == slide]) for slide in np.unique(slides)]
 
     def _augment(self, patches: Any) -> Any:
@@ -100,12 +107,12 @@ class RandomSlideStain(RandomLayer):
         n = ops.shape(patches)[0]
         before, before_spread = self._draw_slides(n)
         after, after_spread = self._draw_slides(n)
-        chosen = ops.cast(self._uniform((n, 1, 1, 1), 0.0, 1.0) < self.share, "float32")
+        chosen = self._uniform((n, 1, 1, 1), 0.0, 1.0) < self.share
         limit = math.log(_LARGEST_SCALE)
-        scale = ops.exp(chosen * ops.clip(ops.log(after_spread / before_spread), -limit, limit))
+        scale = ops.exp(ops.clip(ops.log(after_spread / before_spread), -limit, limit))
         density = -ops.log(ops.maximum(ops.cast(patches, "float32"), _DARKEST))
-        moved = (density - before) * scale + before + chosen * (after - before)
-        return ops.cast(ops.clip(ops.exp(-moved), 0, 1), patches.dtype)
+        stained = ops.clip(ops.exp(-((density - before) * scale + after)), 0, 1)
+        return ops.where(chosen, ops.cast(stained, patches.dtype), patches)
 
     def _draw_slides(self, n: Any) -> list[Any]:
         """Return the means of n slides, and their deviations, for each pixel of n patches."""
@@ -128,7 +135,8 @@ def _measure(patches: np.ndarray) -> list[float]:
 def _check_statistics(statistics: ArrayLike) -> list[list[float]]:
     """Return the statistics as lists, which a configuration can hold, or raise ValueError."""
     table = np.asarray(statistics, dtype=float)
-    if table.ndim != 2 or table.shape[1] != 6 or not (table[:, 3:] > 0).all():
+    shaped = table.ndim == 2 and table.shape[1] == 6
+    if not shaped or not np.isfinite(table).all() or not (table[:, 3:] > 0).all():
         raise ValueError(
             "statistics must hold three means and three deviations above 0 for each slide, shape "
             f"(n_slides, 6); got {statistics!r}."

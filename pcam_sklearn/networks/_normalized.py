@@ -16,15 +16,23 @@ class BatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Return the normalized features, and let the batch enter the running statistics."""
-        learns = training and self.trainable and mask is None
-        parameters = (self.gamma, self.beta, self.epsilon)
-        done = current_framework().normalize(inputs, *parameters) if learns else None
+        done = None
+        if training and self.trainable and mask is None and self._is_plain(len(inputs.shape)):
+            parameters = (self.gamma, self.beta, self.epsilon)
+            done = current_framework().normalize(inputs, *parameters)
         if done is None:
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance = done
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + now * (1 - self.momentum))
         return outputs
+
+    def _is_plain(self, n_axes: int) -> bool:
+        """Return True if it normalizes the last axis by scale, offset and the batch alone."""
+        if self.axis not in (-1, n_axes - 1) or self.gamma is None or self.beta is None:
+            return False
+        # Older versions of Keras do not know the second.
+        return not self.synchronized and not getattr(self, "renorm", False)
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")

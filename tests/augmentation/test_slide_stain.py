@@ -1,6 +1,7 @@
 """The stain of other slides: what a layer measures of slides, and what it does to patches."""
 
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiny import make_data, quick
 
-from pcam_sklearn._training._data import check_training_set
+from pcam_sklearn import PatchReader
+from pcam_sklearn._training._data import TrainingSet, check_training_set
 from pcam_sklearn.augmentation import RandomSlideStain
+from pcam_sklearn.datasets import load_kaggle
+
+SAMPLE = Path(__file__).parents[1] / "data"
 
 PALE = [0.3, 0.5, 0.2, 0.2, 0.3, 0.1]
 DARK = [0.6, 0.9, 0.4, 0.3, 0.3, 0.15]
@@ -51,6 +56,19 @@ def test_a_slide_in_one_colour_gives_finite_colours():
     layer.adapt(X, [0, 0, 1, 1])
     output = augmented(layer, X / np.float32(255))
     assert ((output >= 0) & (output <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("X", "slides", "message"),
+    [
+        (np.zeros((2, 4, 4, 1), np.uint8), [0, 1], "channels|, 3\\), got \\(2, 4, 4, 1"),
+        (np.zeros((2, 4, 4, 3), np.uint8), [0, 1, 1], "inconsistent numbers of samples: .2, 3"),
+        (np.full((2, 4, 4, 3), 255.0), [0, 1], "must already lie in"),
+    ],
+)
+def test_patches_of_another_kind_are_not_measured(X, slides, message):
+    with pytest.raises(ValueError, match=message):
+        RandomSlideStain().adapt(X, slides)
 
 
 # --- what it does
@@ -101,7 +119,18 @@ def test_with_fewer_than_two_slides_patches_stay_as_they_are(statistics):
     assert np.array_equal(augmented(RandomSlideStain(1.0, statistics, seed=0), X), X)
 
 
-@pytest.mark.parametrize("statistics", [PALE, [PALE[:5]], [[*PALE[:5], 0.0]]])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_patches_that_are_not_chosen_keep_their_bits(share):
+    X = np.random.default_rng(0).random((40, 4, 4, 3), dtype=np.float32)
+    X[:, 0] = 0  # Black, whose density is cut off.
+    same = (augmented(RandomSlideStain(share, [PALE, DARK], seed=0), X) == X).all(axis=(1, 2, 3))
+    assert same.sum() >= 40 * (1 - share) - 10
+
+
+@pytest.mark.parametrize(
+    "statistics",
+    [PALE, [PALE[:5]], [[*PALE[:5], 0.0]], [[np.nan, *PALE[1:]]], [[*PALE[:5], np.inf]]],
+)
 def test_other_statistics_are_refused(statistics):
     with pytest.raises(ValueError, match=re.escape("(n_slides, 6); got [")):
         RandomSlideStain(statistics=statistics)
@@ -141,6 +170,29 @@ def test_of_many_slides_it_reads_some(monkeypatch):
     monkeypatch.setattr("pcam_sklearn._training._data._FEW_IN_ALL", 8)
     slides = training_set(slides=20).few_of_each_slide(np.arange(40))[1]
     assert slides.tolist() == list(range(0, 20, 3))
+
+
+@pytest.mark.parametrize("kind", ["files left unread", "a memory map"])
+def test_of_patches_outside_memory_it_reads_the_same(kind, tmp_path):
+    bunch = load_kaggle(SAMPLE)
+    patches = PatchReader().fit_transform(bunch.paths)
+    if kind == "a memory map":
+        np.save(tmp_path / "X.npy", patches)
+        outside = np.load(tmp_path / "X.npy", mmap_mode="r")
+    else:
+        outside = PatchReader(in_memory=False).fit_transform(bunch.paths)
+    rows, slides = np.arange(len(patches)), np.arange(len(patches)) % 5
+    layers = []
+    for X in (patches, outside):
+        layers.append(RandomSlideStain())
+        data = TrainingSet(X, slides % 2, None, np.arange(2), slides)
+        layers[-1].adapt(*data.few_of_each_slide(rows))
+    assert layers[0].statistics == layers[1].statistics
+
+
+def test_of_large_patches_it_reads_no_more_than_memory_may_hold(monkeypatch):
+    monkeypatch.setattr("pcam_sklearn._reading._batches._MEASURE_AT_ONCE", 8 * 18 * 18 * 3)
+    assert len(training_set().few_of_each_slide(np.arange(40))[1]) == 8
 
 
 @pytest.mark.slow

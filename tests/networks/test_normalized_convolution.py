@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keras import layers
 from support.random_weights import with_random_weights
 
-from pcam_sklearn.networks import NormalizedConvolution
+from pcam_sklearn.networks import D4Normalization, NormalizedConvolution
 from pcam_sklearn.networks._normalized import BatchNormalization
 
 RNG = np.random.default_rng(0)
@@ -81,6 +81,48 @@ def test_the_normalization_trains_as_that_of_keras(shape, epsilon):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     for one, other in zip(ours.weights, theirs.weights, strict=True):
         np.testing.assert_allclose(values(one), values(other), atol=1e-5)
+
+
+POLICIES = ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"]
+if keras.backend.backend() != "jax":  # It has no 64 bits unless it is told so.
+    POLICIES.append("float64")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_normalization_trains_under_each_policy_as_that_of_keras(policy):
+    X = RNG.normal(3, 2, (4, 7, 7, 3)).astype(np.float32)
+    ours, theirs = (
+        kind(momentum=0.8, dtype=policy) for kind in (BatchNormalization, layers.BatchNormalization)
+    )
+    found, expected = (layer(X, training=True) for layer in (ours, theirs))
+    assert found.dtype == expected.dtype
+    # The last digit of 16 bits may differ.
+    digit = 0.02 if "16" in policy else 1e-5
+    found, expected = (keras.ops.cast(y, "float32") for y in (found, expected))
+    np.testing.assert_allclose(values(found), values(expected), atol=digit)
+    for one, other in zip(ours.weights, theirs.weights, strict=True):
+        assert one.dtype == other.dtype
+        one, other = (keras.ops.cast(w, "float32") for w in (one, other))
+        np.testing.assert_allclose(
+            values(one), values(other), atol=1e-5 if "mixed" in policy else digit
+        )
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_normalization_of_symmetries_trains_under_each_policy(policy):
+    layer = D4Normalization(dtype=policy)
+    output = layer(RNG.normal(3, 2, (4, 4, 4, 16)).astype(np.float32), training=True)
+    output = values(keras.ops.cast(output, "float32"))
+    assert abs(output.mean()) < 0.02
+    assert abs(output.std() - 1) < 0.02
+
+
+@pytest.mark.parametrize("options", [{"axis": 1}, {"scale": False}, {"center": False}])
+def test_the_normalization_keeps_the_options_of_keras(options):
+    X = RNG.normal(3, 2, (4, 5, 6, 3)).astype(np.float32)
+    ours, theirs = (kind(**options) for kind in (BatchNormalization, layers.BatchNormalization))
+    found, expected = (values(layer(X, training=True)) for layer in (ours, theirs))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_gradients_of_the_normalization_are_those_of_keras():

@@ -133,6 +133,7 @@ WRONG = {
     "another length": (SLIDES[:-1], "inconsistent numbers of samples"),
     "two columns": (np.column_stack([SLIDES, SLIDES]), "one slide for each patch"),
     "None": (np.array([None, *SLIDES[1:]], dtype=object), "no slide for 1 of 48 patches"),
+    "numbers and text": (np.array([1, *SLIDES[1:]], dtype=object), "by one type, got int and str"),
     "NaN": (np.array([np.nan, *range(47)]), "no slide for 1 of 48 patches"),
     "one slide": (
         np.repeat("only", 48),

@@ -162,13 +162,15 @@ class TensorFlow(Framework):
         Keras' gradient is a sum of three, added in the order in which they become ready, so that
         the last digits differ between equal fits. It also takes half as long again.
         """
-        if len(x.shape) != 4 or epsilon < _SMALLEST_EPSILON:
+        # It keeps its statistics in 32 bits, whatever those of x.
+        known = x.dtype in (tf.float32, tf.float16, tf.bfloat16) and scale.dtype == "float32"
+        if not known or len(x.shape) != 4 or epsilon < _SMALLEST_EPSILON:
             return None
         nothing = tf.zeros(0, scale.dtype)
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=scale, offset=offset, mean=nothing, variance=nothing, epsilon=epsilon
         )
-        n = tf.cast(tf.size(x) // tf.size(mean), variance.dtype)
+        n = tf.cast(tf.size(x, tf.int64) // tf.size(mean, tf.int64), variance.dtype)
         return y, mean, variance * (n - 1) / n  # It estimates the variance of a population.
 
     def infer(self, model: Any, patches: np.ndarray) -> np.ndarray:

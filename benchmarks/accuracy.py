@@ -102,14 +102,14 @@ def without(*names: str) -> tuple[str, ...]:
 # The parameters that differ from the default, `make_pcam_pipeline()`.
 RECIPES: dict[str, dict[str, Any]] = {
     "default": {},
-    "default, without slide stain": {"augment": without("slide-stain")},
-    "default, without any stain": {"augment": without("slide-stain", "stain")},
+    "default, without restain": {"augment": without("restain")},
+    "default, without any stain": {"augment": without("restain", "stain")},
     "default, without color and gray": {"augment": without("color", "grayscale")},
     "default, with zoom": {"augment": (*AUGMENT[:-1], "zoom", "shift")},
     "default, patches not enlarged": {"model__enlarge": 1},
     "default, patches enlarged by half": {"model__enlarge": 1.5},
-    "default, neither enlarged nor slide stain": {
-        "model__enlarge": 1, "augment": without("slide-stain"),
+    "default, neither enlarged nor restained": {
+        "model__enlarge": 1, "augment": without("restain"),
     },
     "default, random weights": {"model__weights": None},
     "default, 4 stages": {"model__stages": 4},
@@ -123,7 +123,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "default, published layers frozen for two epochs": {"optimizer": FrozenAtFirst},
     "residual": RESIDUAL,
     "residual, colours of the default": {
-        **RESIDUAL, "augment": without("slide-stain"),
+        **RESIDUAL, "augment": without("restain"),
     },
     "notebook": {"crop_size": 32, **NOTEBOOK},
     "notebook, 96 px": {"crop_size": 96, **NOTEBOOK},

@@ -30,7 +30,7 @@ from pcam_sklearn.networks import check_hyper_parameters, get_network
 
 __all__ = ["CNNClassifier"]
 
-_AUGMENT = ("d4", "slide-stain", "stain", "color", "grayscale", "sharpness", "shift")
+_AUGMENT = ("d4", "restain", "stain", "color", "grayscale", "sharpness", "shift")
 _HYPER_PARAMETERS = ("filters", "third_pool", "dense_units", "dropout")
 
 
@@ -58,12 +58,12 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Units of the dense layer.
     dropout : float or None, default=None
         Share of units dropped while training, in [0, 1).
-    augment : str, default=("d4", "slide-stain", "stain", "color", "grayscale", "sharpness", "shift")
-        Random changes of the patches, others in each epoch: a name of `AUGMENTATIONS`, a tuple of
-        names, or None. ``"d4"`` turns and mirrors, ``"slide-stain"`` stains half of the patches as
-        other slides in `groups` are, ``"stain"`` varies the stains' strength, ``"color"`` hue,
-        saturation and brightness, ``"grayscale"`` takes every fifth patch's colours, ``"sharpness"``
-        blurs or sharpens, ``"shift"`` moves by up to 3 pixels, ``"zoom"`` scales by up to 15 %.
+    augment : tuple, default=("d4", "restain", "stain", "color", "grayscale", "sharpness", "shift")
+        Random changes of the patches, others in each epoch: names of `AUGMENTATIONS`, one name, or
+        None. ``"d4"`` turns and mirrors, ``"restain"`` stains half of the patches as other slides
+        in `groups` are, ``"stain"`` varies the stains' strength, ``"color"`` hue, saturation and
+        brightness, ``"grayscale"`` takes every fifth patch's colours, ``"sharpness"`` blurs or
+        sharpens, ``"shift"`` moves by up to 3 pixels, ``"zoom"`` scales by up to 15 %.
     test_time_augmentation : {"auto", "c4", "d4"} or None, default="auto"
         Predicts the mean over views of each patch: ``"c4"`` its 4 quarter turns, ``"d4"`` also
         their mirror images. ``"auto"`` is ``"c4"`` for square patches and a published network, and
@@ -114,9 +114,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     warm_start : bool, default=False
         Whether `fit` resumes the last fit, with its network and optimizer, whatever was set since.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random. On a CPU the same number gives the same bits; on TensorFlow
-        "transfer" and large networks of your own need ``TF_NUM_INTEROP_THREADS=1`` for it. Global
-        random states never change.
+        Fixes all that is random. On a CPU the same number gives the same bits; on TensorFlow,
+        "transfer" and your own networks may need ``TF_NUM_INTEROP_THREADS=1`` for it.
     verbose : {0, 1, 2}, default=0
         0 is silent. 1 shows one line per fit on stderr: epoch, loss, AUC of the held-out patches
         (of the training patches if none are held out), time left. A screen shows it all the time,

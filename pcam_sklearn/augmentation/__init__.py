@@ -4,7 +4,7 @@ from pcam_sklearn.augmentation._appearance import RandomSharpness, RandomStain
 from pcam_sklearn.augmentation._by_name import AUGMENTATIONS, build_augmentation
 from pcam_sklearn.augmentation._color import RandomColor, RandomGrayscale
 from pcam_sklearn.augmentation._geometry import RandomD4, RandomShift, RandomZoom
-from pcam_sklearn.augmentation._slide_stain import RandomSlideStain
+from pcam_sklearn.augmentation._restain import RandomRestain
 from pcam_sklearn.augmentation._views import (
     VIEWS,
     c4_views,
@@ -18,9 +18,9 @@ __all__ = [
     "RandomColor",
     "RandomD4",
     "RandomGrayscale",
+    "RandomRestain",
     "RandomSharpness",
     "RandomShift",
-    "RandomSlideStain",
     "RandomStain",
     "RandomZoom",
     "build_augmentation",

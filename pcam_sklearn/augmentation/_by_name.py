@@ -7,7 +7,7 @@ import keras
 from pcam_sklearn.augmentation._appearance import RandomSharpness, RandomStain
 from pcam_sklearn.augmentation._color import RandomColor, RandomGrayscale
 from pcam_sklearn.augmentation._geometry import RandomD4, RandomShift, RandomZoom
-from pcam_sklearn.augmentation._slide_stain import RandomSlideStain
+from pcam_sklearn.augmentation._restain import RandomRestain
 
 AUGMENTATIONS: dict[str, Callable[..., keras.layers.Layer]] = {
     "color": RandomColor,
@@ -15,7 +15,7 @@ AUGMENTATIONS: dict[str, Callable[..., keras.layers.Layer]] = {
     "grayscale": RandomGrayscale,
     "sharpness": RandomSharpness,
     "shift": RandomShift,
-    "slide-stain": RandomSlideStain,
+    "restain": RandomRestain,
     "stain": RandomStain,
     "zoom": RandomZoom,
 }

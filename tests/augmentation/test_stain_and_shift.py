@@ -17,9 +17,9 @@ from pcam_sklearn.augmentation import (
     RandomColor,
     RandomD4,
     RandomGrayscale,
+    RandomRestain,
     RandomSharpness,
     RandomShift,
-    RandomSlideStain,
     RandomStain,
     RandomZoom,
     build_augmentation,
@@ -215,14 +215,14 @@ LAYERS = {
     "grayscale": partial(RandomGrayscale, share=0.5),
     "sharpness": RandomSharpness,
     "shift": RandomShift,
-    "slide-stain": partial(RandomSlideStain, statistics=SLIDES),
+    "restain": partial(RandomRestain, statistics=SLIDES),
     "stain": RandomStain,
     "zoom": RandomZoom,
 }
 
 
 def test_these_are_all_the_augmentations():
-    own = {"grayscale": RandomGrayscale, "slide-stain": RandomSlideStain}
+    own = {"grayscale": RandomGrayscale, "restain": RandomRestain}
     assert {**LAYERS, **own} == AUGMENTATIONS
 
 
@@ -271,7 +271,7 @@ def test_keras_global_seed_is_left_alone(layer):
         RandomGrayscale(0.4, seed=3),
         RandomSharpness(0.5, seed=3),
         RandomShift(2, seed=3),
-        RandomSlideStain(0.7, SLIDES, seed=3),
+        RandomRestain(0.7, SLIDES, seed=3),
         RandomStain(0.4, seed=3),
         RandomZoom(0.3, seed=3),
     ],

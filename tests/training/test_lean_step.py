@@ -57,7 +57,9 @@ def both_ways(network, make_optimizer):
     twin = keras.models.clone_model(network)
     twin.set_weights(network.get_weights())
     parameters = {"loss": "binary_crossentropy", "metrics": []}
-    trainer = make_trainer(network, BLUEPRINT, None, {**parameters, "optimizer": make_optimizer()}, 1)
+    trainer = make_trainer(
+        network, BLUEPRINT, None, {**parameters, "optimizer": make_optimizer()}, 1
+    )
     twin.compile(**parameters, optimizer=make_optimizer())
     return trained(trainer), trained(twin)
 
@@ -93,7 +95,7 @@ def test_a_sparse_gradient_is_taken():
 def test_layers_frozen_after_some_epochs_stay_as_they_are():
     network = tiny_network()
     parameters = {"loss": "binary_crossentropy", "optimizer": "adam", "metrics": []}
-    trainer = make_trainer(network, BLUEPRINT, None, parameters, 1)
+    trainer = make_trainer(network, BLUEPRINT, None, parameters, n_steps=1)
     trained(trainer)
     network.layers[0].trainable = False
     trainer.compile(loss="binary_crossentropy", optimizer=trainer.optimizer)

@@ -12,7 +12,7 @@ from support.tiny import make_data, quick
 
 from pcam_sklearn import PatchReader
 from pcam_sklearn._training._data import TrainingSet, check_training_set
-from pcam_sklearn.augmentation import RandomSlideStain
+from pcam_sklearn.augmentation import RandomRestain
 from pcam_sklearn.datasets import load_kaggle
 
 SAMPLE = Path(__file__).parents[1] / "data"
@@ -42,7 +42,7 @@ def density(X):
 def test_it_measures_mean_and_deviation_of_the_density_on_each_slide(as_bytes):
     X = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
     slides = np.array(["b", "a", "b", "a", "a", "b"])
-    layer = RandomSlideStain()
+    layer = RandomRestain()
     layer.adapt(X if as_bytes else X / np.float32(255), slides)
     for slide, found in zip("ab", layer.statistics, strict=True):
         pixels = density(X[slides == slide] / 255).reshape(-1, 3)
@@ -52,7 +52,7 @@ def test_it_measures_mean_and_deviation_of_the_density_on_each_slide(as_bytes):
 
 def test_a_slide_in_one_colour_gives_finite_colours():
     X = np.concatenate([np.full((2, 4, 4, 3), 255, np.uint8), np.zeros((2, 4, 4, 3), np.uint8)])
-    layer = RandomSlideStain(share=1.0, seed=0)
+    layer = RandomRestain(share=1.0, seed=0)
     layer.adapt(X, [0, 0, 1, 1])
     output = augmented(layer, X / np.float32(255))
     assert ((output >= 0) & (output <= 1)).all()
@@ -68,7 +68,7 @@ def test_a_slide_in_one_colour_gives_finite_colours():
 )
 def test_patches_of_another_kind_are_not_measured(X, slides, message):
     with pytest.raises(ValueError, match=message):
-        RandomSlideStain().adapt(X, slides)
+        RandomRestain().adapt(X, slides)
 
 
 # --- what it does
@@ -78,7 +78,7 @@ def test_patches_of_another_kind_are_not_measured(X, slides, message):
 @given(seed=st.integers(0, 2**31 - 1))
 def test_a_patch_changes_by_the_difference_of_two_slides(seed):
     X = patches(8, seed=seed)
-    output = augmented(RandomSlideStain(1.0, [PALE, DARK], seed), X)
+    output = augmented(RandomRestain(1.0, [PALE, DARK], seed), X)
     pale, dark = np.array(PALE), np.array(DARK)
     possible = []
     for before, after in ((pale, dark), (dark, pale), (pale, pale)):
@@ -90,7 +90,7 @@ def test_a_patch_changes_by_the_difference_of_two_slides(seed):
 
 def test_all_pairs_of_slides_occur_equally_often():
     X = np.repeat(patches(1, side=2), 1600, axis=0)
-    outputs = augmented(RandomSlideStain(1.0, [PALE, DARK], seed=0), X).round(4)
+    outputs = augmented(RandomRestain(1.0, [PALE, DARK], seed=0), X).round(4)
     counts = sorted(np.unique(outputs.reshape(len(X), -1), axis=0, return_counts=True)[1])
     # Two pairs of equal slides change nothing. 4 standard deviations.
     assert all(abs(n - m) < 80 for n, m in zip(counts, (400, 400, 800), strict=True))
@@ -99,7 +99,7 @@ def test_all_pairs_of_slides_occur_equally_often():
 @pytest.mark.parametrize(("share", "changed"), [(0.0, 0), (0.5, 400), (1.0, 800)])
 def test_only_a_share_of_the_patches_changes(share, changed):
     X = np.repeat(patches(1, side=2), 1600, axis=0)
-    output = augmented(RandomSlideStain(share, [PALE, DARK], seed=0), X)
+    output = augmented(RandomRestain(share, [PALE, DARK], seed=0), X)
     n_changed = (abs(output - X).max(axis=(1, 2, 3)) > 1e-4).sum()
     assert abs(n_changed - changed) < 80  # Half of the pairs are pairs of equal slides.
 
@@ -107,7 +107,7 @@ def test_only_a_share_of_the_patches_changes(share, changed):
 def test_a_spread_changes_by_no_more_than_a_factor_of_two():
     wide = [*PALE[:3], *(10 * v for v in PALE[3:])]
     X = patches(200)
-    output = augmented(RandomSlideStain(1.0, [PALE, wide], seed=0), X)
+    output = augmented(RandomRestain(1.0, [PALE, wide], seed=0), X)
     slopes = density(output).std(axis=(1, 2)) / density(X).std(axis=(1, 2))
     np.testing.assert_allclose(slopes.min(), 0.5, atol=0.01)
     np.testing.assert_allclose(slopes.max(), 2.0, atol=0.01)
@@ -116,14 +116,14 @@ def test_a_spread_changes_by_no_more_than_a_factor_of_two():
 @pytest.mark.parametrize("statistics", [None, [PALE]])
 def test_with_fewer_than_two_slides_patches_stay_as_they_are(statistics):
     X = patches(5)
-    assert np.array_equal(augmented(RandomSlideStain(1.0, statistics, seed=0), X), X)
+    assert np.array_equal(augmented(RandomRestain(1.0, statistics, seed=0), X), X)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_patches_that_are_not_chosen_keep_their_bits(share):
     X = np.random.default_rng(0).random((40, 4, 4, 3), dtype=np.float32)
     X[:, 0] = 0  # Black, whose density is cut off.
-    same = (augmented(RandomSlideStain(share, [PALE, DARK], seed=0), X) == X).all(axis=(1, 2, 3))
+    same = (augmented(RandomRestain(share, [PALE, DARK], seed=0), X) == X).all(axis=(1, 2, 3))
     assert same.sum() >= 40 * (1 - share) - 10
 
 
@@ -133,13 +133,13 @@ def test_patches_that_are_not_chosen_keep_their_bits(share):
 )
 def test_other_statistics_are_refused(statistics):
     with pytest.raises(ValueError, match=re.escape("(n_slides, 6); got [")):
-        RandomSlideStain(statistics=statistics)
+        RandomRestain(statistics=statistics)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
 def test_a_share_out_of_range_is_refused(share):
     with pytest.raises(ValueError, match=f"share == {share}, must be"):
-        RandomSlideStain(share)
+        RandomRestain(share)
 
 
 # --- in a training
@@ -184,7 +184,7 @@ def test_of_patches_outside_memory_it_reads_the_same(kind, tmp_path):
     rows, slides = np.arange(len(patches)), np.arange(len(patches)) % 5
     layers = []
     for X in (patches, outside):
-        layers.append(RandomSlideStain())
+        layers.append(RandomRestain())
         data = TrainingSet(X, slides % 2, None, np.arange(2), slides)
         layers[-1].adapt(*data.few_of_each_slide(rows))
     assert layers[0].statistics == layers[1].statistics
@@ -200,7 +200,7 @@ def test_a_classifier_learns_the_stain_of_its_slides():
     X, y = make_data()
     X[::4] = X[::4] // 2 + 60
     slides = np.where(np.arange(len(X)) % 4 == 0, "dark", "pale")
-    plain, varied = (quick(augment=augment) for augment in (None, "slide-stain"))
+    plain, varied = (quick(augment=augment) for augment in (None, "restain"))
     fitted = varied.fit(X, y, groups=slides)
     (layer,) = fitted.trainer_.augmentation.layers
     assert len(layer.statistics) == 2
@@ -212,5 +212,5 @@ def test_a_classifier_learns_the_stain_of_its_slides():
 @pytest.mark.slow
 def test_without_slides_a_classifier_trains_on_patches_as_they_are():
     X, y = make_data()
-    plain, varied = (quick(augment=augment) for augment in (None, "slide-stain"))
+    plain, varied = (quick(augment=augment) for augment in (None, "restain"))
     assert np.array_equal(plain.fit(X, y).predict_proba(X), varied.fit(X, y).predict_proba(X))

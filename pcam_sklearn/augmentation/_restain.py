@@ -21,7 +21,7 @@ _SMALLEST_DEVIATION = 0.01  # That of a slide in a single colour is 0.
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
-class RandomSlideStain(RandomLayer):
+class RandomRestain(RandomLayer):
     """Change the colours of some patches as they change from one training slide to another.
 
     Laboratories stain differently, so slides differ in the mean and the spread of the optical
@@ -55,10 +55,10 @@ class RandomSlideStain(RandomLayer):
     Examples
     --------
     >>> import numpy as np
-    >>> from pcam_sklearn.augmentation import RandomSlideStain
+    >>> from pcam_sklearn.augmentation import RandomRestain
     >>> from pcam_sklearn.datasets import make_patches
     >>> patches = make_patches(8, n_slides=2, random_state=0)
-    >>> layer = RandomSlideStain(share=1.0, seed=0)
+    >>> layer = RandomRestain(share=1.0, seed=0)
     >>> layer.adapt(patches.images, patches.groups)
     >>> np.asarray(layer.statistics).shape
     (2, 6)
@@ -79,7 +79,7 @@ class RandomSlideStain(RandomLayer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Raise ValueError unless patches have three colours."""
-        require_colors(input_shape, "slide-stain")
+        require_colors(input_shape, "restain")
         super().build(input_shape)
 
     def adapt(self, patches: Any, slides: ArrayLike) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent / "models"
 _SHA256 = {
-    "pcam": "6693105f8a789771303a3c65edbb20e9f9bfacd97973714617f3d92faa8787ff",
+    "pcam": "f1bf6f43482e48f2f024d333e9dbd2ee5161ef781bb11c2f74642a7293e33111",
 }
 
 

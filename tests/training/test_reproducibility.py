@@ -47,7 +47,7 @@ from pcam_sklearn.datasets import make_patches
 
 patches = make_patches(64, n_slides=4, random_state=0)
 weights = [
-    CNNClassifier(model__stages=4, epochs=1, random_state=0)
+    CNNClassifier(model__stages=4, model__enlarge=1, epochs=1, random_state=0)
     .fit(patches.images, patches.target, groups=patches.groups)
     .model_.get_weights()
     for _ in range(2)

@@ -1,6 +1,6 @@
 """Estimate what searches and predictions cost at scale, and check the estimates by simulation.
 
-    python benchmarks/scale.py [--fit-ms 16] [--predicted-per-s 230] [--losses-per-day 1]
+    python benchmarks/scale.py [--fit-ms 17] [--predicted-per-s 147] [--losses-per-day 1]
 
 The estimates are formulas with their assumptions beside them, below. A simulation of single fits,
 workers and their losses checks them: it draws what the formulas only average. The two rates are
@@ -127,7 +127,7 @@ def main() -> None:
     """Print the table, and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fit-ms", type=float, help="per patch and epoch of one worker")
-    parser.add_argument("--predicted-per-s", type=float, default=230.0, help="of one worker")
+    parser.add_argument("--predicted-per-s", type=float, default=147.0, help="of one worker")
     parser.add_argument("--losses-per-day", type=float, default=1.0, help="of one worker")
     parser.add_argument("--rounds", type=int, default=20, help="simulated searches per row")
     arguments = parser.parse_args()

@@ -13,9 +13,9 @@ AUGMENTATIONS: dict[str, Callable[..., keras.layers.Layer]] = {
     "color": RandomColor,
     "d4": RandomD4,
     "grayscale": RandomGrayscale,
+    "restain": RandomRestain,
     "sharpness": RandomSharpness,
     "shift": RandomShift,
-    "restain": RandomRestain,
     "stain": RandomStain,
     "zoom": RandomZoom,
 }

@@ -95,7 +95,7 @@ class RandomRestain(RandomLayer):
         Raises
         ------
         ValueError
-            If patches are not as documented, or as many as slides.
+            If patches are not as documented, or slides are more or fewer than patches.
         """
         patches, slides = check_patches(patches), np.asarray(slides)
         check_consistent_length(patches, slides)

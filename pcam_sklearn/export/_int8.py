@@ -63,29 +63,47 @@ def quantize_graph(content: bytes, patches: np.ndarray) -> bytes:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu"],
-            nodes_to_exclude=_name_nodes(ready),
+            nodes_to_exclude=_name_exact_nodes(ready),
         )
         return _without_zero_points(Path(small).read_bytes())
 
 
-def _name_nodes(path: str) -> list[str]:
-    """Name all nodes of a file, and return the names of those that compute a number per patch.
-
-    These are the layer of one unit, calibrations and votes. With 8 bits the probability would have
-    256 levels, and they save nothing.
-    """
+def _name_exact_nodes(path: str) -> list[str]:
+    """Name all nodes of a file, and return the names of those that stay in 32 bits."""
     import onnx
 
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
-    numbers = {value.name for value in model.graph.value_info if _is_number_per_patch(value)}
-    excluded = []
     for i, node in enumerate(model.graph.node):
         node.name = f"node{i}"
-        if numbers & {*node.input, *node.output}:
-            excluded.append(node.name)
-            numbers.update(filter(None, node.output))  # Nodes stand behind those they need.
     onnx.save(model, path)
-    return excluded
+    exact = [*_nodes_of_numbers(model.graph), *_first_nodes_by_channel(model.graph)]
+    return [node.name for node in exact]
+
+
+def _nodes_of_numbers(graph: Any) -> list[Any]:
+    """Return the nodes that compute a number per patch: one unit, calibrations and votes.
+
+    With 8 bits the probability would have 256 levels, and they save nothing.
+    """
+    numbers = {value.name for value in graph.value_info if _is_number_per_patch(value)}
+    found = []
+    for node in graph.node:
+        if numbers & {*node.input, *node.output}:
+            found.append(node)
+            numbers.update(filter(None, node.output))  # Nodes stand behind those they need.
+    return found
+
+
+def _first_nodes_by_channel(graph: Any) -> list[Any]:
+    """Return the first convolution of single channels and the one before it.
+
+    Channels have ranges of their own there, which one scale for all of them would blur.
+    """
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    for i, node in enumerate(convolutions):
+        if any(a.name == "group" and a.i > 1 for a in node.attribute):
+            return convolutions[max(i - 1, 0) : i + 1]
+    return []
 
 
 def _is_number_per_patch(value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from pcam_sklearn.export._biases import correct_biases
 from pcam_sklearn.export._facts import INPUT
 from pcam_sklearn.export._session import open_session, run
 
@@ -63,21 +64,22 @@ def quantize_graph(content: bytes, patches: np.ndarray) -> bytes:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu"],
-            nodes_to_exclude=_name_exact_nodes(ready),
+            nodes_to_exclude=_prepare(ready, patches),
         )
         return _without_zero_points(Path(small).read_bytes())
 
 
-def _name_exact_nodes(path: str) -> list[str]:
-    """Name all nodes of a file, and return the names of those that stay in 32 bits."""
+def _prepare(path: str, patches: np.ndarray) -> list[str]:
+    """Correct the biases in a file, and return the names of the nodes that stay in 32 bits."""
     import onnx
 
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
     for i, node in enumerate(model.graph.node):
         node.name = f"node{i}"
+    exact = [node.name for node in _nodes_of_numbers(model.graph)]
+    correct_biases(model, _cut(patches), exact)
     onnx.save(model, path)
-    exact = [*_nodes_of_numbers(model.graph), *_first_nodes_by_channel(model.graph)]
-    return [node.name for node in exact]
+    return exact
 
 
 def _nodes_of_numbers(graph: Any) -> list[Any]:
@@ -92,18 +94,6 @@ def _nodes_of_numbers(graph: Any) -> list[Any]:
             found.append(node)
             numbers.update(filter(None, node.output))  # Nodes stand behind those they need.
     return found
-
-
-def _first_nodes_by_channel(graph: Any) -> list[Any]:
-    """Return the first convolution of single channels and the one before it.
-
-    Channels have ranges of their own there, which one scale for all of them would blur.
-    """
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    for i, node in enumerate(convolutions):
-        if any(a.name == "group" and a.i > 1 for a in node.attribute):
-            return convolutions[max(i - 1, 0) : i + 1]
-    return []
 
 
 def _is_number_per_patch(value: Any) -> bool:
@@ -139,17 +129,16 @@ class _Batches:
     """Calibration patches as ONNX Runtime asks for them."""
 
     def __init__(self, patches: np.ndarray) -> None:
-        self._patches = patches
-        self._batches = self._cut()
-
-    def _cut(self) -> Iterator[np.ndarray]:
-        for start in range(0, len(self._patches), _BATCH):
-            yield self._patches[start : start + _BATCH]
+        self._batches = _cut(patches)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """Return the next batch by the name of the input, or None at the end."""
-        batch = next(self._batches, None)
-        return None if batch is None else {INPUT: batch}
+        return next(self._batches, None)
+
+
+def _cut(patches: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    for start in range(0, len(patches), _BATCH):
+        yield {INPUT: patches[start : start + _BATCH]}
 
 
 def measure_change(

@@ -284,20 +284,6 @@ def test_what_comes_after_a_network_stays_in_32_bits(around, tmp_path):
     assert len(np.unique(found)) > 0.9 * len(np.unique(estimator.predict_proba(many)[:, 1]))
 
 
-def test_the_first_channels_of_a_network_that_computes_them_apart_stay_in_32_bits(tmp_path):
-    pipeline = built("efficientnet-lite0")
-    patches = whole_patches()
-    export_onnx(pipeline, tmp_path / "m.onnx", quantize="int8", calibration=patches, verbose=0)
-    graph = onnx.load(tmp_path / "m.onnx").graph
-    small = {
-        name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output
-    }
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    in_32_bits = [i for i, node in enumerate(convolutions) if node.input[1] not in small]
-    assert in_32_bits == [0, 1]
-    assert len(convolutions) > 2
-
-
 def test_a_classifier_alone_takes_floats_as_calibration_patches(tmp_path):
     classifier, patches = built_pipeline()[-1], X[:, 1:-1, 1:-1]
     found = []

@@ -1,0 +1,80 @@
+"""Biases of convolutions that make up for weights rounded to 8 bits.
+
+Rounding changes each channel by its weights' errors times what they read. Most of that is the same
+in all patches, so the bias can take it back, and the probabilities keep their level.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from pcam_sklearn.export._session import open_session
+
+_LARGEST = 127  # Weights are rounded to whole numbers from -127 to 127.
+
+
+def correct_biases(model: Any, batches: Iterable[dict[str, np.ndarray]], exact: list[str]) -> None:
+    """Change the biases of all convolutions but the exact ones, by the patches of the batches.
+
+    M. Nagel et al., "Data-free quantization through weight equalization and bias correction", ICCV
+    2019.
+    """
+    from onnx import numpy_helper
+
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    rounded = [
+        node
+        for node in model.graph.node
+        if node.op_type == "Conv" and node.name not in exact and node.input[1] in arrays
+    ]
+    if not rounded:
+        return
+    means = _mean_inputs(model, [node.input[0] for node in rounded], batches)
+    for node in rounded:
+        x, weights, *bias = node.input
+        change = _mean_change(arrays[weights], means[x])
+        corrected = (arrays[bias[0]] if bias else 0) - change
+        # Several nodes may share a bias, and none of the others wants this one.
+        name = f"{node.name} bias"
+        node.input[:] = [x, weights, name]
+        model.graph.initializer.append(numpy_helper.from_array(corrected.astype(np.float32), name))
+
+
+def _mean_change(weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Return by how much rounding changes each filter, where it reads these means of channels."""
+    errors = _rounding_errors(weights).sum(axis=(2, 3))
+    # A group of filters reads a group of channels.
+    groups = inputs.reshape(-1, errors.shape[1])
+    errors = errors.reshape(len(groups), -1, errors.shape[1])
+    return np.einsum("gfc,gc->gf", errors, groups).ravel()
+
+
+def _rounding_errors(weights: np.ndarray) -> np.ndarray:
+    """Return what rounding adds to the weights, of shape (n_filters, n_channels, height, width)."""
+    largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
+    step = np.where(largest > 0, largest / _LARGEST, 1)
+    return np.round(weights / step) * step - weights
+
+
+def _mean_inputs(
+    model: Any, names: list[str], batches: Iterable[dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Return the mean of each channel of some values of a graph over the patches."""
+    import onnx
+
+    measured = onnx.ModelProto()
+    measured.CopyFrom(model)
+    names = list(dict.fromkeys(names))
+    outputs = [f"mean of {name}" for name in names]
+    for name, output in zip(names, outputs, strict=True):
+        measured.graph.node.append(onnx.helper.make_node("GlobalAveragePool", [name], [output]))
+        measured.graph.output.append(
+            onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None)
+        )
+    session = open_session(measured.SerializeToString(), "the graph", 0, ("CPUExecutionProvider",))
+    found = [session.run(outputs, batch) for batch in batches]
+    return {
+        name: np.concatenate(values).mean(axis=(0, 2, 3))
+        for name, values in zip(names, zip(*found, strict=True), strict=True)
+    }

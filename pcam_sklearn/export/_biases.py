@@ -4,7 +4,7 @@ Rounding changes each channel by its weights' errors times what they read. Most 
 in all patches, so the bias can take it back, and the probabilities keep their level.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,25 @@ def correct_biases(model: Any, batches: Iterable[dict[str, np.ndarray]], exact: 
         name = f"{node.name} bias"
         node.input[:] = [x, weights, name]
         model.graph.initializer.append(numpy_helper.from_array(corrected.astype(np.float32), name))
+    remove_unused(model.graph)
+
+
+def remove_unused(graph: Any) -> None:
+    """Remove the constants of a graph that no node reads."""
+    used = set(_names_read(graph))
+    for tensor in list(graph.initializer):
+        if tensor.name not in used:
+            graph.initializer.remove(tensor)
+
+
+def _names_read(graph: Any) -> Iterator[str]:
+    """Yield the names of all values that nodes read, or that the graph gives."""
+    yield from (value.name for value in graph.output)
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:  # A loop reads values of the graph around it.
+            if attribute.HasField("g"):
+                yield from _names_read(attribute.g)
 
 
 def _mean_change(weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:

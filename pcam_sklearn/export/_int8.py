@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from pcam_sklearn.export._biases import correct_biases
+from pcam_sklearn.export._biases import correct_biases, remove_unused
 from pcam_sklearn.export._facts import INPUT
 from pcam_sklearn.export._session import open_session, run
 
@@ -118,10 +118,7 @@ def _without_zero_points(content: bytes) -> bytes:
     for node in model.graph.node:
         if node.op_type == "DequantizeLinear" and len(node.input) == 3 and node.input[2] in zeros:
             del node.input[2]
-    still_used = {name for node in model.graph.node for name in node.input}
-    for tensor in list(model.graph.initializer):
-        if tensor.name in zeros - still_used:
-            model.graph.initializer.remove(tensor)
+    remove_unused(model.graph)
     return model.SerializeToString()
 
 

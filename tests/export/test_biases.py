@@ -63,6 +63,8 @@ def assert_same_means_after_rounding(model):
     expected = means_of(model)
     before = means_of(with_rounded_weights(model))
     correct_biases(model, [{"x": X[:3]}, {"x": X[3:]}], [])
+    names = {name for node in model.graph.node for name in node.input}
+    assert {tensor.name for tensor in model.graph.initializer} == names - {"x"}
     after = means_of(with_rounded_weights(model))
     for wanted, unaided, found in zip(expected, before, after, strict=True):
         # Means of inputs leave out where a border is read, so something small remains.

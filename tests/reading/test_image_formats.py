@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from support.quiet import quiet_opencv
 
 from pcam_sklearn import PatchReader
 from pcam_sklearn._reading import _images
@@ -21,10 +22,8 @@ ENDINGS = {"png": {}, "jpeg": {}, "webp": {"lossless": True}, "bmp": {}, "ppm": 
 
 @pytest.fixture(scope="module", autouse=True)
 def _quiet_opencv():
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    yield
-    cv2.utils.logging.setLogLevel(level)
+    with quiet_opencv():
+        yield
 
 
 def saved(image, kind, **options):

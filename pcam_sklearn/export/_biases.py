@@ -26,13 +26,13 @@ def correct_biases(model: Any, batches: Iterable[dict[str, np.ndarray]], exact: 
     rounded = [
         node
         for node in model.graph.node
-        if node.op_type == "Conv" and node.name not in exact and node.input[1] in arrays
+        if node.op_type == "Conv" and node.name not in exact and arrays.keys() >= _constants(node)
     ]
     if not rounded:
         return
     means = _mean_inputs(model, [node.input[0] for node in rounded], batches)
     for node in rounded:
-        x, weights, *bias = node.input
+        x, weights, *bias = filter(None, node.input)
         change = _mean_change(arrays[weights], means[x])
         corrected = (arrays[bias[0]] if bias else 0) - change
         # Several nodes may share a bias, and none of the others wants this one.
@@ -40,6 +40,11 @@ def correct_biases(model: Any, batches: Iterable[dict[str, np.ndarray]], exact: 
         node.input[:] = [x, weights, name]
         model.graph.initializer.append(numpy_helper.from_array(corrected.astype(np.float32), name))
     remove_unused(model.graph)
+
+
+def _constants(node: Any) -> set[str]:
+    """Return the names of a convolution's weights and of its bias, if it has one."""
+    return set(filter(None, node.input[1:]))
 
 
 def remove_unused(graph: Any) -> None:
@@ -62,7 +67,7 @@ def _names_read(graph: Any) -> Iterator[str]:
 
 def _mean_change(weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """Return by how much rounding changes each filter, where it reads these means of channels."""
-    errors = _rounding_errors(weights).sum(axis=(2, 3))
+    errors = _rounding_errors(weights).sum(axis=tuple(range(2, weights.ndim)))
     # A group of filters reads a group of channels.
     groups = inputs.reshape(-1, errors.shape[1])
     errors = errors.reshape(len(groups), -1, errors.shape[1])
@@ -70,8 +75,8 @@ def _mean_change(weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
 
 
 def _rounding_errors(weights: np.ndarray) -> np.ndarray:
-    """Return what rounding adds to the weights, of shape (n_filters, n_channels, height, width)."""
-    largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)
+    """Return what rounding adds to the weights, of shape (n_filters, n_channels, ...)."""
+    largest = np.abs(weights).max(axis=tuple(range(1, weights.ndim)), keepdims=True)
     step = np.where(largest > 0, largest / _LARGEST, 1)
     return np.round(weights / step) * step - weights
 
@@ -93,7 +98,8 @@ def _mean_inputs(
         )
     session = open_session(measured.SerializeToString(), "the graph", 0, ("CPUExecutionProvider",))
     found = [session.run(outputs, batch) for batch in batches]
+    # Shapes are (n_patches, n_channels, 1, ...).
     return {
-        name: np.concatenate(values).mean(axis=(0, 2, 3))
+        name: np.concatenate(values).mean(axis=0).ravel()
         for name, values in zip(names, zip(*found, strict=True), strict=True)
     }

@@ -16,7 +16,7 @@ X = (
 )
 
 
-def graph_of(weights, *biases, groups=1):
+def graph_of(weights, *biases, groups=1, sides=(12, 12)):
     """Return a graph of a convolution for each bias, which share their weights."""
     arrays = {"w": weights} | {f"b{i}": b for i, b in enumerate(biases) if b is not None}
     nodes = [
@@ -29,7 +29,7 @@ def graph_of(weights, *biases, groups=1):
     graph = onnx.helper.make_graph(
         nodes,
         "convolutions",
-        [make_value("x", numbers, ["n", 6, 12, 12])],
+        [make_value("x", numbers, ["n", 6, *sides])],
         [make_value(f"y{i}", numbers, None) for i in range(len(biases))],
         [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
@@ -90,6 +90,29 @@ def test_a_filter_of_zeros_changes_nothing():
     model = graph_of(weights, np.full(4, 3, np.float32))
     correct_biases(model, [{"x": X}], [])
     np.testing.assert_array_equal(means_of(model)[0], np.full(4, 3))
+
+
+def test_a_bias_that_the_graph_computes_stays():
+    weights = GENERATOR.normal(size=(4, 6, 1, 1)).astype(np.float32)
+    model = graph_of(weights, np.ones(4, np.float32))
+    model.graph.node.insert(0, make_node("Neg", ["b0"], ["computed"]))
+    model.graph.node[1].input[2] = "computed"
+    before = model.SerializeToString()
+    correct_biases(model, [{"x": X}], [])
+    assert model.SerializeToString() == before
+
+
+def test_convolutions_over_one_axis_are_corrected_too():
+    weights = GENERATOR.normal(size=(4, 6, 3)).astype(np.float32)
+    model = graph_of(weights, None, sides=[144])
+    flat = X.reshape(8, 6, 144)
+    bias = np.zeros(4)
+    for of_filter, i in zip(weights, range(4), strict=True):
+        step = abs(of_filter).max() / 127
+        bias[i] = -((np.rint(of_filter / step) * step - of_filter).sum(1) * flat.mean((0, 2))).sum()
+    correct_biases(model, [{"x": flat}], [])
+    found = onnx.numpy_helper.to_array(model.graph.initializer[-1])
+    np.testing.assert_allclose(found, bias, atol=1e-5)
 
 
 def test_a_layer_that_stays_in_32_bits_keeps_its_bias():

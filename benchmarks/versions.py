@@ -3,13 +3,13 @@
     python benchmarks/versions.py [--only NAME ...] [--slow | --all] [--torch "torch==2.13.0+cpu"]
     python benchmarks/versions.py --table
 
-Each environment gets its own folder, the package and the test tools, all by pip. The oldest one has
-exactly the lower bounds of pyproject.toml. Some get PyTorch too, if --torch says which one: for
-Linux, PyPI has only builds for CUDA, of gigabytes. By default the tests run that are not slow;
---slow runs some of the slow ones, and --all runs everything. The results replace those of the same
-environment in benchmarks/results/versions.csv, or in the file that you name. --table prints the
-table for README.md and runs nothing. An environment is left out, with a message, if there is no
-such Python on PATH, if pip finds no such versions, or if its backend is not installed.
+Each environment gets its own folder, the package with its extras and the test tools, all by pip.
+The oldest one has exactly the lower bounds of pyproject.toml. Some get PyTorch too, if --torch says
+which one: for Linux, PyPI has only builds for CUDA, of gigabytes. By default the tests run that are
+not slow; --slow runs some of the slow ones, and --all runs everything. The results replace those of
+the same environment in benchmarks/results/versions.csv, or in the file that you name. --table
+prints the table for README.md and runs nothing. An environment is left out, with a message, if
+there is no such Python on PATH, if pip finds no such versions, or if its backend is not installed.
 """
 
 import argparse
@@ -29,10 +29,12 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results" / "versions.csv"
 OWN_TESTS = "tests/project/test_versions.py"
+EXTRAS = ("onnx", "dask")
 TOOLS = ("pytest", "pytest-xdist", "hypothesis", "cloudpickle")
 PACKAGES = (
     "scikit-learn", "scikeras", "keras", "tensorflow", "jax", "torch", "numpy", "scipy", "pandas",
-    "h5py", "opencv-python-headless", "matplotlib", "joblib", "click", "tqdm",
+    "h5py", "opencv-python-headless", "matplotlib", "joblib", "click", "tqdm", "onnx",
+    "onnxruntime", "tf2onnx", "dask",
 )  # fmt: skip
 SHOWN = {
     "scikit-learn": "scikit-learn", "keras": "Keras", "tensorflow": "TensorFlow", "jax": "JAX",
@@ -140,7 +142,9 @@ def make_environment(environment: Environment, folder: Path, torch: str | None) 
     constraints = place / "constraints.txt"
     constraints.write_text("\n".join(lower_bounds() if environment.oldest else ()))
     command = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints]
-    if subprocess.run([*command, "-e", ROOT, *TOOLS, *requirements]).returncode:
+    if subprocess.run(
+        [*command, "-e", f"{ROOT}[{','.join(EXTRAS)}]", *TOOLS, *requirements]
+    ).returncode:
         return None
     (place / "complete").touch()
     return python
@@ -149,8 +153,12 @@ def make_environment(environment: Environment, folder: Path, torch: str | None) 
 def lower_bounds() -> list[str]:
     """Return a constraint for each lower bound in pyproject.toml that an environment installs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    tools = [line for line in project["optional-dependencies"]["dev"] if name_of(line) in TOOLS]
-    found = [re.match(r"[\w-]+>=([\w.]+)", line) for line in project["dependencies"] + tools]
+    optional = project["optional-dependencies"]
+    extras = [line for extra in EXTRAS for line in optional[extra]]
+    tools = [line for line in optional["dev"] if name_of(line) in TOOLS]
+    found = [
+        re.match(r"[\w-]+>=([\w.]+)", line) for line in project["dependencies"] + extras + tools
+    ]
     return [match[0].replace(">=", "==") for match in found if match]
 
 

@@ -148,12 +148,17 @@ def _of_classifier(classifier: CNNClassifier, patches: Any) -> Any:
 
 def _quarter_turns(x: Any) -> list[Any]:
     across = ops.transpose(x, (0, 2, 1, 3))
-    return [x, ops.flip(across, 1), ops.flip(x, (1, 2)), ops.flip(across, 2)]
+    return [x, ops.flip(across, 1), _half_turn(x), ops.flip(across, 2)]
 
 
 def _turns_and_mirrors(x: Any) -> list[Any]:
-    upright = [x, ops.flip(x, 1), ops.flip(x, 2), ops.flip(x, (1, 2))]
+    upright = [x, ops.flip(x, 1), ops.flip(x, 2), _half_turn(x)]
     return [view for up in upright for view in (up, ops.transpose(up, (0, 2, 1, 3)))]
+
+
+def _half_turn(x: Any) -> Any:
+    # Old Keras flips one axis at a time on TensorFlow.
+    return ops.flip(ops.flip(x, 1), 2)
 
 
 def _of_calibrated(calibrated: CalibratedClassifierCV, patches: Any) -> Any:

@@ -48,10 +48,11 @@ def without_zeros(version):
 def test_every_dependency_has_a_lower_bound_that_the_script_reads(versions, tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").write_text(
         '[project]\ndependencies = ["a>=1.0", "b-c>=2.1.3,<3"]\n'
-        '[project.optional-dependencies]\ndev = ["pytest>=8", "ruff>=1", "jax"]\n'
+        '[project.optional-dependencies]\nonnx = ["d>=4"]\ndask = ["e>=5"]\n'
+        'dev = ["pytest>=8", "ruff>=1", "jax"]\n'
     )
     monkeypatch.setattr(versions, "ROOT", tmp_path)
-    assert versions.lower_bounds() == ["a==1.0", "b-c==2.1.3", "pytest==8"]
+    assert versions.lower_bounds() == ["a==1.0", "b-c==2.1.3", "d==4", "e==5", "pytest==8"]
 
 
 def test_the_table_has_a_line_per_environment_and_a_column_per_choice_of_tests(versions):

@@ -20,6 +20,7 @@ def small_disk(folder):
     try:
         yield folder
     finally:
+        # A map of one of its files may wait for the garbage collector.
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 

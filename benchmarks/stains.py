@@ -52,7 +52,7 @@ def distance(patches: pd.DataFrame) -> float:
 
 
 def interval_over_slides(patches: pd.DataFrame) -> tuple[float, float]:
-    """Return a 95 % interval of the distance: slides are drawn anew, each colour by itself."""
+    """Return a 95 % interval of the distance: slides are resampled within each colour."""
     generator = np.random.default_rng(0)
     of_slide = dict(list(patches.groupby("slide")))
     colours = [rows["slide"].unique() for _, rows in patches.groupby("stain")]

@@ -75,7 +75,7 @@ def _mean_change(weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
 
 
 def _rounding_errors(weights: np.ndarray) -> np.ndarray:
-    """Return what rounding adds to the weights, of shape (n_filters, n_channels, ...)."""
+    """Return the errors of rounded weights, of shape (n_filters, n_channels, ...)."""
     largest = np.abs(weights).max(axis=tuple(range(1, weights.ndim)), keepdims=True)
     step = np.where(largest > 0, largest / _LARGEST, 1)
     return np.round(weights / step) * step - weights

@@ -5,8 +5,8 @@
 FOLDER is in Kaggle's layout, with a slides.csv. The script trains nothing: it reads the
 predictions that accuracy.py wrote. For each recipe with all folds and seeds it takes the AUC of the
 pinker slides and of the bluer ones, each the mean over the seeds, and their distance, with a 95 %
-interval over slides. Then it leaves out one slide at a time, and reports the slide that changes the
-distance most. It writes benchmarks/results/stains.csv.
+interval over slides. Then it leaves out, from each colour, the slide without which that AUC is
+highest. It writes benchmarks/results/stains.csv.
 """
 
 import argparse
@@ -64,18 +64,21 @@ def interval_over_slides(patches: pd.DataFrame) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def hardest_slide(patches: pd.DataFrame, stain: str) -> tuple[str, float]:
+    """Return the slide without which the AUC of its colour is highest, and that AUC."""
+    slides = patches.loc[patches["stain"] == stain, "slide"].unique()
+    without = {slide: auc_of_stain(patches[patches["slide"] != slide], stain) for slide in slides}
+    return max(without.items(), key=lambda item: item[1])
+
+
 def measure(patches: pd.DataFrame) -> dict[str, object]:
     """Return the line of one recipe."""
     low, high = interval_over_slides(patches)
-    without = {
-        slide: distance(patches[patches["slide"] != slide]) for slide in patches["slide"].unique()
-    }
-    whole = distance(patches)
-    decisive = max(without, key=lambda slide: abs(without[slide] - whole))
-    rest = patches[patches["slide"] != decisive]
-    line = {"pinker": auc_of_stain(patches, "pinker"), "bluer": auc_of_stain(patches, "bluer")}
-    line |= {"distance": whole, "low": low, "high": high, "decisive_slide": decisive}
-    line |= {f"{stain}_without_it": auc_of_stain(rest, stain) for stain in ("pinker", "bluer")}
+    line: dict[str, object] = {"distance": distance(patches), "low": low, "high": high}
+    for stain in ("pinker", "bluer"):
+        slide, auc = hardest_slide(patches, stain)
+        line |= {stain: auc_of_stain(patches, stain), f"hardest_{stain}": slide}
+        line[f"{stain}_without_it"] = auc
     return {name: round(v, 4) if isinstance(v, float) else v for name, v in line.items()}
 
 

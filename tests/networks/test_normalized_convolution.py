@@ -61,9 +61,9 @@ def test_it_trains_as_both_layers_train(filters):
     both = two_layers(network.layers[1])
     X = RNG.random((4, 7, 7, 3), dtype=np.float32)
     expected = values(both(X, training=True))
-    np.testing.assert_allclose(values(network(X, training=True)), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(values(network(X, training=True)), expected, rtol=1e-6, atol=1e-6)
     for ours, theirs in zip(network.weights, both.weights, strict=True):
-        np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(values(ours), values(theirs), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("epsilon", [1e-3, 1e-6])  # One operation is not made for the second.

@@ -20,9 +20,10 @@ from sklearn.pipeline import Pipeline
 
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._training._model import PatchModel
-from pcam_sklearn.augmentation._views import c4_views, d4_views, find_views
+from pcam_sklearn.augmentation._views import find_views
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.export._calibration import calibrate
+from pcam_sklearn.export._views import average_over_views
 from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
 THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
@@ -139,26 +140,7 @@ def _of_classifier(classifier: CNNClassifier, patches: Any) -> Any:
     views = find_views(
         classifier.test_time_augmentation, classifier.X_shape_, blueprint.parameters["network"]
     )
-    # Views of bytes move a quarter of the memory, and one pass over all of them needs one network.
-    turned = [patches] if views is None else _VIEWS[views](patches)
-    x = ops.cast(ops.concatenate(turned, axis=0), "float32") / 255
-    output = classifier.model_(x, training=False)
-    return ops.mean(ops.reshape(output, (len(turned), -1, 1)), axis=0)
-
-
-def _quarter_turns(x: Any) -> list[Any]:
-    across = ops.transpose(x, (0, 2, 1, 3))
-    return [x, ops.flip(across, 1), _half_turn(x), ops.flip(across, 2)]
-
-
-def _turns_and_mirrors(x: Any) -> list[Any]:
-    upright = [x, ops.flip(x, 1), ops.flip(x, 2), _half_turn(x)]
-    return [view for up in upright for view in (up, ops.transpose(up, (0, 2, 1, 3)))]
-
-
-def _half_turn(x: Any) -> Any:
-    # Old Keras flips one axis at a time on TensorFlow.
-    return ops.flip(ops.flip(x, 1), 2)
+    return average_over_views(classifier.model_, views, patches)
 
 
 def _of_calibrated(calibrated: CalibratedClassifierCV, patches: Any) -> Any:
@@ -189,10 +171,6 @@ def _mean(probabilities: list[Any], weights: list[float]) -> Any:
     return ops.clip(sum(parts[1:], start=parts[0]), 0.0, 1.0)
 
 
-_VIEWS: dict[Any, Callable[[Any], list[Any]]] = {
-    c4_views: _quarter_turns,
-    d4_views: _turns_and_mirrors,
-}
 _BUILDERS: dict[type, Callable[[Any, Any], Any]] = {
     Pipeline: _of_pipeline,
     CNNClassifier: _of_classifier,

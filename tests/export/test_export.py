@@ -12,10 +12,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from support.model_files import KINDS, X, Y, blend, built_pipeline, own_pipeline
+from support.other_process import run_python
 from support.tiny import PATCH_SIDE, SIDE, make_data, quick_pipeline
 
 from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader, make_pcam_pipeline
+from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.metrics import choose_operating_point
+from pcam_sklearn.networks import Enlargement
 from pcam_sklearn.persistence import ModelFileError
 from pcam_sklearn.report import hash_patches
 
@@ -92,6 +95,58 @@ def test_every_network_gives_the_same_probabilities(network, tmp_path):
 @pytest.mark.parametrize("crop_size", [33, 96])
 def test_every_crop_gives_the_same_with_and_without_views(views, crop_size, tmp_path):
     pipeline = built("residual", crop_size, test_time_augmentation=views)
+    assert_same(exported(pipeline, tmp_path), pipeline, whole_patches())
+
+
+@pytest.mark.parametrize("views", [None, "c4", "d4"])
+def test_patches_are_enlarged_once_and_their_views_are_the_same(views, tmp_path):
+    pipeline = built("efficientnet-lite0", 36, test_time_augmentation=views)
+    assert_same(exported(pipeline, tmp_path), pipeline, whole_patches())
+    graph = onnx.shape_inference.infer_shapes(onnx.load(tmp_path / "model.onnx")).graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in graph.value_info}
+    (enlarged,) = [node.output[0] for node in graph.node if node.op_type == "Resize"]
+    # All patches are channels of one.
+    assert [side.dim_value for side in shapes[enlarged]] == [1, 0, 48, 48]
+
+
+FROM_ANOTHER_BACKEND = """
+import sys
+import numpy as np
+from pcam_sklearn import load_pretrained
+from pcam_sklearn.datasets import load_kaggle
+from pcam_sklearn.export import export_onnx
+pipeline, paths = load_pretrained(), load_kaggle(sys.argv[1]).paths[:6]
+export_onnx(pipeline, "exact.onnx")
+export_onnx(pipeline, "small.onnx", quantize="int8", calibration=paths)
+np.save("expected.npy", pipeline.predict_proba(paths))
+"""
+
+
+def test_pytorch_exports_the_same(sample_folder, tmp_path):
+    pytest.importorskip("torch", reason="needs PyTorch, which is no dependency")
+    pytest.importorskip("onnxscript", reason="needs onnxscript, with which PyTorch exports")
+    run_python(
+        *("-c", FROM_ANOTHER_BACKEND, str(sample_folder)), cwd=tmp_path, KERAS_BACKEND="torch"
+    )
+    expected = np.load(tmp_path / "expected.npy")
+    for name, atol in (("exact", 1e-5), ("small", 0.1)):
+        found = make_onnx_pipeline(tmp_path / f"{name}.onnx")
+        probabilities = found.predict_proba(load_kaggle(sample_folder).paths[:6])
+        np.testing.assert_allclose(probabilities, expected, atol=atol, rtol=0)
+
+
+def bypassed(input_shape):
+    """Return a network of which a part takes the patches as they were before they were enlarged."""
+    inputs = keras.Input(input_shape)
+    scaled = keras.layers.Rescaling(2.0)(inputs)
+    enlarged = Enlargement(2 * input_shape[0], input_shape[1])(scaled)
+    pooled = [keras.layers.GlobalMaxPooling2D()(x) for x in (scaled, enlarged)]
+    output = keras.layers.Dense(1, activation="sigmoid")(keras.layers.Concatenate()(pooled))
+    return keras.Model(inputs, output)
+
+
+def test_a_network_that_also_takes_patches_as_they_are_gives_the_same(tmp_path):
+    pipeline = built(bypassed, filters=None, test_time_augmentation="c4")
     assert_same(exported(pipeline, tmp_path), pipeline, whole_patches())
 
 
@@ -261,6 +316,27 @@ def test_calibration_patches_without_labels_give_no_auc(tmp_path):
         pipeline, tmp_path / "m.onnx", quantize="int8", calibration=whole_patches(), verbose=0
     )
     assert export.int8.auc is None
+
+
+def test_views_are_made_of_bytes_and_features_are_not_rounded_when_they_are_moved(tmp_path):
+    pipeline = built("efficientnet-lite0", 36, model__stages=4, test_time_augmentation="c4")
+    options = {"quantize": "int8", "calibration": whole_patches(), "verbose": 0}
+    export_onnx(pipeline, tmp_path / "m.onnx", **options)
+    nodes = onnx.load(tmp_path / "m.onnx").graph.node
+    joins = [node for node in nodes if node.op_type == "Concat"]
+    of_views = [node for node in joins if len(node.input) == 4]
+    of_features = [node for node in joins if len(node.input) == 2]
+
+    def take(node):
+        return {other.op_type for other in nodes if node.output[0] in other.input}
+
+    def give(node):
+        return {other.op_type for other in nodes if {*other.output} & {*node.input}}
+
+    assert give(of_views[0]) == {"DequantizeLinear"}
+    assert take(of_views[0]) == {"QuantizeLinear"}
+    assert of_features
+    assert not any("QuantizeLinear" in take(node) for node in of_features)
 
 
 def votes(*pipelines):

@@ -125,6 +125,12 @@ class Framework:
         filled = np.concatenate([patches, np.repeat(patches[:1], n_filled - n_patches, axis=0)])
         return model.predict_on_batch(filled)[:n_patches]
 
+    def upside_down(self, planes: Any) -> Any:
+        """Return planes, of shape (n, channels, height, width), upside down, for an ONNX file."""
+        from keras import ops
+
+        return ops.flip(planes, 2)
+
     def input_gradient(self, head: Any, features: Any) -> Any:
         """Return the gradient of a model's summed output with respect to its input."""
         raise ValueError(

@@ -183,6 +183,10 @@ class TensorFlow(Framework):
             ).get_concrete_function()
         return functions[dtype](tf.constant(patches)).numpy()
 
+    def upside_down(self, planes: Any) -> Any:
+        # In ONNX, `tf.reverse` is a dozen nodes, and no quantizer knows one of them.
+        return tf.gather(planes, range(planes.shape[2])[::-1], axis=2)
+
     def input_gradient(self, head: Any, features: Any) -> Any:
         """Return the gradient of a model's summed output with respect to its input."""
         with tf.GradientTape() as tape:

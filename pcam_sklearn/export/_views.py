@@ -1,0 +1,72 @@
+"""The views of patches inside a graph.
+
+Channels come first, as ONNX Runtime has them: it then turns whole planes of bytes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from pcam_sklearn._training._backends import current_framework
+from pcam_sklearn.augmentation._views import Views, c4_views, d4_views
+from pcam_sklearn.networks import Enlargement
+
+
+def average_over_views(network: keras.Model, views: Views | None, patches: Any) -> Any:
+    """Return a network's output for bytes, averaged over the views of each patch."""
+    x = ops.cast(ops.transpose(patches, (0, 3, 1, 2)), "float32") / 255
+    before, after = _split(network)
+    for layer in before:
+        x = _enlarge(layer, x) if isinstance(layer, Enlargement) else layer(x)
+    turned = [x] if views is None else _VIEWS[views](x)
+    # One pass over all views needs one network.
+    x = ops.transpose(ops.concatenate(turned, axis=0), (0, 2, 3, 1))
+    output = after(x, training=False)
+    return ops.mean(ops.reshape(output, (len(turned), -1, 1)), axis=0)
+
+
+def _split(network: keras.Model) -> tuple[list[layers.Layer], keras.Model]:
+    """Return the layers up to an enlargement, and the network that follows it.
+
+    They may precede the views: a patch that is enlarged before it is turned is enlarged once.
+    """
+    first = network.layers[:3]
+    if [type(layer) for layer in first] == [layers.InputLayer, layers.Rescaling, Enlargement]:
+        enlarged = first[-1].output
+        try:
+            return first[1:], keras.Model(enlarged, network.output)
+        except ValueError:
+            pass  # Something after the enlargement takes what stands before it.
+    return [], network
+
+
+def _enlarge(enlargement: Enlargement, x: Any) -> Any:
+    """Return patches enlarged as channels of one patch, which ONNX Runtime shares among threads."""
+    n_channels, height, width = x.shape[1:]
+    as_one = ops.transpose(ops.reshape(x, (1, -1, height, width)), (0, 2, 3, 1))
+    x = ops.transpose(enlargement(as_one), (0, 3, 1, 2))
+    return ops.reshape(x, (-1, n_channels, enlargement.height, enlargement.width))
+
+
+def _quarter_turns(x: Any) -> list[Any]:
+    views = [x]
+    for _ in range(3):
+        views.append(current_framework().upside_down(_across(views[-1])))
+    return views
+
+
+def _turns_and_mirrors(x: Any) -> list[Any]:
+    views = _quarter_turns(x)
+    return views + [_across(view) for view in views]
+
+
+def _across(x: Any) -> Any:
+    return ops.transpose(x, (0, 1, 3, 2))
+
+
+_VIEWS: dict[Views, Callable[[Any], list[Any]]] = {
+    c4_views: _quarter_turns,
+    d4_views: _turns_and_mirrors,
+}

@@ -11,6 +11,7 @@ import numpy as np
 
 from pcam_sklearn.export._session import open_session
 
+_TINY = 1e-3  # Of the largest weight of the layer.
 _LARGEST = 127  # Weights are rounded to whole numbers from -127 to 127.
 
 
@@ -40,6 +41,33 @@ def correct_biases(model: Any, batches: Iterable[dict[str, np.ndarray]], exact: 
         node.input[:] = [x, weights, name]
         model.graph.initializer.append(numpy_helper.from_array(corrected.astype(np.float32), name))
     remove_unused(model.graph)
+
+
+def fill_dead_filters(graph: Any, exact: list[str]) -> None:
+    """Give each filter of zeros a tiny weight, in all layers but the exact ones.
+
+    A bias is rounded to steps of its filter, and ONNX Runtime gives a filter of zeros steps of 1.
+    """
+    from onnx import numpy_helper
+
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        if (
+            node.op_type not in ("Conv", "Gemm")
+            or node.name in exact
+            or node.input[1] not in arrays
+        ):
+            continue
+        in_rows = any(a.name == "transB" and a.i for a in node.attribute)
+        weights = arrays[node.input[1]].copy()
+        filters = weights if node.op_type == "Conv" or in_rows else weights.T
+        dead = ~filters.any(axis=tuple(range(1, filters.ndim)))
+        if dead.any():
+            filters[(dead, *(0,) * (filters.ndim - 1))] = _TINY * (np.abs(weights).max() or 1)
+            # Several nodes may share the weights, and an exact one keeps its zeros.
+            node.input[1] = f"{node.name} weights"
+            graph.initializer.append(numpy_helper.from_array(weights, node.input[1]))
+    remove_unused(graph)
 
 
 def _constants(node: Any) -> set[str]:

@@ -55,7 +55,15 @@ def with_facts(content: bytes, facts: Facts) -> bytes:
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {KEY: to_text(facts)})
     model.producer_name, model.producer_version = "pcam-sklearn", versions()["pcam-sklearn"]
-    onnx.checker.check_model(model)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        other = "torch" if current_framework().name == "tensorflow" else "tensorflow"
+        raise ModelFileError(
+            f"Keras wrote no valid ONNX file: {' '.join(str(error).split())[:300]}; another "
+            f"backend may write the network's layers: type KERAS_BACKEND={other} pcam-sklearn "
+            "export model.pcam --output model.onnx"
+        ) from error
     return model.SerializeToString()
 
 

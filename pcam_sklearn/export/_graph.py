@@ -20,7 +20,6 @@ from sklearn.pipeline import Pipeline
 
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._training._model import PatchModel
-from pcam_sklearn.augmentation._views import find_views
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.export._calibration import calibrate
 from pcam_sklearn.export._views import average_over_views
@@ -79,16 +78,24 @@ def networks_in(estimator: Any) -> list[CNNClassifier]:
     return [found for member in held for found in networks_in(member)]
 
 
-def in_float32(estimator: Any) -> Any:
-    """Return the estimator, or a copy that computes in 32 bits if a network of it does not."""
-    if all(c.trainer_.blueprint.dtype_policy == "float32" for c in networks_in(estimator)):
-        return estimator
+def is_in_float32(estimator: Any) -> bool:
+    """Return True if all networks of an estimator compute in 32 bits."""
+    return all(c.trainer_.blueprint.dtype_policy == "float32" for c in networks_in(estimator))
+
+
+def copy_in_float32(estimator: Any) -> Any:
+    """Return a copy that computes in 32 bits.
+
+    Keras adds nodes to the layers of a network from which another is made, so the graph is made
+    from the copy.
+    """
     copied = copy.deepcopy(estimator)
     for classifier in networks_in(copied):
-        blueprint = replace(classifier.trainer_.blueprint, dtype_policy="float32")
-        network = blueprint.build_network(type(classifier), weights_follow=True)
-        network.set_weights(classifier.model_.get_weights())
-        classifier.model_, classifier.trainer_ = network, PatchModel(network, blueprint)
+        if not is_in_float32(classifier):
+            blueprint = replace(classifier.trainer_.blueprint, dtype_policy="float32")
+            network = blueprint.build_network(type(classifier), weights_follow=True)
+            network.set_weights(classifier.model_.get_weights())
+            classifier.model_, classifier.trainer_ = network, PatchModel(network, blueprint)
     return copied
 
 
@@ -130,17 +137,12 @@ def _crop(normalizer: CenterCropNormalizer, patches: Any) -> Any:
 
 
 def _of_classifier(classifier: CNNClassifier, patches: Any) -> Any:
-    """Return the output of a network, averaged over the views of each patch."""
     if tuple(patches.shape[1:]) != tuple(classifier.X_shape_[1:]):
         raise ModelFileError(
             f"a CNNClassifier was fitted on patches of shape {classifier.X_shape_[1:]}, and in "
             f"this graph gets {tuple(patches.shape[1:])}"
         )
-    blueprint = classifier.trainer_.blueprint
-    views = find_views(
-        classifier.test_time_augmentation, classifier.X_shape_, blueprint.parameters["network"]
-    )
-    return average_over_views(classifier.model_, views, patches)
+    return average_over_views(classifier, patches)
 
 
 def _of_calibrated(calibrated: CalibratedClassifierCV, patches: Any) -> Any:

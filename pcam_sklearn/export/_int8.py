@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from pcam_sklearn.export._biases import correct_biases, remove_unused
+from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn.export._biases import correct_biases, fill_dead_filters, remove_unused
 from pcam_sklearn.export._facts import INPUT
+from pcam_sklearn.export._precision import COMPUTING, MOVING, exact_nodes
 from pcam_sklearn.export._session import open_session, run
 
 _BATCH = 16
-_COMPUTING = ("Conv", "Gemm", "MatMul", "Add", "Clip", "Relu")
-_MOVING = ("Transpose", "Gather", "Concat")
 
 
 @dataclass(frozen=True)
@@ -65,54 +65,35 @@ def quantize_graph(content: bytes, patches: np.ndarray) -> bytes:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            op_types_to_quantize=[*_COMPUTING, *_MOVING],
+            op_types_to_quantize=[*COMPUTING, *MOVING],
             nodes_to_exclude=_prepare(ready, patches),
         )
         return _without_zero_points(Path(small).read_bytes())
 
 
 def _prepare(path: str, patches: np.ndarray) -> list[str]:
-    """Correct the biases in a file, and return the names of the nodes that stay in 32 bits."""
+    """Make a file ready for 8 bits, and return the names of the nodes that stay in 32."""
     import onnx
 
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    _refuse_loops(model.graph)
     for i, node in enumerate(model.graph.node):
         node.name = f"node{i}"
-    exact = [n.name for n in (*_nodes_of_numbers(model.graph), *_moves_of_features(model.graph))]
+    exact = [node.name for node in exact_nodes(model.graph)]
+    fill_dead_filters(model.graph, exact)
     correct_biases(model, _cut(patches), exact)
     onnx.save(model, path)
     return exact
 
 
-def _nodes_of_numbers(graph: Any) -> list[Any]:
-    """Return the nodes that compute a number per patch: one unit, calibrations and votes.
-
-    With 8 bits the probability would have 256 levels, and they save nothing.
-    """
-    numbers = {value.name for value in graph.value_info if _is_number_per_patch(value)}
-    found = []
+def _refuse_loops(graph: Any) -> None:
+    """Raise ModelFileError if a node holds a graph: ONNX Runtime crashes on some in 8 bits."""
     for node in graph.node:
-        if numbers & {*node.input, *node.output}:
-            found.append(node)
-            numbers.update(filter(None, node.output))  # Nodes stand behind those they need.
-    return found
-
-
-def _moves_of_features(graph: Any) -> list[Any]:
-    """Return the nodes that move what a layer computed: only patches are moved in 8 bits.
-
-    Views then take a quarter of the memory. Features would be rounded once more.
-    """
-    features: set[str] = set()
-    for node in graph.node:
-        if node.op_type in ("Conv", "Gemm", "MatMul") or features & {*node.input}:
-            features.update(node.output)
-    return [n for n in graph.node if n.op_type in _MOVING and features & {*n.input}]
-
-
-def _is_number_per_patch(value: Any) -> bool:
-    sides = value.type.tensor_type.shape.dim
-    return len(sides) == 2 and sides[1].dim_value == 1
+        if any(a.HasField("g") or a.graphs for a in node.attribute):
+            raise ModelFileError(
+                f"the graph has a {node.op_type}, for instance of a recurrent layer, and cannot be "
+                "computed in 8 bits; export it with quantize=None, or without --int8"
+            )
 
 
 def _without_zero_points(content: bytes) -> bytes:

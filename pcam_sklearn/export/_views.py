@@ -10,36 +10,35 @@ import keras
 from keras import layers, ops
 
 from pcam_sklearn._training._backends import current_framework
-from pcam_sklearn.augmentation._views import Views, c4_views, d4_views
+from pcam_sklearn.augmentation._views import Views, c4_views, d4_views, find_views
+from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import Enlargement
 
 
-def average_over_views(network: keras.Model, views: Views | None, patches: Any) -> Any:
-    """Return a network's output for bytes, averaged over the views of each patch."""
+def average_over_views(classifier: CNNClassifier, patches: Any) -> Any:
+    """Return the output of a classifier for bytes, averaged over the views of each patch."""
+    built = classifier.trainer_.blueprint.parameters["network"]
+    views = find_views(classifier.test_time_augmentation, classifier.X_shape_, built)
     x = ops.cast(ops.transpose(patches, (0, 3, 1, 2)), "float32") / 255
-    before, after = _split(network)
+    before, network = _split(classifier.model_) if built == _ENLARGES else ([], classifier.model_)
     for layer in before:
         x = _enlarge(layer, x) if isinstance(layer, Enlargement) else layer(x)
     turned = [x] if views is None else _VIEWS[views](x)
     # One pass over all views needs one network.
     x = ops.transpose(ops.concatenate(turned, axis=0), (0, 2, 3, 1))
-    output = after(x, training=False)
+    output = network(x, training=False)
     return ops.mean(ops.reshape(output, (len(turned), -1, 1)), axis=0)
 
 
 def _split(network: keras.Model) -> tuple[list[layers.Layer], keras.Model]:
-    """Return the layers up to an enlargement, and the network that follows it.
+    """Return the layers up to an enlargement, if there is one, and the network that follows.
 
     They may precede the views: a patch that is enlarged before it is turned is enlarged once.
     """
-    first = network.layers[:3]
-    if [type(layer) for layer in first] == [layers.InputLayer, layers.Rescaling, Enlargement]:
-        enlarged = first[-1].output
-        try:
-            return first[1:], keras.Model(enlarged, network.output)
-        except ValueError:
-            pass  # Something after the enlargement takes what stands before it.
-    return [], network
+    _, *before, enlargement = network.layers[:3]
+    if not isinstance(enlargement, Enlargement):
+        return [], network
+    return [*before, enlargement], keras.Model(enlargement.output, network.output)
 
 
 def _enlarge(enlargement: Enlargement, x: Any) -> Any:
@@ -66,6 +65,7 @@ def _across(x: Any) -> Any:
     return ops.transpose(x, (0, 1, 3, 2))
 
 
+_ENLARGES = "efficientnet-lite0"  # The network that begins with scaling and an enlargement.
 _VIEWS: dict[Views, Callable[[Any], list[Any]]] = {
     c4_views: _quarter_turns,
     d4_views: _turns_and_mirrors,

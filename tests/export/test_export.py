@@ -135,18 +135,19 @@ def test_pytorch_exports_the_same(sample_folder, tmp_path):
         np.testing.assert_allclose(probabilities, expected, atol=atol, rtol=0)
 
 
-def bypassed(input_shape):
-    """Return a network of which a part takes the patches as they were before they were enlarged."""
+def enlarging(input_shape):
+    """Return a network of the user's own that begins as the default one, and only so."""
     inputs = keras.Input(input_shape)
-    scaled = keras.layers.Rescaling(2.0)(inputs)
-    enlarged = Enlargement(2 * input_shape[0], input_shape[1])(scaled)
+    scaled = keras.layers.Rescaling([1.0, 2.0, 3.0], [0.0, -1.0, 1.0])(inputs)
+    bare = keras.ops.min(scaled, axis=(1, 2, 3), keepdims=True) > 1.0
+    enlarged = Enlargement(2 * input_shape[0], input_shape[1])(keras.ops.where(bare, 0.0, scaled))
     pooled = [keras.layers.GlobalMaxPooling2D()(x) for x in (scaled, enlarged)]
     output = keras.layers.Dense(1, activation="sigmoid")(keras.layers.Concatenate()(pooled))
     return keras.Model(inputs, output)
 
 
-def test_a_network_that_also_takes_patches_as_they_are_gives_the_same(tmp_path):
-    pipeline = built(bypassed, filters=None, test_time_augmentation="c4")
+def test_an_own_network_that_enlarges_patches_gives_the_same(tmp_path):
+    pipeline = built(enlarging, filters=None, test_time_augmentation="c4")
     assert_same(exported(pipeline, tmp_path), pipeline, whole_patches())
 
 
@@ -339,6 +340,121 @@ def test_views_are_made_of_bytes_and_features_are_not_rounded_when_they_are_move
     assert not any("QuantizeLinear" in take(node) for node in of_features)
 
 
+def of_layers(*layers, scale=1.0):
+    """Return a function that builds a network of layers between scaled patches and one unit."""
+
+    def network(input_shape):
+        last = keras.layers.Dense(1, activation="sigmoid")
+        return keras.Sequential(
+            [keras.Input(input_shape), keras.layers.Rescaling(scale), *layers, last]
+        )
+
+    return network
+
+
+def in_eight_bits(network, folder, patches):
+    """Return the pipeline of a network, and the one that serves it in 8 bits."""
+    pipeline = built(network, 16, filters=None, dense_units=None)
+    export_onnx(pipeline, folder / "m.onnx", quantize="int8", calibration=patches, verbose=0)
+    return pipeline, make_onnx_pipeline(folder / "m.onnx")
+
+
+def test_what_keeps_a_variance_from_zero_is_not_rounded(tmp_path):
+    layers = keras.layers
+    network = of_layers(
+        layers.Conv2D(6, 3), layers.LayerNormalization(), layers.Conv2D(8, 3, activation="relu"),
+        layers.GlobalAveragePooling2D(), scale=10.0,
+    )  # fmt: skip
+    pipeline, served = in_eight_bits(network, tmp_path, whole_patches(24))
+    even = np.full((4, 96, 96, 3), np.array([2, 5, 128, 240])[:, None, None, None], np.uint8)
+    for patches in (whole_patches(24), even):
+        changes = abs(served.predict_proba(patches) - pipeline.predict_proba(patches))
+        assert changes.max() < 0.1
+
+
+def two_units(input_shape):
+    """Return a network that ends in a softmax over two units."""
+    inputs = keras.Input(input_shape)
+    features = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    both = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(features))
+    return keras.Model(inputs, keras.ops.softmax(both)[:, 1:])
+
+
+def one_filter(input_shape):
+    """Return a network that ends in a convolution of one filter."""
+    inputs = keras.Input(input_shape)
+    features = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    last = keras.layers.Conv2D(1, 3, activation="sigmoid")(features)
+    return keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(last))
+
+
+@pytest.mark.parametrize("network", [two_units, one_filter])
+def test_the_last_layer_stays_in_32_bits_whatever_it_is(network, tmp_path):
+    patches = whole_patches(200)
+    pipeline, served = in_eight_bits(network, tmp_path, patches[:24])
+    n_values = [len(np.unique(p.predict_proba(patches)[:, 1])) for p in (pipeline, served)]
+    assert n_values[1] > 0.9 * n_values[0]
+
+
+def test_a_squeeze_to_one_number_leaves_the_layers_behind_it_in_8_bits(tmp_path):
+    def network(input_shape):
+        layers = keras.layers
+        inputs = keras.Input(input_shape)
+        features = layers.Conv2D(8, 3, activation="relu")(inputs)
+        squeezed = layers.Dense(1, activation="relu")(layers.GlobalAveragePooling2D()(features))
+        gate = layers.Reshape((1, 1, 8))(layers.Dense(8, activation="sigmoid")(squeezed))
+        more = layers.Conv2D(16, 3, activation="relu")(features * gate)
+        last = layers.Dense(1, activation="sigmoid")
+        return keras.Model(inputs, last(layers.GlobalAveragePooling2D()(more)))
+
+    in_eight_bits(network, tmp_path, whole_patches(24))
+    sizes = {
+        t.data_type for t in onnx.load(tmp_path / "m.onnx").graph.initializer if t.dims[:1] == [16]
+    }
+    assert onnx.TensorProto.INT8 in sizes
+
+
+def test_biases_of_filters_of_zeros_are_kept(tmp_path):
+    second = keras.layers.Conv2D(8, 3, activation="relu")
+    network = of_layers(
+        keras.layers.Conv2D(8, 3, activation="relu"), second, keras.layers.GlobalAveragePooling2D(),
+        scale=40.0,
+    )  # fmt: skip
+    patches = whole_patches(24)
+    pipeline = built(network, 16, filters=None, dense_units=None)
+    second = pipeline[-1].model_.layers[2]
+    kernel, bias = second.get_weights()
+    kernel[..., :6] = 0
+    wanted = np.linspace(0.1, 0.7, 6)
+    second.set_weights([kernel, np.concatenate([wanted, bias[6:]])])
+    export_onnx(pipeline, tmp_path / "m.onnx", quantize="int8", calibration=patches, verbose=0)
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    biases = [
+        arrays[node.input[0]] * arrays[node.input[1]]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear"
+        and node.input[0] in arrays
+        and arrays[node.input[0]].dtype == np.int32
+        and arrays[node.input[0]].shape == (8,)
+    ]
+    assert min(abs(found[:6] - wanted).max() for found in biases) < 1e-3
+
+
+def test_a_recurrent_layer_in_8_bits_is_refused_with_what_to_type(tmp_path):
+    layers = keras.layers
+    network = of_layers(
+        layers.Conv2D(3, 3, padding="same", activation="relu"),
+        layers.Reshape((16, 48)),
+        layers.GRU(4),
+    )
+    pipeline = built(network, 16, filters=None, dense_units=None)
+    assert_same(exported(pipeline, tmp_path), pipeline, whole_patches())
+    options = {"quantize": "int8", "calibration": whole_patches(8)}
+    with pytest.raises(ModelFileError, match=r"has a Loop.*export it with quantize=None"):
+        exported(pipeline, tmp_path, **options)
+
+
 def votes(*pipelines):
     return blend(*[pipeline[1:] for pipeline in pipelines])
 
@@ -499,6 +615,22 @@ def test_the_old_file_stays_when_an_export_fails(tmp_path):
     with pytest.raises(ModelFileError):
         export_onnx(blend(voting="hard"), tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_text() == "old"
+
+
+def test_layers_get_no_more_nodes(tmp_path):
+    pipeline = built("efficientnet-lite0", 36)
+    network = pipeline[-1].model_
+    before = [len(layer._inbound_nodes) for layer in network.layers]
+    export_onnx(pipeline, tmp_path / "m.onnx", verbose=0)
+    assert [len(layer._inbound_nodes) for layer in network.layers] == before
+
+
+def test_what_a_converter_cannot_write_is_refused_in_plain_words(tmp_path):
+    groups = keras.layers.Conv2D(6, 3, groups=3)
+    network = of_layers(groups, keras.layers.GlobalAveragePooling2D())
+    with pytest.raises(ModelFileError, match=r"no valid ONNX file.*KERAS_BACKEND=torch"):
+        exported(built(network, 16, filters=None, dense_units=None), tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_pipeline_is_left_as_it_was(tmp_path):

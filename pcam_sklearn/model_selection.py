@@ -18,6 +18,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 
+from pcam_sklearn._groups import convert_groups
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn._messages import first_few
 
@@ -257,7 +258,7 @@ def warn_of_shared_slides(train: ArrayLike | None, test: ArrayLike | None) -> No
     """
     if train is None or test is None:
         return
-    shared = np.intersect1d(np.asarray(train), np.asarray(test))
+    shared = np.intersect1d(convert_groups(train), convert_groups(test))
     if len(shared):
         warnings.warn(
             f"{len(shared)} slide(s) were trained on and are tested on: {_names(shared)}. The "
@@ -321,7 +322,7 @@ def _fewest_slides(y: np.ndarray, slides: np.ndarray, rows: np.ndarray) -> int:
 def _check_slides(groups: ArrayLike | None, n_at_least: int) -> np.ndarray:
     if groups is None:
         raise ValueError("groups is None; pass the slide of each patch, such as data.groups.")
-    slides = np.asarray(groups)
+    slides = convert_groups(groups)
     n_slides = len(np.unique(slides))
     if n_slides < n_at_least:
         raise ValueError(

@@ -6,6 +6,7 @@ from scipy.stats import loguniform, uniform
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from pcam_sklearn.classifier import CNNClassifier
+from pcam_sklearn.networks import get_network
 from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
 __all__ = ["make_pcam_pipeline", "make_search_space"]
@@ -90,12 +91,18 @@ def make_search_space(
     space : dict
         The values or the distribution to search, by the name of the pipeline's parameter.
 
+    Raises
+    ------
+    ValueError
+        If no network has that name.
+
     Examples
     --------
     >>> from pcam_sklearn import make_search_space
     >>> make_search_space(network="notebook")["cnnclassifier__third_pool"]
     [1, 2]
     """
+    get_network(network)  # It raises for a name that none has.
     space: dict[str, Any] = {
         "cnnclassifier__batch_size": [32, 128],
         "cnnclassifier__dropout": [0.2, 0.5],

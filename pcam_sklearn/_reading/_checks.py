@@ -57,7 +57,7 @@ def check_patches(X: Any, *, channels: int | None = 3) -> Any:
     elif X.dtype != np.uint8:
         raise ValueError(
             f"X must be uint8 in 0..255 or floats in [0, 1], got dtype {X.dtype}; "
-            "for bytes in another integer type pass X.astype(np.uint8)."
+            f"for bytes in another type pass X.astype(np.uint8){' * 255' * (X.dtype == bool)}."
         )
     return X
 
@@ -68,9 +68,18 @@ def _check_unit_range(X: np.ndarray) -> None:
         raise ValueError("Input X contains NaN; patches must be uint8, or floats in [0, 1].")
     if low < 0 or high > 1:
         raise ValueError(
-            f"Float patches must already lie in [0, 1], got values from {low:g} to {high:g}; "
-            "pass the bytes themselves as uint8, X.astype(np.uint8), or divide them by 255 first."
+            f"Float patches must already lie in [0, 1], got values from {low:.9g} to {high:.9g}; "
+            f"{_advice(low, high)}."
         )
+
+
+def _advice(low: float, high: float) -> str:
+    """Return what to type about floats out of range: bytes among them are above 1 by far."""
+    if low < 0 or high > 255:
+        return "pass the bytes themselves as uint8, without a mean taken away or a scale"
+    if high <= 1.01:
+        return "rounding has lifted some above 1, so pass np.clip(X, 0, 1)"
+    return "pass the bytes themselves, X.astype(np.uint8), or divide them by 255"
 
 
 def _range(X: np.ndarray) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
@@ -73,34 +72,15 @@ def convert_weights(
     return weights.astype(np.float32)
 
 
-def convert_groups(groups: Any) -> np.ndarray | None:
-    """Return the slide of each patch as a 1-D array, or None where slides are not known."""
-    if groups is None:
-        return None
-    slides = np.asarray(groups)
-    if slides.ndim != 1:
-        raise ValueError(
-            f"groups must hold one slide for each patch, in 1-D; got shape {slides.shape}."
-        )
-    unknown = int(pd.isna(slides).sum())
-    if unknown:
-        raise ValueError(
-            f"groups has no slide for {unknown} of {len(slides)} patches; give each patch its "
-            "slide, a slide of its own if it is not known, or pass no groups."
-        )
-    try:
-        np.unique(slides)
-    except TypeError as error:  # Numbers among text, for instance.
-        kinds = sorted({type(slide).__name__ for slide in slides})
-        raise ValueError(
-            f"groups must name all slides by one type, got {' and '.join(kinds)}; pass their names "
-            "as text, [str(slide) for slide in groups]."
-        ) from error
-    return slides
-
-
 def require_probabilities(output: np.ndarray) -> None:
-    """Raise ValueError if a network gives values outside [0, 1]; NaN stays for the user to see."""
+    """Raise ValueError if a network gives NaN, or values outside [0, 1]."""
+    n_nan = int(np.isnan(output).any(axis=1).sum())
+    if n_nan:
+        raise ValueError(
+            f"The network gives NaN for {n_nan:,} of {len(output):,} patches, as after a training "
+            "that diverged; fit it again with a smaller learning_rate, or with "
+            "dtype_policy='float32'."
+        )
     rounding = 1e-6
     wrong = output[(output < -rounding) | (output > 1 + rounding)]
     if len(wrong):

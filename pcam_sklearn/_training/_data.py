@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 from sklearn.utils import check_consistent_length
 
+from pcam_sklearn._groups import convert_groups
 from pcam_sklearn._reading._batches import (
     RowReader,
     make_room,
@@ -21,7 +22,6 @@ from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn._reading._patch_files import PatchFiles
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._checks import (
-    convert_groups,
     convert_labels,
     convert_weights,
     encode_labels,
@@ -105,7 +105,7 @@ def check_training_set(
     if isinstance(X, PatchFiles):
         X = read_if_small(X)
     y = convert_labels(y)
-    groups = convert_groups(groups)
+    groups = None if groups is None else convert_groups(groups)
     check_consistent_length(X, y, groups)
     known = np.unique(y) if classes is None else classes
     codes = encode_labels(y, known)

@@ -27,6 +27,11 @@ def load_evaluation_patches(
     Warn about those that did, or leave them out if `unseen`.
     """
     patches = load_labelled_patches(data, **options, default=TO_MEASURE, progress=out.progress)
+    if unseen and not model.knows(patches):
+        raise ValueError(
+            "--unseen cannot be met: a model file tells the slides that it was trained on, and "
+            "either it or the data name none; pass --slides, or the folder of the run"
+        )
     patch_used, slide_used = model.find_used(patches)
     slides = 0 if patches.groups is None else len(np.unique(patches.groups[slide_used]))
     used = {"patches": int(patch_used.sum()), "slides": slides}
@@ -154,7 +159,7 @@ def evaluation_text(evaluation: Evaluation, *, by_slide: bool = False) -> str:
     lines += [*_metric_lines(evaluation), "", _describe_intervals(evaluation)]
     if (point := evaluation.operating_point) is not None:
         lines.append(
-            f"Threshold {point.threshold:.4g}, chosen for {point.criterion} on other patches."
+            f"Threshold {point.threshold:.4g}, frozen when it was chosen for {point.criterion}."
         )
     stains = evaluation.stain_table()
     lines += [*_table_lines(evaluation.hospital_table()), *_table_lines(stains)]

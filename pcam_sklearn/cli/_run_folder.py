@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MODEL_FILE, CONFIG_FILE, EVALUATION_FILE = "model.pcam", "config.json", "evaluation.json"
 SPLIT_FILE, PREDICTIONS_FILE = "split.csv", "predictions.csv"
+THRESHOLD_SLIDES = "threshold_slides"  # In the metadata of the model file.
 # What stays of a run that ends early, for --resume.
 _CHECKPOINT = "checkpoint"
 _TO_RESUME = {_CHECKPOINT, CONFIG_FILE}

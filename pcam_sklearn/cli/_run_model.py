@@ -21,6 +21,7 @@ from pcam_sklearn.cli._run_folder import (
     MODEL_FILE,
     PREDICTIONS_FILE,
     SPLIT_FILE,
+    THRESHOLD_SLIDES,
 )
 from pcam_sklearn.metrics import OperatingPoint
 
@@ -74,6 +75,12 @@ class Model:
         known = self.metadata if self.folder is None else self.evaluation
         return operating_point_from_facts(known.get("operating_point"))
 
+    def knows(self, patches: Patches) -> bool:
+        """Return whether it can be told which of these patches took part in the run."""
+        if self.folder is not None:
+            return True
+        return patches.groups is not None and slides_trained_on(self.estimator) is not None
+
     def find_used(self, patches: Patches) -> tuple[np.ndarray, np.ndarray]:
         """Return two masks: patches that took part in the run, and patches whose slide did.
 
@@ -90,7 +97,8 @@ class Model:
         """The ids and slides that the model learned from or its threshold was chosen on."""
         if self.folder is None:
             slides = slides_trained_on(self.estimator)
-            return [], [] if slides is None else list(slides)
+            chosen_on = self.metadata.get(THRESHOLD_SLIDES) or []
+            return [], [*([] if slides is None else slides), *chosen_on]
         split = _read_split(self.folder)
         used = split[split["part"] != "test"]
         # An unknown slide is written as an empty field.

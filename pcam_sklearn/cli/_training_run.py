@@ -24,7 +24,7 @@ from pcam_sklearn.cli._parameters import (
 )
 from pcam_sklearn.cli._patches import TO_LEARN, Patches, load_labelled_patches
 from pcam_sklearn.cli._probabilities import predict_tumour
-from pcam_sklearn.cli._run_folder import new_run_folder, write_run
+from pcam_sklearn.cli._run_folder import THRESHOLD_SLIDES, new_run_folder, write_run
 from pcam_sklearn.metrics import OperatingPoint, choose_operating_point
 from pcam_sklearn.model_selection import hold_out
 from pcam_sklearn.report import Evaluation, ModelCard, hash_patches, model_card
@@ -90,11 +90,14 @@ class Run:
 
     def metadata(self) -> dict[str, Any]:
         """Return the facts that the model file holds about the model."""
+        slides = self.patches.groups
+        chosen_on = None if slides is None else sorted(set(slides[self.split.threshold].tolist()))
         return {
             "evaluation": self.evaluation,
             "data": self.training_data,
             "data_sha256": self.training_data[_HASH],
             "split": self.split.text,
+            THRESHOLD_SLIDES: chosen_on,
         }
 
     def card(self) -> ModelCard:

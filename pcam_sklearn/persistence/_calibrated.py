@@ -106,11 +106,18 @@ def _read_calibrated_part(plain: Node, classes: np.ndarray, reader: Reader) -> A
         raise ModelFileError("two classes need one calibrator")
     part = copy.copy(_toy_calibrated(str(method)))
     part.estimator = reader.held(plain.get("estimator"), "a calibrated classifier")
-    if list(part.estimator.classes_) != list(classes):
+    if not _calibrates(list(part.estimator.classes_), list(classes), method):
         raise ModelFileError("a calibrated classifier has other classes than its calibration")
     part.classes, part.method = classes, method
     part.calibrators = [_read_calibrator(calibrators[0], str(method), part.calibrators[0])]
     return part
+
+
+def _calibrates(inner: list[Any], outer: list[Any], method: Any) -> bool:
+    """Return whether classifiers of the inner classes are calibrated to the outer ones."""
+    # scikit-learn numbers labels that are text before it fits what it calibrates by temperature.
+    numbered = method == "temperature" and isinstance(outer[0], str) and inner == [0, 1]
+    return numbered or inner == outer
 
 
 def _read_calibrator(plain: Any, method: str, toy: Any) -> Any:

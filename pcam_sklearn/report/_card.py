@@ -199,7 +199,7 @@ def _describe_operating_point(evaluation: Evaluation) -> list[Any]:
         return [_NO_THRESHOLD]
     facts = {
         "Threshold": f"{point.threshold:.4g}",
-        "Chosen for": f"{point.criterion}, on other patches, and frozen",
+        "Chosen for": f"{point.criterion}, before this measurement, and frozen",
         "Sensitivity there": f"{point.sensitivity:.3f}",
         "Specificity there": f"{point.specificity:.3f}",
         "Sensitivity here": str(result.sensitivity),

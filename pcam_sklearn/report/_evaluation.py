@@ -1,6 +1,6 @@
 """The evaluation of a classifier on patches that it was not trained on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -307,12 +307,19 @@ def _measure(
     return {
         "auc": metrics.auc_cluster_bootstrap(positive, prob, groups, **settings),
         "brier": boot(_average_loss, positive, brier, groups, **settings),
-        "nll": boot(_average_loss, positive, nll, groups, scale="identity", **settings),
+        "nll": _not_negative(
+            boot(_average_loss, positive, nll, groups, scale="identity", **settings)
+        ),
     }
 
 
 def _average_loss(positive: np.ndarray, loss: np.ndarray, *, sample_weight: np.ndarray) -> float:
     return float(np.average(loss, weights=sample_weight))
+
+
+def _not_negative(interval: Interval) -> Interval:
+    """Return the interval of a loss, which no patch makes negative."""
+    return replace(interval, low=max(interval.low, 0.0))
 
 
 def _without_ends(estimate: float, confidence: float) -> Interval:

@@ -1,6 +1,7 @@
 """Measure models with evaluate."""
 
 import json
+import shutil
 
 import joblib
 import pandas as pd
@@ -103,6 +104,27 @@ def test_unseen_of_patches_that_were_all_seen_is_an_error(run, kaggle, tmp_path)
     split[["id", "slide"]].to_csv(tmp_path / "slides.csv", index=False)
     said = cli("evaluate", run, tmp_path, *QUICK, "--unseen", code=2)
     assert "leave out --unseen" in said.stderr
+
+
+@pytest.mark.parametrize("kind", ["pcam", "onnx"])
+def test_a_file_taken_out_of_its_run_knows_the_slides_of_its_threshold(run, kaggle, tmp_path, kind):
+    file = tmp_path / f"model.{kind}"
+    if kind == "pcam":
+        shutil.copy(run / "model.pcam", file)
+    else:
+        pytest.importorskip("tf2onnx", reason="needs the extra onnx")
+        cli("export", run, "--output", file)
+    of_run = as_json("evaluate", run, kaggle, *QUICK, "--unseen")
+    assert as_json("evaluate", file, kaggle, *QUICK, "--unseen")["slides"] == of_run["slides"]
+
+
+def test_unseen_is_an_error_where_nothing_tells_what_was_seen(model, kaggle, tmp_path):
+    for label in ("0", "1"):
+        (tmp_path / label).mkdir()
+    for row in pd.read_csv(kaggle / "train_labels.csv").itertuples():
+        shutil.copy(kaggle / "train" / f"{row.id}.tif", tmp_path / str(row.label))
+    said = cli("evaluate", model, tmp_path, *QUICK, "--unseen", code=2)
+    assert "--unseen cannot be met" in said.stderr
 
 
 def test_patches_of_one_slide_get_intervals_over_patches_and_a_warning(model, others, tmp_path):

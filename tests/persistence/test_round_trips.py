@@ -51,6 +51,22 @@ def test_a_calibration_over_folds_keeps_the_classifier_of_each_fold(path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ensemble", [True, False])
+@pytest.mark.parametrize(
+    "labels", [Y, np.array(["a", "b"])[Y], Y == 1], ids=["0 1", "text", "bool"]
+)
+def test_calibration_by_temperature_comes_back_with_any_labels(labels, ensemble, path):
+    if "temperature" not in str(CalibratedClassifierCV._parameter_constraints["method"][0]):
+        pytest.skip("needs scikit-learn 1.8")
+    calibration = CalibratedClassifierCV(
+        quick_pipeline(), cv=2, method="temperature", ensemble=ensemble
+    ).fit(X, labels)
+    save_model(calibration, path)
+    loaded = load_model(path, network=linear)
+    np.testing.assert_array_equal(loaded.predict_proba(X), calibration.predict_proba(X))
+    assert loaded.predict(X).tolist() == calibration.predict(X).tolist()
+
+
 def test_a_search_comes_back_as_its_best_estimator(path):
     search = GridSearchCV(quick_pipeline(), {"cnnclassifier__batch_size": [16]}, cv=2).fit(X, Y)
     back = again(search, path, network=linear)

@@ -254,7 +254,7 @@ def test_one_changed_pixel_or_another_order_changes_the_hash():
         "resample slides (100 rounds, seed 0)",
         "two hospitals",
         "not a prevalence",
-        "specificity >= 0.9, on other patches",
+        "specificity >= 0.9, before this measurement",
         "ab" * 32,
         "a folder",
         "by slide",

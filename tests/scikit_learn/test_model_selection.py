@@ -115,6 +115,30 @@ def test_without_groups_there_is_an_error_that_says_what_to_pass(splitter):
         next(splitter.split(Y, Y))
 
 
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        (np.array([None, *SLIDES[1:]], dtype=object), "no slide for 1 of 36 patches"),
+        (np.array([np.nan, *range(35)]), "no slide for 1 of 36 patches"),
+        (SLIDES[:, np.newaxis], r"1-D; got shape \(36, 1\)"),
+    ],
+    ids=["None", "NaN", "a column"],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda slides: next(SlideKFold(2).split(Y, Y, slides)),
+        lambda slides: next(LeaveOneHospitalOut().split(Y, Y, slides)),
+        lambda slides: slide_train_test_split(Y, slides),
+        lambda slides: warn_of_shared_slides(slides, SLIDES),
+    ],
+    ids=["folds", "hospitals", "split", "warning"],
+)
+def test_slides_that_are_not_known_are_refused(use, missing, message):
+    with pytest.raises(ValueError, match=message):
+        use(missing)
+
+
 def test_fewer_slides_than_folds_are_an_error_that_names_them():
     with pytest.raises(ValueError, match=r"6 slide\(s\), a, b, c, d, e, \.\.\., and at least 7"):
         next(SlideKFold(7).split(Y, Y, SLIDES))

@@ -1,6 +1,7 @@
 """Fits of CNNClassifier: the notebook's network, history, early stopping, weights, warm starts."""
 
 import inspect
+import warnings
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import GridSearchCV
 from support.tiny import learned, make_data, quick, small
 
 from pcam_sklearn import CNNClassifier
@@ -344,6 +346,31 @@ def test_weights_that_are_set_by_hand_are_those_that_predict():
     one.model_.set_weights(other.model_.get_weights())
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
     assert not np.array_equal(one.predict_proba(X), before)
+
+
+DIVERGES = {
+    "network": "notebook", "filters": (2, 2, 4), "dense_units": 8, "optimizer": "sgd",
+    "learning_rate": 1e30, "epochs": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_spread"])
+def test_a_network_that_gives_nan_predicts_nothing(method):
+    diverged = quick(**DIVERGES).fit(X, Y)
+    with pytest.raises(ValueError, match=r"NaN for 40 of 40 patches.*smaller learning_rate"):
+        getattr(diverged, method)(X)
+
+
+def test_a_search_does_not_choose_a_fit_that_diverged():
+    few = np.flatnonzero(np.cumsum(Y) <= 8)  # A fit that says 0 for all would be right on most.
+    search = GridSearchCV(
+        quick(**DIVERGES), {"learning_rate": [1e30, 0.01]}, cv=2, scoring="accuracy"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # scikit-learn tells of the failed scores.
+        search.fit(X[few], Y[few])
+    assert search.best_params_ == {"learning_rate": 0.01}
+    assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [True, False]
 
 
 def test_the_more_probable_label_is_predicted(fitted):

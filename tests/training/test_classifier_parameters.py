@@ -309,6 +309,26 @@ def test_a_search_over_an_unknown_name_is_an_error_not_a_nan(name):
         search.fit(X, Y)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"early_stopping": "no"}, TypeError),
+        ({"warm_start": 1}, TypeError),
+        ({"verbose": 3}, ValueError),
+    ],
+    ids=str,
+)
+def test_a_switch_takes_no_other_words(parameters, error):
+    (name,) = parameters
+    with pytest.raises(error, match=f"{name} must be"):
+        quick(**parameters).fit(X, Y)
+
+
+def test_a_search_space_of_an_unknown_network_is_refused():
+    with pytest.raises(ValueError, match="got 'resnet'"):
+        make_search_space(network="resnet")
+
+
 def test_make_pcam_pipeline_refuses_an_unknown_name():
     with pytest.raises(TypeError, match="dropot"):
         make_pcam_pipeline(dropot=0.5)

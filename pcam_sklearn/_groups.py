@@ -1,0 +1,29 @@
+"""The slides of patches, as users pass them."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+
+def convert_groups(groups: ArrayLike) -> np.ndarray:
+    """Return the slide of each patch as a 1-D array in which none is missing."""
+    slides = np.asarray(groups)
+    if slides.ndim != 1:
+        raise ValueError(
+            f"groups must hold one slide for each patch, in 1-D; got shape {slides.shape}."
+        )
+    unknown = int(pd.isna(slides).sum())
+    if unknown:
+        raise ValueError(
+            f"groups has no slide for {unknown} of {len(slides)} patches; give each patch its "
+            "slide, a slide of its own if it is not known, or pass no groups."
+        )
+    try:
+        np.unique(slides)
+    except TypeError as error:  # Numbers among text, for instance.
+        kinds = sorted({type(slide).__name__ for slide in slides})
+        raise ValueError(
+            f"groups must name all slides by one type, got {' and '.join(kinds)}; pass their names "
+            "as text, [str(slide) for slide in groups]."
+        ) from error
+    return slides

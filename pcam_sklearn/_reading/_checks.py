@@ -74,7 +74,7 @@ def _check_unit_range(X: np.ndarray) -> None:
 
 
 def _advice(low: float, high: float) -> str:
-    """Return what to type about floats out of range: bytes among them are above 1 by far."""
+    """Return advice about floats out of range: bytes as floats are above 1 by far."""
     if low < 0 or high > 255:
         return "pass the bytes themselves as uint8, without a mean taken away or a scale"
     if high <= 1.01:

@@ -76,7 +76,7 @@ class Model:
         return operating_point_from_facts(known.get("operating_point"))
 
     def knows(self, patches: Patches) -> bool:
-        """Return whether it can be told which of these patches took part in the run."""
+        """Return True if the model tells which of these patches took part in its run."""
         if self.folder is not None:
             return True
         return patches.groups is not None and slides_trained_on(self.estimator) is not None

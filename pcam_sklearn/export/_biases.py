@@ -11,7 +11,7 @@ import numpy as np
 
 from pcam_sklearn.export._session import open_session
 
-_TINY = 1e-3  # Of the largest weight of the layer.
+_TINY = 1e-3  # A share of the layer's largest weight.
 _LARGEST = 127  # Weights are rounded to whole numbers from -127 to 127.
 
 

@@ -35,14 +35,29 @@ def slides_trained_on(estimator: Any) -> np.ndarray | None:
     return np.concatenate(known) if known else None
 
 
+def knows_its_slides(estimator: Any) -> bool:
+    """Return True if every classifier in an estimator was fitted with the slides of its patches."""
+    for classifier in classifiers_in(estimator).values():
+        held = _held_by(classifier)
+        known = bool(held) and all(map(knows_its_slides, held))
+        if not known and getattr(classifier, "groups_", None) is None:
+            return False
+    return True
+
+
 def _slides_of(classifier: Any) -> list[np.ndarray]:
     """Return the slides of a classifier, or of those that it calibrates or has a threshold for."""
     if (own := getattr(classifier, "groups_", None)) is not None:
         return [own]
+    found = map(slides_trained_on, _held_by(classifier))
+    return [slides for slides in found if slides is not None]
+
+
+def _held_by(classifier: Any) -> list[Any]:
+    """Return the estimators that a classifier calibrates or has a threshold for."""
     held = [part.estimator for part in getattr(classifier, "calibrated_classifiers_", [])]
     held.append(getattr(classifier, "estimator_", None))
-    found = [slides_trained_on(estimator) for estimator in held if estimator is not None]
-    return [slides for slides in found if slides is not None]
+    return [estimator for estimator in held if estimator is not None]
 
 
 def score_patches(estimator: Any, X: Any, pos_label: Any = None) -> tuple[np.ndarray, Any]:

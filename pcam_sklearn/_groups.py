@@ -7,7 +7,9 @@ from numpy.typing import ArrayLike
 
 def convert_groups(groups: ArrayLike) -> np.ndarray:
     """Return the slide of each patch as a 1-D array in which none is missing."""
-    slides = np.asarray(groups)
+    # As an array, a list of text would spell a missing slide "nan".
+    listed = isinstance(groups, list | tuple)
+    slides = np.array(groups, dtype=object) if listed else np.asarray(groups)
     if slides.ndim != 1:
         raise ValueError(
             f"groups must hold one slide for each patch, in 1-D; got shape {slides.shape}."
@@ -26,4 +28,4 @@ def convert_groups(groups: ArrayLike) -> np.ndarray:
             f"groups must name all slides by one type, got {' and '.join(kinds)}; pass their names "
             "as text, [str(slide) for slide in groups]."
         ) from error
-    return slides
+    return np.asarray(groups) if listed else slides

@@ -349,7 +349,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         sklearn.exceptions.NotFittedError
             If the classifier is not fitted.
         ValueError
-            If X is not as documented, or the network gives values outside [0, 1].
+            If X is not as documented, or the network gives NaN or values outside [0, 1].
         """
         positive = self._predict_views(X, self.test_time_augmentation).mean(axis=1)
         return np.column_stack([1 - positive, positive])

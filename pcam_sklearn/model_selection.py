@@ -88,7 +88,8 @@ class SlideKFold(StratifiedGroupKFold):
         Raises
         ------
         ValueError
-            If `groups` is None, there are fewer slides than folds, or a fold holds one class alone.
+            If `groups` is None or lacks the slide of a patch, there are fewer slides than folds, or
+            a fold holds one class alone.
         """
         groups = _check_slides(groups, self.n_splits)
         y = np.asarray(y)
@@ -139,7 +140,8 @@ class LeaveOneHospitalOut(LeaveOneGroupOut):
         Raises
         ------
         ValueError
-            If `groups` is None, a name tells no hospital, or there is only one hospital.
+            If `groups` is None or lacks the slide of a patch, a name tells no hospital, or there is
+            only one hospital.
         """
         hospitals = _hospitals(groups)
         if len(np.unique(hospitals)) < 2:
@@ -188,8 +190,8 @@ def slide_train_test_split(
     Raises
     ------
     ValueError
-        If `test_size` is not in (0, 1), or the slides are too few to have both classes on both
-        sides.
+        If `test_size` is not in (0, 1), a patch has no slide, or the slides are too few to have
+        both classes on both sides.
 
     Examples
     --------
@@ -258,7 +260,10 @@ def warn_of_shared_slides(train: ArrayLike | None, test: ArrayLike | None) -> No
     """
     if train is None or test is None:
         return
-    shared = np.intersect1d(convert_groups(train), convert_groups(test))
+    sides = [convert_groups(side) for side in (train, test)]
+    if any(side.dtype == object for side in sides):
+        sides = [side.astype(str) for side in sides]  # Objects of two types have no order.
+    shared = np.intersect1d(*sides)
     if len(shared):
         warnings.warn(
             f"{len(shared)} slide(s) were trained on and are tested on: {_names(shared)}. The "

@@ -79,6 +79,8 @@ def _advice(low: float, high: float) -> str:
         return "pass the bytes themselves as uint8, without a mean taken away or a scale"
     if high <= 1.01:
         return "rounding has lifted some above 1, so pass np.clip(X, 0, 1)"
+    if high < 2:
+        return "scale them so that white is 1"
     return "pass the bytes themselves, X.astype(np.uint8), or divide them by 255"
 
 

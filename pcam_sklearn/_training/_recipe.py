@@ -59,8 +59,8 @@ def _check_numbers(classifier: Any) -> None:
     for name in ("early_stopping", "warm_start"):
         # "no" would count as yes.
         check_scalar(getattr(classifier, name), name, (bool, np.bool_))
-    if classifier.verbose not in (0, 1, 2, "auto"):
-        raise ValueError(f"verbose must be 0, 1 or 2; got {classifier.verbose!r}.")
+    if np.ndim(classifier.verbose) or classifier.verbose not in (0, 1, 2, "auto"):
+        raise ValueError(f"verbose must be 0, 1, 2 or 'auto'; got {classifier.verbose!r}.")
     share = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
     check_scalar(classifier.validation_fraction, "validation_fraction", Real, **share)
     if classifier.early_stopping and not classifier.validation_fraction:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcam_sklearn._estimators import slides_trained_on
+from pcam_sklearn._estimators import knows_its_slides, slides_trained_on
 from pcam_sklearn._tables import read_table
 from pcam_sklearn.cli._manifest import MANIFEST_FILE, check_files, read_manifest
 from pcam_sklearn.cli._patches import Patches
@@ -79,7 +79,7 @@ class Model:
         """Return True if the model tells which of these patches took part in its run."""
         if self.folder is not None:
             return True
-        return patches.groups is not None and slides_trained_on(self.estimator) is not None
+        return patches.groups is not None and knows_its_slides(self.estimator)
 
     def find_used(self, patches: Patches) -> tuple[np.ndarray, np.ndarray]:
         """Return two masks: patches that took part in the run, and patches whose slide did.
@@ -98,6 +98,11 @@ class Model:
         if self.folder is None:
             slides = slides_trained_on(self.estimator)
             chosen_on = self.metadata.get(THRESHOLD_SLIDES) or []
+            if not isinstance(chosen_on, list) or not all(isinstance(s, str) for s in chosen_on):
+                raise ValueError(
+                    f"the model file says {THRESHOLD_SLIDES}={chosen_on!r:.100}, and must say a "
+                    "list of names; save it again with what train writes there, or without"
+                )
             return [], [*([] if slides is None else slides), *chosen_on]
         split = _read_split(self.folder)
         used = split[split["part"] != "test"]

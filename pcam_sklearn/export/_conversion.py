@@ -61,8 +61,8 @@ def with_facts(content: bytes, facts: Facts) -> bytes:
         other = "torch" if current_framework().name == "tensorflow" else "tensorflow"
         raise ModelFileError(
             f"Keras wrote no valid ONNX file: {' '.join(str(error).split())[:300]}; another "
-            f"backend may write the network's layers: type KERAS_BACKEND={other} pcam-sklearn "
-            "export model.pcam --output model.onnx"
+            "backend may write the network's layers: save the model with save_model, start Python "
+            f"with KERAS_BACKEND={other}, and call load_model and export_onnx there"
         ) from error
     return model.SerializeToString()
 

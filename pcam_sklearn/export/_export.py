@@ -14,7 +14,7 @@ from pcam_sklearn._estimators import slides_trained_on
 from pcam_sklearn._files import atomic_path
 from pcam_sklearn.export._conversion import convert, with_facts
 from pcam_sklearn.export._facts import Facts
-from pcam_sklearn.export._graph import build_graph, copy_in_float32, is_in_float32
+from pcam_sklearn.export._graph import build_graph, in_float32
 from pcam_sklearn.export._inputs import find_input, find_threshold
 from pcam_sklearn.export._int8 import Int8Change, measure_change, quantize_graph
 from pcam_sklearn.export._seal import seal
@@ -137,7 +137,7 @@ def export_onnx(
     _check_arguments(path, quantize, calibration)
     check_is_fitted(pipeline)
     facts = _facts_of(pipeline, metadata or {}, quantize)
-    exact = copy_in_float32(pipeline)
+    exact = in_float32(pipeline)
     graph = build_graph(exact, facts.patch_shape)
     content = with_facts(convert(graph, facts.patch_shape), facts)
     difference, rounding = _differences(content, pipeline, exact, facts)
@@ -218,7 +218,7 @@ def _differences(content: bytes, pipeline: Any, exact: Any, facts: Facts) -> tup
             "written; the pipeline does something that the graph does not, or a calibration by "
             "method='isotonic' is so steep that it shows any rounding"
         )
-    if is_in_float32(pipeline):
+    if exact is pipeline:
         return difference, 0.0
     return difference, float(np.abs(pipeline.predict_proba(patches)[:, 1] - expected).max())
 

@@ -22,9 +22,10 @@ from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._training._model import PatchModel
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.export._calibration import calibrate
-from pcam_sklearn.export._views import average_over_views
+from pcam_sklearn.export._views import average_over_views, split_network
 from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
+Parts = dict[int, tuple[list[keras.layers.Layer], keras.Model]]  # By the id of a classifier.
 THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 
 
@@ -44,22 +45,24 @@ def inner(estimator: Any) -> Any:
 class _Graph(keras.Model):
     """The computation of an estimator as a Keras model, from bytes to (n_samples, 2)."""
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, estimator: Any, parts: Parts) -> None:
         super().__init__(name="graph", dtype="float32", autocast=False)
-        self.networks = [classifier.model_ for classifier in networks_in(estimator)]
-        self._estimator = [estimator]  # Keras looks into estimators that are attributes.
+        self.networks = [after for _, after in parts.values()]
+        # Keras looks into estimators and dicts that are attributes.
+        self._computed = [(estimator, parts)]
 
     def call(self, patches: Any) -> Any:
         """Return the probabilities of both classes."""
-        positive = _probability(self._estimator[0], patches)
+        positive = _probability(*self._computed[0], patches)
         return ops.concatenate([1 - positive, positive], axis=1)
 
 
 def build_graph(estimator: Any, patch_shape: tuple[int, int, int]) -> keras.Model:
     """Return the model from bytes of shape (n_samples, *patch_shape) to (n_samples, 2)."""
     # Keras would put errors in the call of its own model into text of its own.
-    _probability(estimator, np.zeros((1, *patch_shape), np.uint8))
-    graph = _Graph(estimator)
+    parts = {id(classifier): split_network(classifier) for classifier in networks_in(estimator)}
+    _probability(estimator, parts, np.zeros((1, *patch_shape), np.uint8))
+    graph = _Graph(estimator, parts)
     graph(np.zeros((1, *patch_shape), np.uint8))  # Keras exports only what was called.
     return graph
 
@@ -78,32 +81,24 @@ def networks_in(estimator: Any) -> list[CNNClassifier]:
     return [found for member in held for found in networks_in(member)]
 
 
-def is_in_float32(estimator: Any) -> bool:
-    """Return True if all networks of an estimator compute in 32 bits."""
-    return all(c.trainer_.blueprint.dtype_policy == "float32" for c in networks_in(estimator))
-
-
-def copy_in_float32(estimator: Any) -> Any:
-    """Return a copy that computes in 32 bits.
-
-    Keras adds nodes to the layers of a network from which another is made, so the graph is made
-    from the copy.
-    """
+def in_float32(estimator: Any) -> Any:
+    """Return the estimator, or a copy that computes in 32 bits if a network of it does not."""
+    if all(c.trainer_.blueprint.dtype_policy == "float32" for c in networks_in(estimator)):
+        return estimator
     copied = copy.deepcopy(estimator)
     for classifier in networks_in(copied):
-        if not is_in_float32(classifier):
-            blueprint = replace(classifier.trainer_.blueprint, dtype_policy="float32")
-            network = blueprint.build_network(type(classifier), weights_follow=True)
-            network.set_weights(classifier.model_.get_weights())
-            classifier.model_, classifier.trainer_ = network, PatchModel(network, blueprint)
+        blueprint = replace(classifier.trainer_.blueprint, dtype_policy="float32")
+        network = blueprint.build_network(type(classifier), weights_follow=True)
+        network.set_weights(classifier.model_.get_weights())
+        classifier.model_, classifier.trainer_ = network, PatchModel(network, blueprint)
     return copied
 
 
-def _probability(estimator: Any, patches: Any) -> Any:
+def _probability(estimator: Any, parts: Parts, patches: Any) -> Any:
     estimator = inner(estimator)
     for kind, build in _BUILDERS.items():
         if isinstance(estimator, kind):
-            return build(estimator, patches)
+            return build(estimator, parts, patches)
     raise ModelFileError(
         f"a {type(estimator).__module__}.{type(estimator).__qualname__} cannot be exported; only "
         f"{', '.join(sorted(kind.__name__ for kind in _BUILDERS))}, thresholds, frozen estimators "
@@ -111,7 +106,7 @@ def _probability(estimator: Any, patches: Any) -> Any:
     )
 
 
-def _of_pipeline(pipeline: Pipeline, patches: Any) -> Any:
+def _of_pipeline(pipeline: Pipeline, parts: Parts, patches: Any) -> Any:
     for name, step in pipeline.steps[:-1]:
         if step in (None, "passthrough") or isinstance(step, PatchReader):
             continue
@@ -121,7 +116,7 @@ def _of_pipeline(pipeline: Pipeline, patches: Any) -> Any:
                 "PatchReader and CenterCropNormalizer can stand before the classifier"
             )
         patches = _crop(step, patches)
-    return _probability(pipeline[-1], patches)
+    return _probability(pipeline[-1], parts, patches)
 
 
 def _crop(normalizer: CenterCropNormalizer, patches: Any) -> Any:
@@ -136,24 +131,24 @@ def _crop(normalizer: CenterCropNormalizer, patches: Any) -> Any:
     return patches[:, start : start + size, start : start + size]
 
 
-def _of_classifier(classifier: CNNClassifier, patches: Any) -> Any:
+def _of_classifier(classifier: CNNClassifier, parts: Parts, patches: Any) -> Any:
     if tuple(patches.shape[1:]) != tuple(classifier.X_shape_[1:]):
         raise ModelFileError(
             f"a CNNClassifier was fitted on patches of shape {classifier.X_shape_[1:]}, and in "
             f"this graph gets {tuple(patches.shape[1:])}"
         )
-    return average_over_views(classifier, patches)
+    return average_over_views(classifier, parts[id(classifier)], patches)
 
 
-def _of_calibrated(calibrated: CalibratedClassifierCV, patches: Any) -> Any:
-    parts = [
-        calibrate(part, _probability(part.estimator, patches))
+def _of_calibrated(calibrated: CalibratedClassifierCV, parts: Parts, patches: Any) -> Any:
+    found = [
+        calibrate(part, _probability(part.estimator, parts, patches))
         for part in calibrated.calibrated_classifiers_
     ]
-    return _mean(parts, [1.0] * len(parts))
+    return _mean(found, [1.0] * len(found))
 
 
-def _of_vote(voting: VotingClassifier, patches: Any) -> Any:
+def _of_vote(voting: VotingClassifier, parts: Parts, patches: Any) -> Any:
     if voting.voting != "soft":
         raise ModelFileError(
             "a VotingClassifier that counts labels gives no probabilities; type "
@@ -162,7 +157,7 @@ def _of_vote(voting: VotingClassifier, patches: Any) -> Any:
     weights = [1.0] * len(voting.estimators) if voting.weights is None else voting.weights
     pairs = zip(voting.estimators, weights, strict=True)
     kept = [float(weight) for (_, member), weight in pairs if not isinstance(member, str)]
-    votes = [_probability(member, patches) for member in voting.estimators_]
+    votes = [_probability(member, parts, patches) for member in voting.estimators_]
     return _mean(votes, kept)
 
 
@@ -173,7 +168,7 @@ def _mean(probabilities: list[Any], weights: list[float]) -> Any:
     return ops.clip(sum(parts[1:], start=parts[0]), 0.0, 1.0)
 
 
-_BUILDERS: dict[type, Callable[[Any, Any], Any]] = {
+_BUILDERS: dict[type, Callable[[Any, Parts, Any], Any]] = {
     Pipeline: _of_pipeline,
     CNNClassifier: _of_classifier,
     CalibratedClassifierCV: _of_calibrated,

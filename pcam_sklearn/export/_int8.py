@@ -91,8 +91,8 @@ def _refuse_loops(graph: Any) -> None:
     for node in graph.node:
         if any(a.HasField("g") or a.graphs for a in node.attribute):
             raise ModelFileError(
-                f"the graph has a {node.op_type}, for instance of a recurrent layer, and cannot be "
-                "computed in 8 bits; export it with quantize=None, or without --int8"
+                f"the graph has a {node.op_type} that holds a graph, as recurrent layers do, and "
+                "cannot be computed in 8 bits; export it with quantize=None, or without --int8"
             )
 
 

@@ -69,5 +69,5 @@ def _constants(graph: Any) -> set[str]:
 
 
 def _is_number_per_patch(value: Any) -> bool:
-    sides = value.type.tensor_type.shape.dim
-    return len(sides) == 2 and sides[1].dim_value == 1
+    sides = value.type.tensor_type.shape.dim[1:]
+    return len(sides) > 0 and all(side.dim_value == 1 for side in sides)

@@ -15,12 +15,31 @@ from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import Enlargement
 
 
-def average_over_views(classifier: CNNClassifier, patches: Any) -> Any:
-    """Return the output of a classifier for bytes, averaged over the views of each patch."""
+def split_network(classifier: CNNClassifier) -> tuple[list[layers.Layer], keras.Model]:
+    """Return the layers up to an enlargement, if there is one, and the network that follows.
+
+    They may precede the views: a patch that is enlarged before it is turned is enlarged once.
+    """
+    blueprint, network = classifier.trainer_.blueprint, classifier.model_
+    if blueprint.parameters["network"] != _ENLARGES:
+        return [], network
+    # Keras adds nodes to the layers from which it makes another network, so these are new ones.
+    copied = blueprint.build_network(type(classifier), weights_follow=True)
+    copied.set_weights(network.get_weights())
+    _, *before, enlargement = copied.layers[:3]
+    if not isinstance(enlargement, Enlargement):
+        return [], network
+    return [*before, enlargement], keras.Model(enlargement.output, copied.output)
+
+
+def average_over_views(
+    classifier: CNNClassifier, parts: tuple[list[layers.Layer], keras.Model], patches: Any
+) -> Any:
+    """Return the output of a split network for bytes, averaged over the views of each patch."""
     built = classifier.trainer_.blueprint.parameters["network"]
     views = find_views(classifier.test_time_augmentation, classifier.X_shape_, built)
+    before, network = parts
     x = ops.cast(ops.transpose(patches, (0, 3, 1, 2)), "float32") / 255
-    before, network = _split(classifier.model_) if built == _ENLARGES else ([], classifier.model_)
     for layer in before:
         x = _enlarge(layer, x) if isinstance(layer, Enlargement) else layer(x)
     turned = [x] if views is None else _VIEWS[views](x)
@@ -28,17 +47,6 @@ def average_over_views(classifier: CNNClassifier, patches: Any) -> Any:
     x = ops.transpose(ops.concatenate(turned, axis=0), (0, 2, 3, 1))
     output = network(x, training=False)
     return ops.mean(ops.reshape(output, (len(turned), -1, 1)), axis=0)
-
-
-def _split(network: keras.Model) -> tuple[list[layers.Layer], keras.Model]:
-    """Return the layers up to an enlargement, if there is one, and the network that follows.
-
-    They may precede the views: a patch that is enlarged before it is turned is enlarged once.
-    """
-    _, *before, enlargement = network.layers[:3]
-    if not isinstance(enlargement, Enlargement):
-        return [], network
-    return [*before, enlargement], keras.Model(enlargement.output, network.output)
 
 
 def _enlarge(enlargement: Enlargement, x: Any) -> Any:

@@ -15,7 +15,7 @@ from support.cli_runs import (
 )
 
 from pcam_sklearn.datasets import load_kaggle
-from pcam_sklearn.persistence import load_model
+from pcam_sklearn.persistence import load_model, save_model
 from pcam_sklearn.report import stain_of_slides
 
 pytestmark = pytest.mark.slow  # A model is trained.
@@ -116,6 +116,12 @@ def test_a_file_taken_out_of_its_run_knows_the_slides_of_its_threshold(run, kagg
         cli("export", run, "--output", file)
     of_run = as_json("evaluate", run, kaggle, *QUICK, "--unseen")
     assert as_json("evaluate", file, kaggle, *QUICK, "--unseen")["slides"] == of_run["slides"]
+
+
+def test_slides_of_a_threshold_that_are_no_names_are_refused(model, kaggle, tmp_path):
+    save_model(load_model(model), tmp_path / "m.pcam", metadata={"threshold_slides": "seed_0"})
+    said = cli("evaluate", tmp_path / "m.pcam", kaggle, *QUICK, "--unseen", code=2)
+    assert "must say a list of names" in " ".join(said.stderr.split())
 
 
 def test_unseen_is_an_error_where_nothing_tells_what_was_seen(model, kaggle, tmp_path):

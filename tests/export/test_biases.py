@@ -6,7 +6,7 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 
-from pcam_sklearn.export._biases import correct_biases  # noqa: E402
+from pcam_sklearn.export._biases import correct_biases, fill_dead_filters  # noqa: E402
 
 make_node, make_value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
 GENERATOR = np.random.default_rng(0)
@@ -121,3 +121,27 @@ def test_a_layer_that_stays_in_32_bits_keeps_its_bias():
     before = model.SerializeToString()
     correct_biases(model, [{"x": X}], ["n0"])
     assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize("in_rows", [0, 1])
+def test_a_unit_of_zeros_gets_a_tiny_weight_of_its_own(in_rows):
+    weights = GENERATOR.normal(size=(3, 5)).astype(np.float32)
+    weights[1] = 0
+    held = weights if in_rows else weights.T
+    graph = onnx.helper.make_graph(
+        [
+            make_node("Gemm", ["x", "w"], ["y"], "rounded", transB=in_rows),
+            make_node("Gemm", ["x", "w"], ["z"], "exact", transB=in_rows),
+        ],
+        "units",
+        [make_value("x", onnx.TensorProto.FLOAT, ["n", 5])],
+        [make_value(name, onnx.TensorProto.FLOAT, None) for name in "yz"],
+        [onnx.numpy_helper.from_array(np.ascontiguousarray(held), "w")],
+    )
+    fill_dead_filters(graph, ["exact"])
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    found, kept = (arrays[node.input[1]] for node in graph.node)
+    np.testing.assert_array_equal(kept, held)
+    found = found if in_rows else found.T
+    np.testing.assert_array_equal(found[[0, 2]], weights[[0, 2]])
+    assert 0 < abs(found[1]).max() < 0.002 * abs(weights).max()

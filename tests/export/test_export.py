@@ -236,6 +236,12 @@ def test_a_search_is_exported_as_its_best_pipeline(tmp_path):
     assert_same(exported(search, tmp_path), search)
 
 
+def test_a_search_that_cannot_be_copied_is_exported(tmp_path):
+    folds = ((train, test) for train, test in [(np.arange(20), np.arange(20, 40))])
+    search = GridSearchCV(quick_pipeline(), {"cnnclassifier__batch_size": [16]}, cv=folds)
+    assert_same(exported(search.fit(X, Y), tmp_path), search)
+
+
 def test_a_network_of_the_users_own_is_exported(tmp_path):
     pipeline = own_pipeline()
     assert_same(exported(pipeline, tmp_path), pipeline)
@@ -388,7 +394,17 @@ def one_filter(input_shape):
     return keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(last))
 
 
-@pytest.mark.parametrize("network", [two_units, one_filter])
+def bottleneck(input_shape):
+    """Return a network with layers behind a single number."""
+    layers = keras.layers
+    inputs = keras.Input(input_shape)
+    features = layers.Conv2D(4, 3, activation="relu")(inputs)
+    single = layers.Conv2D(1, 1)(layers.GlobalAveragePooling2D(keepdims=True)(features))
+    more = layers.Flatten()(layers.Conv2D(8, 1, activation="relu")(single))
+    return keras.Model(inputs, layers.Dense(1, activation="sigmoid")(more))
+
+
+@pytest.mark.parametrize("network", [two_units, one_filter, bottleneck])
 def test_the_last_layer_stays_in_32_bits_whatever_it_is(network, tmp_path):
     patches = whole_patches(200)
     pipeline, served = in_eight_bits(network, tmp_path, patches[:24])

@@ -50,7 +50,6 @@ def test_a_calibration_over_folds_keeps_the_classifier_of_each_fold(path):
     np.testing.assert_array_equal(back.predict_proba(X), ensemble.predict_proba(X))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ensemble", [True, False])
 @pytest.mark.parametrize(
     "labels", [Y, np.array(["a", "b"])[Y], Y == 1], ids=["0 1", "text", "bool"]
@@ -67,6 +66,7 @@ def test_calibration_by_temperature_comes_back_with_any_labels(labels, ensemble,
     assert loaded.predict(X).tolist() == calibration.predict(X).tolist()
 
 
+@pytest.mark.slow
 def test_a_search_comes_back_as_its_best_estimator(path):
     search = GridSearchCV(quick_pipeline(), {"cnnclassifier__batch_size": [16]}, cv=2).fit(X, Y)
     back = again(search, path, network=linear)

@@ -92,6 +92,13 @@ def test_the_metrics_are_those_of_scikit_learn():
     assert table["Negative log-likelihood"] == pytest.approx(log_loss(Y, PROB))
 
 
+def test_the_interval_of_a_loss_stays_above_zero():
+    prob = np.where(Y == 1, 0.999, 0.001)
+    prob[np.flatnonzero(SLIDE[0] == SLIDE)] = 0.5  # One slide makes nearly all of the loss.
+    row = evaluate_predictions(Y, prob, SLIDE, n_rounds=100).metrics_table()
+    assert row.loc["Negative log-likelihood", "low"] == 0
+
+
 def test_certain_mistakes_cost_as_much_as_with_scikit_learn():
     prob = PROB.round()
     table = evaluate_predictions(Y, prob, SLIDE, n_rounds=100).metrics_table()["estimate"]

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pcam_sklearn._estimators import (
     classifiers_in,
+    knows_its_slides,
     last_step,
     score_patches,
     slides_trained_on,
@@ -56,6 +57,7 @@ def test_the_slides_of_a_vote_are_those_of_all_its_members():
     assert list(classifiers_in(fitted)) == ["inner a", "inner b", "inner d", "other"]
     assert set(slides_trained_on(fitted)) == {"a", "b", "c"}
     assert slides_trained_on(vote.estimators_[1]) is None
+    assert not knows_its_slides(fitted)
 
 
 def test_slides_are_found_behind_a_calibration_and_a_threshold():
@@ -65,11 +67,13 @@ def test_slides_are_found_behind_a_calibration_and_a_threshold():
     threshold = FixedThresholdClassifier(FrozenEstimator(calibrated), pos_label="tumour")
     for estimator in (calibrated, threshold.fit(X, WORDS)):
         np.testing.assert_array_equal(slides_trained_on(estimator), slides)
+        assert knows_its_slides(estimator)
 
 
 def test_an_estimator_fitted_without_slides_has_none():
     assert slides_trained_on(RemembersSlides().fit(X, WORDS)) is None
     assert slides_trained_on(DummyClassifier().fit(X, WORDS)) is None
+    assert not knows_its_slides(DummyClassifier().fit(X, WORDS))
 
 
 @pytest.mark.parametrize(

@@ -120,9 +120,10 @@ def test_without_groups_there_is_an_error_that_says_what_to_pass(splitter):
     [
         (np.array([None, *SLIDES[1:]], dtype=object), "no slide for 1 of 36 patches"),
         (np.array([np.nan, *range(35)]), "no slide for 1 of 36 patches"),
+        ([np.nan, *SLIDES[1:].tolist()], "no slide for 1 of 36 patches"),
         (SLIDES[:, np.newaxis], r"1-D; got shape \(36, 1\)"),
     ],
-    ids=["None", "NaN", "a column"],
+    ids=["None", "NaN", "NaN among text", "a column"],
 )
 @pytest.mark.parametrize(
     "use",
@@ -297,6 +298,12 @@ def test_shared_slides_are_warned_of_by_number_and_name():
         SlideLeakageWarning, match=r"2 slide\(s\) were trained .*: b, c\. .*SlideKFold"
     ):
         warn_of_shared_slides(["a", "b", "c", "b"], np.array(["c", "b", "d"]))
+
+
+def test_slides_of_two_types_are_compared_as_text():
+    numbers, names = np.array([1, 2], dtype=object), np.array(["2", "b"], dtype=object)
+    with pytest.warns(SlideLeakageWarning, match=r"1 slide\(s\).*: 2\."):
+        warn_of_shared_slides(numbers, names)
 
 
 @pytest.mark.parametrize(

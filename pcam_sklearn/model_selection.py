@@ -260,10 +260,10 @@ def warn_of_shared_slides(train: ArrayLike | None, test: ArrayLike | None) -> No
     """
     if train is None or test is None:
         return
-    sides = [convert_groups(side) for side in (train, test)]
-    if any(side.dtype == object for side in sides):
-        sides = [side.astype(str) for side in sides]  # Objects of two types have no order.
-    shared = np.intersect1d(*sides)
+    first, second = convert_groups(train), convert_groups(test)
+    if object in (first.dtype, second.dtype):  # Objects of two types have no order.
+        first, second = first.astype(str), second.astype(str)
+    shared = np.intersect1d(first, second)
     if len(shared):
         warnings.warn(
             f"{len(shared)} slide(s) were trained on and are tested on: {_names(shared)}. The "

@@ -58,7 +58,7 @@ def cluster(address: str, threads: int | None, gpus: int | None) -> Iterator[dic
         from pcam_sklearn.distributed import prepare_client
     except ImportError as error:
         raise ValueError(
-            f'--dask needs Dask ({error}); install it with pip install "pcam-sklearn[dask]"'
+            f"--dask needs Dask ({error}); type: pip install dask distributed"
         ) from error
     try:
         client = Client(address, timeout=_SECONDS, set_as_default=False)

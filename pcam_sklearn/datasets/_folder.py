@@ -114,7 +114,8 @@ def load_folder(
         warnings.warn(
             f"the slides of the images in {root} are not known, so groups is None: a random split "
             "puts patches of one slide on both sides, which flatters the AUC by .03 to .065; pass "
-            f"slides=, or write {root / 'slides.csv'}, with the columns id,slide",
+            "slides=, or --slides to a command, or write "
+            f"{root / 'slides.csv'}, with the columns id,slide",
             stacklevel=2,
         )
     return Bunch(

@@ -113,7 +113,7 @@ def load_kaggle(
     if subset not in ("train", "test"):
         raise ValueError(f"subset={subset!r} is unknown; pass 'train' or 'test'")
     if subset == "test" and slides is not None:
-        raise ValueError("only training patches have slides; leave out slides= with subset='test'")
+        raise ValueError("only training patches have slides; leave out slides with subset 'test'")
     files, extension = _list_patches(root / subset)
     target = groups = None
     if subset == "train":

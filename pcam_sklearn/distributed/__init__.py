@@ -7,7 +7,7 @@ try:
     import distributed  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        'pcam_sklearn.distributed needs Dask; install it with pip install "pcam-sklearn[dask]"'
+        "pcam_sklearn.distributed needs Dask; type: pip install dask distributed"
     ) from error
 
 from pcam_sklearn.distributed._client import prepare_client

@@ -12,7 +12,7 @@ from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn.export._facts import INPUT, KEY, OUTPUT, Facts, to_text
 from pcam_sklearn.persistence._manifest import versions
 
-_EXTRA = "type: pip install 'pcam-sklearn[onnx]'"
+_EXTRA = "type: pip install onnx onnxruntime tf2onnx"
 
 
 def convert(graph: keras.Model, patch_shape: tuple[int, int, int]) -> bytes:

@@ -25,7 +25,7 @@ def open_session(content: bytes, name: str, n_threads: int, providers: Sequence[
     except ImportError as error:
         raise ImportError(
             "ONNX files are computed by onnxruntime, which is not installed; type: "
-            "pip install 'pcam-sklearn[onnx]'"
+            "pip install onnxruntime"
         ) from error
     unknown = [p for p in providers if p not in onnxruntime.get_available_providers()]
     if unknown or not providers:

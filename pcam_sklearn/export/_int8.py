@@ -50,6 +50,19 @@ class Int8Change:
 
 def quantize_graph(content: bytes, patches: np.ndarray) -> bytes:
     """Return the graph with 8-bit layers, whose ranges are those of these patches."""
+    try:
+        return _without_zero_points(_quantize(content, patches))
+    except ModelFileError:
+        raise
+    except Exception as error:  # The errors of onnxruntime have no public base.
+        raise ModelFileError(
+            f"onnxruntime cannot write the graph in 8 bits: {type(error).__name__}: "
+            f"{str(error)[:300]}; export it with quantize=None, or with a newer onnxruntime"
+        ) from error
+
+
+def _quantize(content: bytes, patches: np.ndarray) -> bytes:
+    """Return the graph as onnxruntime writes it in 8 bits."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -68,7 +81,7 @@ def quantize_graph(content: bytes, patches: np.ndarray) -> bytes:
             op_types_to_quantize=[*COMPUTING, *MOVING],
             nodes_to_exclude=_prepare(ready, patches),
         )
-        return _without_zero_points(Path(small).read_bytes())
+        return Path(small).read_bytes()
 
 
 def _prepare(path: str, patches: np.ndarray) -> list[str]:

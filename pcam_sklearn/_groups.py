@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from pcam_sklearn._masked import refuse_masked
+
 
 def convert_groups(groups: ArrayLike) -> np.ndarray:
     """Return the slide of each patch as a 1-D array in which none is missing."""
+    refuse_masked(groups, "slides")
     # As an array, a list of text would spell a missing slide "nan".
     listed = isinstance(groups, list | tuple)
     slides = np.array(groups, dtype=object) if listed else np.asarray(groups)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pcam_sklearn._files import atomic_path
+from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._messages import first_few
 from pcam_sklearn._tables import read_table, select_columns
 
@@ -124,7 +125,7 @@ def _check_index(labels: list[str], names: list[str]) -> None:
 
 def _check_probabilities(probabilities: Any) -> np.ndarray:
     """Return the positive class's probabilities, or raise ValueError for anything else."""
-    _refuse_masked(probabilities, "probabilities")
+    refuse_masked(probabilities, "probabilities")
     values = np.asarray(probabilities)
     if values.dtype.kind not in "fiub":
         raise ValueError(f"probabilities must be numbers in [0, 1]; got the dtype {values.dtype}")
@@ -148,13 +149,6 @@ def _check_probabilities(probabilities: Any) -> np.ndarray:
     return values
 
 
-def _refuse_masked(values: Any, name: str) -> None:
-    # NumPy hands on what lies below a mask.
-    masked = int(np.ma.getmaskarray(values).sum()) if isinstance(values, np.ma.MaskedArray) else 0
-    if masked:
-        raise ValueError(f"{masked} of {values.size} {name} are masked; each patch needs one")
-
-
 def _positive_column(values: np.ndarray) -> np.ndarray:
     """Return the column of the positive class, out of the shapes that classifiers return."""
     if values.ndim == 1 or values.shape[1:] == (1,):
@@ -176,7 +170,7 @@ def _positive_column(values: np.ndarray) -> np.ndarray:
 
 def _check_ids(ids: Any, name: str) -> list[str]:
     """Return ids as strings, or raise ValueError unless each is text and occurs once."""
-    _refuse_masked(ids, name)
+    refuse_masked(ids, name)
     values = np.asarray(ids, dtype=object)
     if values.ndim != 1:
         raise ValueError(f"{name} must have the shape (n_samples,); got {values.shape}")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._reading._batches import in_batches
 from pcam_sklearn._reading._patch_files import PatchFiles
 
@@ -40,6 +41,8 @@ def check_patches(X: Any, *, channels: int | None = 3) -> Any:
     """
     if isinstance(X, PatchFiles):
         return X
+    if isinstance(X, np.ma.MaskedArray):
+        refuse_masked(X, "values of X")
     # Bytes cannot be wrong, and for a single patch `check_array` takes longer than the crop.
     if not (type(X) is np.ndarray and X.dtype == np.uint8 and X.ndim == 4 and len(X)):
         X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)

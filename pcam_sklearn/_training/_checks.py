@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._messages import first_few
 
 
@@ -13,6 +14,7 @@ def convert_labels(y: Any) -> np.ndarray:
     """Return y as a 1-D array of at most two classes."""
     if y is None:
         raise ValueError("This classifier requires y to be passed, but the target y is None.")
+    refuse_masked(y, "labels")
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
@@ -55,6 +57,7 @@ def convert_weights(
         return None
     weights = np.ones(len(codes))
     if sample_weight is not None:
+        refuse_masked(sample_weight, "weights")
         weights = _non_negative(sample_weight, "sample_weight")
     if weights.shape != codes.shape:
         raise ValueError(

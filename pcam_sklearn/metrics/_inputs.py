@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._messages import first_few
 from pcam_sklearn.metrics._types import BoolArray, FloatArray, IntArray
 
@@ -109,6 +110,7 @@ def check_length(values: NDArray[Any], n_samples: int, name: str, *, of: str = "
 
 def check_numbers(values: ArrayLike, name: str) -> FloatArray:
     """Return finite numbers of shape (n_samples,) as float64."""
+    refuse_masked(values, f"values of {name}")
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(
@@ -134,6 +136,7 @@ def check_numbers(values: ArrayLike, name: str) -> FloatArray:
 
 def _factorize(values: ArrayLike, name: str) -> tuple[IntArray, list[Any]]:
     """Return the place of every value among the sorted distinct values, and these."""
+    refuse_masked(values, f"values of {name}")
     array = np.asarray(values)
     if array.ndim != 1 or len(array) == 0:
         raise ValueError(
@@ -142,7 +145,9 @@ def _factorize(values: ArrayLike, name: str) -> tuple[IntArray, list[Any]]:
         )
     # Unlike np.unique, pandas takes objects and marks every kind of missing value with -1.
     codes, names = pd.factorize(array, sort=True)
-    missing = codes < 0
+    # As an array, a list of text spells a missing value "nan".
+    listed = isinstance(values, list | tuple)
+    missing = pd.isna(np.array(values, dtype=object)) if listed else codes < 0
     if missing.any():
         raise ValueError(
             f"{name} has {missing.sum()} missing values, the first one {name}"

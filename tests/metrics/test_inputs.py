@@ -64,6 +64,19 @@ def test_a_missing_slide_is_an_error_with_its_place():
         slide_table(Y, SCORE, np.array(["a", None, "b", "b"], dtype=object))
 
 
+def test_a_missing_slide_in_a_list_of_text_is_no_name():
+    with pytest.raises(ValueError, match=r"groups has 1 missing values.*groups\[1\]"):
+        slide_table(Y, SCORE, ["a", np.nan, "b", "b"])
+
+
+@pytest.mark.parametrize("name", ["y_true", "y_score", "groups"])
+def test_masked_values_are_refused(name):
+    values = {"y_true": Y, "y_score": SCORE, "groups": ["a", "a", "b", "b"]}
+    values[name] = np.ma.masked_array(values[name], mask=[0, 1, 0, 0])
+    with pytest.raises(ValueError, match=f"1 of 4 values of {name} are masked"):
+        slide_table(values["y_true"], values["y_score"], values["groups"])
+
+
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_a_score_that_is_no_number_is_an_error_with_its_place(broken):
     with pytest.raises(ValueError, match=r"y_score has 1 values that are not finite.*\[3\]"):

@@ -121,9 +121,10 @@ def test_without_groups_there_is_an_error_that_says_what_to_pass(splitter):
         (np.array([None, *SLIDES[1:]], dtype=object), "no slide for 1 of 36 patches"),
         (np.array([np.nan, *range(35)]), "no slide for 1 of 36 patches"),
         ([np.nan, *SLIDES[1:].tolist()], "no slide for 1 of 36 patches"),
+        (np.ma.masked_array(SLIDES, mask=np.arange(36) == 1), "1 of 36 slides are masked"),
         (SLIDES[:, np.newaxis], r"1-D; got shape \(36, 1\)"),
     ],
-    ids=["None", "NaN", "NaN among text", "a column"],
+    ids=["None", "NaN", "NaN among text", "masked", "a column"],
 )
 @pytest.mark.parametrize(
     "use",

@@ -98,6 +98,8 @@ BAD = {
     "X below 0": (FLOATS - 1, Y, r"\[0, 1\], got values from -1 to 0"),
     "X over 1 a little": (np.full(X.shape, 1 + 1e-6), Y, r"to 1\.000001; .*np\.clip\(X, 0, 1\)"),
     "X over 1 by more": (FLOATS * 0 + 1.5, Y, "scale them so that white is 1"),
+    "X masked": (np.ma.masked_array(X, mask=X[3, 3, 3, 0] == X), Y, "values of X are masked"),
+    "y masked": (X, np.ma.masked_array(Y, mask=np.arange(40) == 3), "1 of 40 labels are masked"),
     "X int64": (X.astype(int), Y, r"got dtype int64; .*X\.astype\(np\.uint8\)"),
     "X list of int": (X.tolist(), Y, "got dtype int64"),
     "X bool": (X > 99, Y, r"got dtype bool; .*X\.astype\(np\.uint8\) \* 255"),

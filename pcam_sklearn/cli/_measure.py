@@ -158,9 +158,7 @@ def evaluation_text(evaluation: Evaluation, *, by_slide: bool = False) -> str:
     # Estimates first: a table by slide can be hundreds of lines long.
     lines += [*_metric_lines(evaluation), "", _describe_intervals(evaluation)]
     if (point := evaluation.operating_point) is not None:
-        lines.append(
-            f"Threshold {point.threshold:.4g}, frozen when it was chosen for {point.criterion}."
-        )
+        lines.append(f"Threshold {point.threshold:.4g}, chosen beforehand for {point.criterion}.")
     stains = evaluation.stain_table()
     lines += [*_table_lines(evaluation.hospital_table()), *_table_lines(stains)]
     if stains is not None:

@@ -184,6 +184,7 @@ class TensorFlow(Framework):
         return functions[dtype](tf.constant(patches)).numpy()
 
     def upside_down(self, planes: Any) -> Any:
+        """Return planes, of shape (n, channels, height, width), upside down, for an ONNX file."""
         # In ONNX, `tf.reverse` is a dozen nodes, and no quantizer knows one of them.
         return tf.gather(planes, range(planes.shape[2])[::-1], axis=2)
 

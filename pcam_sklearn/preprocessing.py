@@ -1,6 +1,7 @@
 """From files to patches, from patches to the input of a network: stateless transformers."""
 
 import os
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_scalar
 
+from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._reading._batches import reads_at_once
 from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn._reading._patch_files import PatchFiles, explain_failures, open_image
@@ -120,8 +122,8 @@ class PatchReader(_StatelessPatchTransformer):
         Raises
         ------
         ValueError
-            If a parameter is not as documented, or X is empty or neither 1-D paths nor 4-D patches.
-            If files are missing, cannot be decoded, have transparent pixels or more than 4,096 x
+            If a parameter is not as documented, or X is neither 1-D paths, at least one, nor 4-D
+            patches. If files are missing, cannot be decoded, have transparent pixels or more than 4,096 x
             4,096, differ in size or are smaller than the crop: the message counts all of them and
             names the first ones, each with a reason. Files that are read later raise later.
         """
@@ -162,17 +164,14 @@ class PatchReader(_StatelessPatchTransformer):
 
 def _as_paths(X: Any) -> np.ndarray:
     """Return X as a 1-D array of paths, or raise ValueError that says what X should be."""
+    refuse_masked(X, "paths")
     values = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)
     if values.ndim == 4:
-        raise ValueError(
-            f"X is a {type(X).__name__} of images; pass an array: np.asarray(X, dtype=np.uint8)."
-        )
+        raise ValueError(f"X is a {type(X).__name__} of images; pass an array: np.asarray(X).")
     if values.ndim != 1 or values.dtype.kind not in "OUT":
         raise ValueError(
             "X must be a 1-D array of file paths, or patches of shape (n_samples, height, width, 3)"
-            f"; got shape {values.shape} and dtype {values.dtype}."
-            + (" For a single patch pass X[np.newaxis]." if values.ndim == 3 else "")
-            + (" For a single path pass [path]." if values.ndim == 0 else "")
+            f"; got {_describe(X, values)}."
         )
     if not len(values):
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required: no path.")
@@ -182,8 +181,27 @@ def _as_paths(X: Any) -> np.ndarray:
         raise ValueError(
             f"X must hold paths (str or pathlib.Path); {len(wrong)} of {len(values)} are not, "
             f"the first is {wrong[0]!r} of type {type(wrong[0]).__name__}."
+            + " For paths in bytes pass [os.fsdecode(path) for path in X]."
+            * isinstance(wrong[0], bytes)
         )
     return np.array([os.fspath(v) for v in values], dtype=object)
+
+
+def _describe(X: Any, values: np.ndarray) -> str:
+    """Return what X is, and what to pass instead where that is plain."""
+    found = f"shape {values.shape} and dtype {values.dtype}"
+    if values.ndim == 0 and isinstance(X, Iterable) and not isinstance(X, str | bytes):
+        # A set has no order for the predictions to be in.
+        return f"a {type(X).__name__}; pass {'sorted' if isinstance(X, set | frozenset) else 'list'}(X)"
+    if values.ndim == 0:
+        return f"{found}. For a single path pass [path]"
+    if values.ndim == 3:
+        return f"{found}. For a single patch pass X[np.newaxis]"
+    if values.ndim == 2 and 1 in values.shape:
+        return f"{found}. For a column of paths pass np.ravel(X)"
+    if values.dtype.kind == "S":
+        return f"{found}. For paths in bytes pass [os.fsdecode(path) for path in X]"
+    return found
 
 
 class CenterCropNormalizer(_StatelessPatchTransformer):
@@ -252,7 +270,7 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
         if not isinstance(X, PatchFiles):
             return _prepare(X, self.input_size, self.crop_size, self.dtype)
         shape = (self.crop_size, self.crop_size, 3)
-        if X.shape[1:3] == (self.input_size, self.input_size):
+        if X.is_whole and X.shape[1:3] == (self.input_size, self.input_size):
             # The crop needs no resizing, so the reader can read the center alone.
             return X.mapped(partial(_scale, dtype=self.dtype), shape, self.dtype, self.crop_size)
         prepare = partial(
@@ -278,17 +296,24 @@ def _prepare(X: np.ndarray, input_size: int, crop_size: int, dtype: str) -> np.n
 
 
 def _resize(X: np.ndarray, size: int) -> np.ndarray:
-    # Of OpenCV's filters, only the mean over areas does not alias when it shrinks an image.
-    shrinks = X.shape[1] >= size and X.shape[2] >= size
-    filter_ = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     dtype = np.uint8 if X.dtype == np.uint8 else np.float32
     resized = np.empty((len(X), size, size, X.shape[3]), dtype=dtype)
     for i, patch in enumerate(X):
-        resized[i] = cv2.resize(
-            patch.astype(dtype, copy=False), (size, size), interpolation=filter_
-        )
+        resized[i] = _resize_patch(patch.astype(dtype, copy=False), size)
     # The average of ones may be a rounding error above one, which a classifier would refuse.
     return resized if dtype is np.uint8 else np.clip(resized, 0, 1, out=resized)
+
+
+def _resize_patch(patch: np.ndarray, size: int) -> np.ndarray:
+    height, width = patch.shape[:2]
+    smaller = (min(width, size), min(height, size))
+    # Of OpenCV's filters, only the mean over areas does not alias where it shrinks an image, and
+    # it is no good where it enlarges one.
+    if smaller != (width, height):
+        patch = cv2.resize(patch, smaller, interpolation=cv2.INTER_AREA)
+    if smaller != (size, size):
+        patch = cv2.resize(patch, (size, size), interpolation=cv2.INTER_LINEAR)
+    return patch
 
 
 def _scale(X: np.ndarray, dtype: str) -> np.ndarray:

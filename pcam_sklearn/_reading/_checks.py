@@ -59,10 +59,27 @@ def check_patches(X: Any, *, channels: int | None = 3) -> Any:
         _check_unit_range(X)
     elif X.dtype != np.uint8:
         raise ValueError(
-            f"X must be uint8 in 0..255 or floats in [0, 1], got dtype {X.dtype}; "
-            f"for bytes in another type pass X.astype(np.uint8){' * 255' * (X.dtype == bool)}."
+            f"X must be uint8 in 0..255 or floats in [0, 1], got dtype {X.dtype}"
+            f"{_advice_on_type(X)}."
         )
     return X
+
+
+def _advice_on_type(X: np.ndarray) -> str:
+    """Return what to pass instead of values of a wrong type, by their range."""
+    if X.dtype.kind == "b":
+        return "; pass X.astype(np.uint8) * 255"
+    try:
+        low, high = _range(X.astype(np.float64) if X.dtype.kind == "O" else X)
+    except (TypeError, ValueError):
+        return ""
+    if X.dtype.kind == "O" and low >= 0 and high <= 1:
+        return "; pass X.astype(np.float32)"
+    if low >= 0 and high <= 255:
+        return "; pass X.astype(np.uint8)"
+    if low >= 0 and high < 2**16:
+        return f" and values up to {high}; if 65,535 is white, pass X / np.float32(65535)"
+    return f" and values from {low} to {high}; scale them to [0, 1]" if low < high else ""
 
 
 def _check_unit_range(X: np.ndarray) -> None:
@@ -78,10 +95,10 @@ def _check_unit_range(X: np.ndarray) -> None:
 
 def _advice(low: float, high: float) -> str:
     """Return advice about floats out of range: bytes as floats are above 1 by far."""
+    if low >= -0.01 and high <= 1.01:
+        return "rounding has moved some out of it, so pass np.clip(X, 0, 1)"
     if low < 0 or high > 255:
         return "pass the bytes themselves as uint8, without a mean taken away or a scale"
-    if high <= 1.01:
-        return "rounding has lifted some above 1, so pass np.clip(X, 0, 1)"
     if high < 2:
         return "scale them so that white is 1"
     return "pass the bytes themselves, X.astype(np.uint8), or divide them by 255"

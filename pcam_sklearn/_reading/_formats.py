@@ -16,7 +16,7 @@ from pcam_sklearn._reading._rules import UnreadableImageError, check_end
 _UNKNOWN = "it is no TIFF, PNG, JPEG, WebP, BMP or PNM image"
 _BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)  # red, green, blue: the only order that is read
 _BMP_HEADS = (40, 52, 56, 108, 124)  # lengths of the headers that Windows knows
-_PNM = re.compile(rb"P([1-7])(?:\s+#[^\n]*)*\s+(\d+)(?:\s+#[^\n]*)*\s+(\d+)\s+(\d+)\s")
+_PNM = re.compile(rb"P([1-7])" + rb"(?:\s+#[^\n]*)*\s+(\d+)" * 3 + rb"\s")
 
 
 class Header(NamedTuple):
@@ -25,6 +25,7 @@ class Header(NamedTuple):
     width: int
     height: int
     may_be_transparent: bool = False
+    transparent_gray: int | None = None  # The value as it is decoded, of a gray image.
 
 
 def read_header(content: bytes) -> Header:
@@ -39,13 +40,19 @@ def read_header(content: bytes) -> Header:
 
 
 def _read_png(content: bytes) -> Header:
-    kinds, header = set(), Header(0, 0)
+    header, bits, is_gray = Header(0, 0), 8, False
     for kind, data in _png_chunks(content):
         if kind == b"IHDR":
-            width, height, _, color = struct.unpack_from(">IIBB", data)
-            header = Header(width, height, color in (4, 6))
-        kinds.add(kind)
-    return header._replace(may_be_transparent=header.may_be_transparent or b"tRNS" in kinds)
+            width, height, bits, color = struct.unpack_from(">IIBB", data)
+            header, is_gray = Header(width, height, color in (4, 6)), color == 0
+        elif kind == b"tRNS" and is_gray:
+            (gray,) = struct.unpack_from(">H", data)
+            # Values of less than 8 bits are stretched to 8.
+            scale = 255 // (2**bits - 1) if bits < 8 else 1
+            header = header._replace(may_be_transparent=True, transparent_gray=gray * scale)
+        elif kind == b"tRNS":
+            header = header._replace(may_be_transparent=True)
+    return header
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -107,8 +114,11 @@ def _read_pnm(content: bytes) -> Header:
     if match is None or match[1] not in b"56" or int(match[4]) != 255:
         raise UnreadableImageError("it is no binary PPM or PGM image with 8 bits; save it as PNG")
     width, height = int(match[2]), int(match[3])
-    n_bytes = width * height * (3 if match[1] == b"6" else 1)
-    check_end(match.end() + n_bytes - len(content))
+    end = match.end() + width * height * (3 if match[1] == b"6" else 1)
+    check_end(end - len(content))
+    # Only one byte may stand between the header and the pixels, which would be shifted by one.
+    if content[match.end() - 1 : match.end() + 1] == b"\r\n" and len(content) == end + 1:
+        raise UnreadableImageError("a line of its header ends with two bytes, CR and LF")
     return Header(width, height)
 
 

@@ -31,10 +31,10 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     plain = read_rows(path)
     if plain is not None:
         return plain
+    status = os.stat(path)  # To open a pipe would wait for somebody to write to it.
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableImageError("it is no regular file")
     with open(path, "rb") as file:  # OpenCV would not say why a file cannot be opened.
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableImageError("it is no regular file")
         if status.st_size > _MAX_BYTES:
             raise UnreadableImageError(
                 f"it has {status.st_size:,} bytes, more than any patch; cut patches from it"
@@ -62,6 +62,8 @@ def decode_image(content: bytes) -> np.ndarray:
         whole = _decode(content, cv2.IMREAD_UNCHANGED)
         if whole.shape[2:] == (4,):
             check_opaque(whole[..., 3])
+        elif header.transparent_gray is not None:
+            check_opaque(np.where(whole == header.transparent_gray, np.uint8(0), np.uint8(255)))
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 

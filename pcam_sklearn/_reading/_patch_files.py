@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ _BLOCK_BYTES = 16 * 2**20
 class PatchFiles:
     """A read-only array of patches whose pixels lie in image files.
 
-    It is indexed by rows; ``np.asarray`` reads it whole. `crop_size` reads the center alone.
+    It is indexed by its rows; ``np.asarray`` reads it whole. `crop_size` reads the center alone.
     `finish` treats each batch that was read, and returns patches of `patch_shape` and `dtype`.
     """
 
@@ -54,11 +56,15 @@ class PatchFiles:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+    def __getitem__(self, rows: int | slice | list[int] | np.ndarray) -> np.ndarray:
+        if isinstance(rows, Integral):
+            return self[[range(len(self))[rows]]][0]  # Which knows what is out of range.
         patches = self._read(rows)
         return self._finish(patches) if self._finish else patches
 
-    def _read(self, rows: slice | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def _read(
+        self, rows: slice | list[int] | np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
         try:
             return read_patches(self._paths[rows], self.file_shape, self._crop_size, out)
         except UnreadablePatchesError as error:
@@ -76,6 +82,11 @@ class PatchFiles:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype})"
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the patches are the images in the files, neither cut nor treated."""
+        return self._crop_size is None and self._finish is None
+
     def mapped(
         self,
         finish: Callable[[np.ndarray], np.ndarray],
@@ -83,15 +94,27 @@ class PatchFiles:
         dtype: Any,
         crop_size: int | None = None,
     ) -> "PatchFiles":
-        """Return the same files, unread, with another treatment of each batch."""
+        """Return the same files, unread, with a further treatment of each batch.
+
+        `crop_size` reads the center alone, which only whole patches allow.
+        """
+        before = self._finish
         return PatchFiles(
             self._paths,
             self.file_shape,
             crop_size or self._crop_size,
-            finish=finish,
+            finish=finish if before is None else partial(_apply_both, before, finish),
             patch_shape=patch_shape,
             dtype=dtype,
         )
+
+
+def _apply_both(
+    first: Callable[[np.ndarray], np.ndarray],
+    second: Callable[[np.ndarray], np.ndarray],
+    patches: np.ndarray,
+) -> np.ndarray:
+    return second(first(patches))
 
 
 class UnreadablePatchesError(ValueError):
@@ -180,6 +203,8 @@ def open_image(path: str) -> np.ndarray | str:
         return str(error.strerror or error)
     except UnreadableImageError as error:
         return str(error)
+    except ValueError as error:  # A path may hold what no file system takes.
+        return f"it is no path: {error}"
 
 
 def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) -> None:
@@ -187,7 +212,7 @@ def _read_band(path: str, top: int, band: np.ndarray, shape: tuple[int, int]) ->
     try:
         if read_rows(path, top, out=band, shape=shape) is not None:
             return
-    except OSError:
+    except (OSError, ValueError):
         pass  # `explain_failures` tells of this file together with all others that fail.
     image = open_image(path)
     if isinstance(image, str) or image.shape[:2] != shape:

@@ -5,6 +5,7 @@ reads every file of another layout, and both ways give the same pixels. "Plain" 
 8-bit RGB in one strip, after a header of at most 4 KiB that holds everything else.
 """
 
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -73,7 +74,12 @@ def read_rows(
 
 
 def _layout_of(descriptor: int) -> _Layout | None:
-    head = os.pread(descriptor, _KAGGLE_HEADER, 0)
+    try:
+        head = os.pread(descriptor, _KAGGLE_HEADER, 0)
+    except OSError as error:
+        if error.errno == errno.ESPIPE:
+            return None  # A pipe has no places.
+        raise
     layout = _known.get(head)
     if layout is None:
         layout = _parse_header(os.pread(descriptor, _HEADER_LIMIT, 0))

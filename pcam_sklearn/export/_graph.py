@@ -22,10 +22,10 @@ from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._training._model import PatchModel
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.export._calibration import calibrate
-from pcam_sklearn.export._views import average_over_views, split_network
+from pcam_sklearn.export._views import Split, average_over_views, split_network
 from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
-Parts = dict[int, tuple[list[keras.layers.Layer], keras.Model]]  # By the id of a classifier.
+Parts = dict[int, Split]  # By the id of a classifier.
 THRESHOLDS = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 
 

@@ -14,8 +14,10 @@ from pcam_sklearn.augmentation._views import Views, c4_views, d4_views, find_vie
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import Enlargement
 
+Split = tuple[list[layers.Layer], keras.Model]  # What precedes the views, and the network behind.
 
-def split_network(classifier: CNNClassifier) -> tuple[list[layers.Layer], keras.Model]:
+
+def split_network(classifier: CNNClassifier) -> Split:
     """Return the layers up to an enlargement, if there is one, and the network that follows.
 
     They may precede the views: a patch that is enlarged before it is turned is enlarged once.
@@ -32,9 +34,7 @@ def split_network(classifier: CNNClassifier) -> tuple[list[layers.Layer], keras.
     return [*before, enlargement], keras.Model(enlargement.output, copied.output)
 
 
-def average_over_views(
-    classifier: CNNClassifier, parts: tuple[list[layers.Layer], keras.Model], patches: Any
-) -> Any:
+def average_over_views(classifier: CNNClassifier, parts: Split, patches: Any) -> Any:
     """Return the output of a split network for bytes, averaged over the views of each patch."""
     built = classifier.trainer_.blueprint.parameters["network"]
     views = find_views(classifier.test_time_augmentation, classifier.X_shape_, built)

@@ -190,7 +190,7 @@ def _value_of_slide(name: str, values: ArrayLike, groups: ArrayLike) -> "pd.Seri
     twice = pairs.loc[pairs["slide"].duplicated(), "slide"]
     if len(twice):
         raise ValueError(
-            f"slide {twice.iloc[0]!r} has patches of several {name}s, and a slide has one; "
+            f"slide {twice.tolist()[0]!r} has patches of several {name}s, and a slide has one; "
             f"pass {name} and groups in the same order"
         )
     return pairs.set_index("slide")[name]

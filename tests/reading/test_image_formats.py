@@ -90,6 +90,19 @@ def test_a_transparent_color_counts_only_where_it_is_used(transparency):
         decode_image(saved(image, "png", transparency=(1, 2, 3)))
 
 
+@pytest.mark.parametrize("bits", [1, 8, 16])
+def test_a_transparent_gray_counts_only_where_it_is_used(bits):
+    gray = np.zeros((8, 8), np.uint8)
+    gray[0] = 1
+    deep = {1: gray > 0, 8: gray, 16: gray.astype(np.uint16) << 15}[bits]
+    used, unused = (1 << 15, 2) if bits == 16 else (1, 2)
+    image = Image.fromarray(deep)
+    with pytest.raises(UnreadableImageError, match="8 of its 64 pixels are transparent"):
+        decode_image(saved(image, "png", transparency=used))
+    if bits > 1:
+        assert decode_image(saved(image, "png", transparency=unused)).shape == (8, 8, 3)
+
+
 @pytest.mark.parametrize("kind", ["png", "tif"])
 @pytest.mark.parametrize("bits", [9, 10, 12, 14])
 def test_fewer_bits_in_a_16_bit_file_are_an_error_instead_of_a_black_patch(kind, bits):
@@ -190,6 +203,19 @@ def test_an_animation_is_an_error():
     content = saved(frames[0], "webp", save_all=True, append_images=frames[1:])
     with pytest.raises(UnreadableImageError, match="animation"):
         decode_image(content)
+
+
+@pytest.mark.parametrize(
+    "header", [b"P6 12 40 255\n", b"P6\r\n12\r\n40\r\n255\n", b"P6 # a\n12 # b\n40\n# c\n255\n"]
+)
+def test_comments_and_line_ends_of_a_pnm_header_are_skipped(header):
+    pixels = PATCH[:, :12]
+    assert np.array_equal(decode_image(header + pixels.tobytes()), pixels)
+
+
+def test_a_pnm_header_that_ends_with_two_bytes_is_an_error_instead_of_shifted_pixels():
+    with pytest.raises(UnreadableImageError, match="ends with two bytes, CR and LF"):
+        decode_image(b"P6 12 40 255\r\n" + PATCH[:, :12].tobytes())
 
 
 @pytest.mark.parametrize(

@@ -210,8 +210,13 @@ def test_one_error_lists_missing_files_and_files_of_another_shape(files, tmp_pat
         ("patch.png", r"For a single path pass \[path\]"),
         (Path("patch.png"), r"For a single path pass \[path\]"),
         ([["patch.png"]], r"got shape \(1, 1\)"),
-        (pd.DataFrame({"path": ["patch.png"]}), r"got shape \(1, 1\)"),
-        ([b"patch.png"], "1 of 1 are not, the first is b'patch.png' of type bytes"),
+        (pd.DataFrame({"path": ["patch.png"]}), r"got shape \(1, 1\).* pass np\.ravel\(X\)"),
+        ([b"patch.png"], r"1 of 1 are not, the first is b'patch.png' .* pass \[os.fsdecode"),
+        (np.array([b"patch.png"]), r"dtype \|S9\. .* pass \[os.fsdecode"),
+        ({"patch.png"}, r"got a set; pass sorted\(X\)"),
+        ({"patch.png": 1}.keys(), r"got a dict_keys; pass list\(X\)"),
+        (np.ma.array(["a.png", "b.png"], mask=[0, 1]), "1 of 2 paths are masked"),
+        (["a\0.png"], r"cannot be read as images: .* \(it is no path: embedded null"),
         (["patch.png", None], "1 of 2 are not, the first is None"),
         (pd.Series(["patch.png", None]), "1 of 2 are not"),
         ([1, 2], "2 of 2 are not, the first is 1 of type int"),
@@ -233,10 +238,9 @@ def expected(X, crop_size, input_size):
     """Return the crops of byte patches as floats, patch by patch and in double precision."""
     crops = []
     for patch in X:
-        if patch.shape[:2] != (input_size, input_size):
-            grows = input_size > min(patch.shape[:2])
-            filter_ = cv2.INTER_LINEAR if grows else cv2.INTER_AREA
-            patch = cv2.resize(patch, (input_size, input_size), interpolation=filter_)
+        height, width = (min(side, input_size) for side in patch.shape[:2])
+        patch = cv2.resize(patch, (width, height), interpolation=cv2.INTER_AREA)
+        patch = cv2.resize(patch, (input_size, input_size), interpolation=cv2.INTER_LINEAR)
         top = (input_size - crop_size) // 2
         crops.append(patch[top : top + crop_size, top : top + crop_size] / 255)
     return np.array(crops)
@@ -252,6 +256,15 @@ def test_any_crop_of_any_patches_is_resized_cut_and_scaled(crop_size, border, he
     Xt = normalizer.fit_transform(X)
     assert Xt.dtype == np.float32
     np.testing.assert_allclose(Xt, expected(X, crop_size, crop_size + border), rtol=1e-6)
+
+
+@pytest.mark.parametrize("height", [95, 96, 384])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_side_that_shrinks_is_averaged_whatever_the_other_one_does(height, axis):
+    stripes = np.zeros((1, height, 384, 3), np.uint8)
+    stripes[:, :, ::4] = 255
+    X = stripes if axis == 2 else stripes.swapaxes(1, 2)
+    assert (CenterCropNormalizer(96, dtype="uint8").transform(X) == 64).all()
 
 
 @given(crop_size=sides, border=st.integers(0, 9), side=sides)
@@ -345,9 +358,14 @@ def test_floats_that_come_out_can_be_written_to_and_leave_X_alone(dtype, side):
         (PATCHES[:0], "0 sample"),
         (PATCHES[:, :0], r"at least one pixel, got shape \(3, 0, 96, 3\)"),
         (PATCHES[:, :0] / 255, r"at least one pixel, got shape \(3, 0, 96, 3\)"),
-        (PATCHES.astype(np.int64), r"got dtype int64; .* pass X\.astype\(np\.uint8\)"),
-        (PATCHES > 3, "got dtype bool"),
-        (PATCHES.astype(object), "got dtype object"),
+        (PATCHES.astype(np.int64), r"got dtype int64; pass X\.astype\(np\.uint8\)\."),
+        (PATCHES > 3, r"got dtype bool; pass X\.astype\(np\.uint8\) \* 255\."),
+        (PATCHES.astype(object), r"got dtype object; pass X\.astype\(np\.uint8\)\."),
+        ((PATCHES / 255).astype(object), r"got dtype object; pass X\.astype\(np\.float32\)\."),
+        (np.where(PATCHES == 7, None, PATCHES), r"got dtype object\."),
+        (PATCHES.astype(np.uint16) << 4, r"up to 4080; .* pass X / np\.float32\(65535\)\."),
+        (PATCHES.astype(np.int16) - 1, r"values from -1 to 254; scale them to \[0, 1\]\."),
+        (PATCHES / 255 - 1e-9, r"pass np\.clip\(X, 0, 1\)"),
         (PATCHES.astype(np.float32), r"from 0 to 255; .*X\.astype\(np\.uint8\)"),
         (PATCHES / -255, "from -1 to -0|from -1 to 0"),
         (np.where(PATCHES == 7, np.nan, 0.5), "NaN"),

@@ -128,6 +128,28 @@ def test_a_file_that_goes_missing_while_predicting_is_named_with_all_the_others(
         pipeline.predict_proba(broken)
 
 
+def test_files_left_unread_are_indexed_by_number_and_iterated_over(paths, images):
+    files = PatchReader(in_memory=False).transform(paths)
+    assert np.array_equal(files[np.int64(1)], images[1])
+    assert np.array_equal(files[-1], images[-1])
+    assert np.array_equal(list(files), images)
+    with pytest.raises(IndexError):
+        files[len(images)]
+
+
+@pytest.mark.parametrize("reader", [None, 33, 64])
+@pytest.mark.parametrize("first", [(16, 33), (33, 96), (96, 96), (40, 50)])
+def test_normalizers_one_behind_another_do_to_unread_files_what_they_do_to_arrays(
+    paths, reader, first
+):
+    steps = CenterCropNormalizer(*first, "uint8"), CenterCropNormalizer(13, 40)
+    read, unread = (
+        make_pipeline(PatchReader(reader, in_memory), *steps).transform(paths)
+        for in_memory in (True, False)
+    )
+    assert np.array_equal(np.asarray(unread), read)
+
+
 def test_files_left_unread_can_be_pickled(paths, images):
     files = CenterCropNormalizer().transform(PatchReader(in_memory=False).transform(paths))
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(files)), files)

@@ -17,7 +17,9 @@ def convert_groups(groups: ArrayLike) -> np.ndarray:
         raise ValueError(
             f"groups must hold one slide for each patch, in 1-D; got shape {slides.shape}."
         )
-    unknown = int(pd.isna(slides).sum())
+    # NumPy spells NaN among text so.
+    missing = np.isin(slides, ["", "nan"]) if slides.dtype.kind in "UT" else pd.isna(slides)
+    unknown = int(missing.sum())
     if unknown:
         raise ValueError(
             f"groups has no slide for {unknown} of {len(slides)} patches; give each patch its "

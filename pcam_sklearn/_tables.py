@@ -1,10 +1,20 @@
 """Columns of a CSV file that somebody may have written by hand."""
 
+import lzma
+import os
+import tarfile
+import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 _PACKED = {".gz", ".bz2", ".zip", ".xz", ".zst", ".tar"}  # pandas unpacks these.
+_DAMAGE = (
+    ValueError, EOFError, ImportError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+    tarfile.TarError,
+)  # fmt: skip
 # A table keeps every field as text, so what is missing has to be known by its spelling.
 _MISSING = {"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"}
 
@@ -18,17 +28,31 @@ def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -
     # pandas ends a field at a zero byte, and drops what follows.
     if path.suffix not in _PACKED and b"\0" in path.read_bytes():
         raise ValueError(f"{path} cannot be read as a CSV file: it holds zero bytes")
-    # Spreadsheets begin a CSV file with a byte order mark, which utf-8-sig skips.
+    table = read_csv(path, dtype=object, keep_default_na=False)
+    present = [name for name in optional if name in table]
+    for name in (*columns, *present):
+        if f"{name}.1" in table:  # So pandas calls a second column of that name.
+            raise ValueError(f"{path} has several columns {name}; keep one of them")
+    table = select_columns(table, str(path), [*columns, *present]).fillna("")
+    return table.reindex(columns=[*columns, *optional], fill_value="")
+
+
+def read_csv(path: str | os.PathLike[str], **options: Any) -> pd.DataFrame:
+    """Read a CSV file, packed or not, as pandas does; one that is damaged raises ValueError."""
+    fault = f"{path} cannot be read as a CSV file"
     try:
-        table = pd.read_csv(path, dtype=object, keep_default_na=False, encoding="utf-8-sig")
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
+        # Spreadsheets begin a CSV file with a byte order mark, which utf-8-sig skips.
+        table = pd.read_csv(path, encoding="utf-8-sig", **options)
+    except _DAMAGE as error:
+        raise ValueError(f"{fault}: {error}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(f"{fault}: {error}") from error  # Of data that are not packed so.
     # pandas takes surplus fields for an index, and every value would be off by a column.
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(f"{path} has rows with more fields than its header names; correct it")
-    present = [name for name in optional if name in table]
-    table = select_columns(table, str(path), [*columns, *present]).fillna("")
-    return table.reindex(columns=[*columns, *optional], fill_value="")
+    return table
 
 
 def is_missing(column: pd.Series) -> pd.Series:
@@ -40,4 +64,6 @@ def select_columns(table: pd.DataFrame, name: str, columns: list[str]) -> pd.Dat
     """Return these columns, or raise ValueError in which the table is called `name`."""
     if not set(columns) <= set(table):
         raise ValueError(f"{name} has the columns {list(table)}; it must have {columns}")
+    if table.columns[table.columns.isin(columns)].has_duplicates:
+        raise ValueError(f"{name} has the columns {list(table)}; keep one of each of {columns}")
     return table[columns]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.model_selection import (
     LeaveOneGroupOut,
@@ -16,10 +17,16 @@ from sklearn.model_selection import (
     StratifiedKFold,
     StratifiedShuffleSplit,
 )
-from sklearn.utils import check_consistent_length, check_random_state, check_scalar
+from sklearn.utils import (
+    check_consistent_length,
+    check_random_state,
+    check_scalar,
+    column_or_1d,
+)
 
 from pcam_sklearn._groups import convert_groups
 from pcam_sklearn._hospitals import hospitals_of_slides
+from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._messages import first_few
 
 __all__ = [
@@ -92,7 +99,7 @@ class SlideKFold(StratifiedGroupKFold):
             a fold holds one class alone.
         """
         groups = _check_slides(groups, self.n_splits)
-        y = np.asarray(y)
+        y = _check_target(y)
         dealt = _in_random_order(groups, self.random_state) if self.shuffle else groups
         for train, test in StratifiedGroupKFold(self.n_splits).split(X, y, dealt):
             if len(np.unique(y[test])) < 2:
@@ -203,7 +210,7 @@ def slide_train_test_split(
     (set(), 5)
     """
     check_scalar(test_size, "test_size", float, min_val=0, max_val=1, include_boundaries="neither")
-    return _split_slides(np.asarray(y), _check_slides(groups, 2), test_size, random_state)
+    return _split_slides(_check_target(y), _check_slides(groups, 2), test_size, random_state)
 
 
 def hold_out(
@@ -322,6 +329,15 @@ def _fewest_slides(y: np.ndarray, slides: np.ndarray, rows: np.ndarray) -> int:
     """Return the number of slides among these rows of the class that has fewer."""
     classes = np.unique(y)
     return min(len(np.unique(slides[rows][y[rows] == label])) for label in classes)
+
+
+def _check_target(y: ArrayLike) -> np.ndarray:
+    refuse_masked(y, "labels")
+    target: np.ndarray = column_or_1d(y)
+    missing = int(pd.isna(target).sum())
+    if missing:
+        raise ValueError(f"y has no label for {missing} of {len(target)} patches; leave them out.")
+    return target
 
 
 def _check_slides(groups: ArrayLike | None, n_at_least: int) -> np.ndarray:

@@ -123,9 +123,10 @@ class PatchReader(_StatelessPatchTransformer):
         ------
         ValueError
             If a parameter is not as documented, or X is neither 1-D paths, at least one, nor 4-D
-            patches. If files are missing, cannot be decoded, have transparent pixels or more than 4,096 x
-            4,096, differ in size or are smaller than the crop: the message counts all of them and
-            names the first ones, each with a reason. Files that are read later raise later.
+            patches. If files are missing, cannot be decoded, have transparent pixels or more than
+            4,096 x 4,096, differ in size or are smaller than the crop: the message counts all of
+            them and names the first ones, each with a reason. Files that are read later raise
+            later.
         """
         self._check_parameters()
         if getattr(X, "ndim", None) == 4:
@@ -192,7 +193,8 @@ def _describe(X: Any, values: np.ndarray) -> str:
     found = f"shape {values.shape} and dtype {values.dtype}"
     if values.ndim == 0 and isinstance(X, Iterable) and not isinstance(X, str | bytes):
         # A set has no order for the predictions to be in.
-        return f"a {type(X).__name__}; pass {'sorted' if isinstance(X, set | frozenset) else 'list'}(X)"
+        listed = "sorted" if isinstance(X, set | frozenset) else "list"
+        return f"a {type(X).__name__}; pass {listed}(X)"
     if values.ndim == 0:
         return f"{found}. For a single path pass [path]"
     if values.ndim == 3:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ _CHUNK = 512
 # where it has to be decoded, it takes 100 to 300 us, which four threads halve. So time decides.
 _PROBE, _SLOW_FILE, _THREADS = 64, 60e-6, 4
 _BLOCK_BYTES = 16 * 2**20
+
+Rows = slice | list[int] | np.ndarray
 
 
 class PatchFiles:
@@ -56,15 +57,13 @@ class PatchFiles:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, rows: int | slice | list[int] | np.ndarray) -> np.ndarray:
-        if isinstance(rows, Integral):
-            return self[[range(len(self))[rows]]][0]  # Which knows what is out of range.
+    def __getitem__(self, rows: int | Rows) -> np.ndarray:
+        if isinstance(rows, int | np.integer):
+            return self[[range(len(self))[rows]]][0]  # A range knows what is out of it.
         patches = self._read(rows)
         return self._finish(patches) if self._finish else patches
 
-    def _read(
-        self, rows: slice | list[int] | np.ndarray, out: np.ndarray | None = None
-    ) -> np.ndarray:
+    def _read(self, rows: Rows, out: np.ndarray | None = None) -> np.ndarray:
         try:
             return read_patches(self._paths[rows], self.file_shape, self._crop_size, out)
         except UnreadablePatchesError as error:

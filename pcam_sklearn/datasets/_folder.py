@@ -36,8 +36,9 @@ def load_folder(
     ----------
     folder : path-like
         The folder that holds ``<class>/.../<name>.png`` or ``<name>.png``. Images end in .tif,
-        .tiff, .png, .jpg, .jpeg, .bmp, .webp, .ppm or .pgm, in small letters or capitals. Hidden
-        files and folders, files with other endings and links to folders are left out.
+        .tiff, .png, .jpg, .jpeg, .jpe, .jfif, .bmp, .webp, .ppm, .pgm or .pnm, in small letters or
+        capitals. Hidden files and folders, and files with other endings, are left out. A class may
+        be a link to a folder; links to folders within it are left out.
     class_names : list of str, default=None
         The subfolders to take, in the order of the labels 0, 1 and so on. None takes all that hold
         an image, sorted: of "normal" and "tumor" the latter is 1.
@@ -141,7 +142,7 @@ def _list_images(
     if plain and found:
         raise ValueError(
             f"{root} holds {len(plain):,} images and the folders of images {first_few(found)}; "
-            "move the images into the folder of their class, or pass class_names"
+            "move the images into the folder of their class, or remove them"
             if class_names is None
             else f"{root} holds {len(plain):,} images outside of its classes; remove them"
         )
@@ -174,18 +175,22 @@ def _check_class_names(
     return names
 
 
-def list_entries(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the images in a folder and its subfolders, by name; nothing that is hidden."""
+def list_entries(folder: Path, *, follow_links: bool = True) -> tuple[list[str], list[str]]:
+    """Return the images in a folder and its subfolders, by name; nothing that is hidden.
+
+    Links to folders count as subfolders with `follow_links`, and never as images.
+    """
     with os.scandir(folder) as entries:
-        seen = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    images = sorted(name for name, is_folder in seen if not is_folder and is_image_name(name))
-    folders = sorted(name for name, is_folder in seen if is_folder and not name.startswith("."))
+        seen = [(e.name, e.is_dir(), e.is_dir(follow_symlinks=follow_links)) for e in entries]
+    images = sorted(name for name, is_folder, _ in seen if not is_folder and is_image_name(name))
+    folders = sorted(name for name, _, counts in seen if counts and not name.startswith("."))
     return images, folders
 
 
 def _walk(root: Path, name: str) -> Any:
     """Yield the images in a subfolder and in those below it, by path within the root."""
-    images, folders = list_entries(root / name)
+    # As in Keras. A link further down could lead back up.
+    images, folders = list_entries(root / name, follow_links=False)
     yield from (f"{name}/{image}" for image in images)
     for folder in folders:
         yield from _walk(root, f"{name}/{folder}")

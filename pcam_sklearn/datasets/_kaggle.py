@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ def load_kaggle(
     -----
     UserWarning
         If the slides of the training patches are unknown. If images are left out because they are
-        not named ``<id>.tif`` or ``<id>.png``. Hidden files never count.
+        not named ``<id>.tif`` or ``<id>.png``, or have no label. Hidden files never count.
 
     See Also
     --------
@@ -118,7 +117,7 @@ def load_kaggle(
     target = groups = None
     if subset == "train":
         ids, target = _read_labels(root / "train_labels.csv")
-        _check_present(ids, set(files), root / subset, extension)
+        _check_present(ids, files, root / subset, extension)
         groups = _find_slides(root, slides, ids)
     else:
         ids = np.array(files, dtype=str)
@@ -203,6 +202,11 @@ def read_slides(source: pd.DataFrame | str | os.PathLike[str], ids: np.ndarray) 
     """Return the slide of each id, from a table with the columns id and slide or a CSV file."""
     if isinstance(source, pd.DataFrame):
         name, table = "slides", select_columns(source, "slides", ["id", "slide"])
+    elif not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            "slides must be a pandas.DataFrame with the columns id and slide, or the path of such "
+            f"a CSV file; got a {type(source).__name__}"
+        )
     else:
         name, table = str(source), read_table(Path(source), ["id", "slide"])
     _check_not_empty(table, name)
@@ -244,13 +248,23 @@ def _check_unique(ids: pd.Series, source: str | Path) -> None:
         )
 
 
-def _check_present(ids: np.ndarray, files: Collection[str], folder: Path, extension: str) -> None:
-    missing = [identifier for identifier in ids if identifier not in files]
+def _check_present(ids: np.ndarray, files: list[str], folder: Path, extension: str) -> None:
+    """Raise FileNotFoundError if a labelled patch has no file; warn of patches without a label."""
+    present = set(files)
+    missing = [identifier for identifier in ids if identifier not in present]
     if missing:
         raise FileNotFoundError(
             f"{len(missing):,} of the {len(ids):,} labelled patches are not in {folder}:"
             f" {first_few(f'{identifier}{extension}' for identifier in missing)};"
             " unpack Kaggle's archive again, or remove their rows from train_labels.csv"
+        )
+    labelled = set(ids.tolist())
+    unlisted = [identifier for identifier in files if identifier not in labelled]
+    if unlisted:
+        warnings.warn(
+            f"{len(unlisted):,} of the {len(files):,} patches in {folder} are left out, because "
+            f"train_labels.csv has no label for them: {first_few(unlisted)}",
+            stacklevel=3,
         )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pcam_sklearn._files import md5_of
 from pcam_sklearn._messages import first_few
+from pcam_sklearn._tables import read_csv
 from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5, file_name
 
 _COLUMNS = ["coord_y", "coord_x", "center_tumor_patch", "wsi"]
@@ -17,13 +18,7 @@ _LARGEST_COORDINATE = 2**53  # Beyond this, a float is no exact whole number.
 
 def read_meta(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read an official meta file, in the order of the patches, with or without its index."""
-    try:
-        meta = pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read as a CSV file: {error}") from error
-    # pandas takes surplus fields for an index, and every value would be off by a column.
-    if not isinstance(meta.index, pd.RangeIndex):
-        raise ValueError(f"{path} has rows with more fields than its header names; correct it")
+    meta = read_csv(path, low_memory=False)
     if not set(_COLUMNS) <= set(meta):
         raise ValueError(f"{path} has the columns {list(meta)}; it must have {_COLUMNS}")
     # The index has no name in the file, so pandas gives it one.

@@ -9,7 +9,10 @@ from typing import NamedTuple
 # Kaggle's own ids are 40 hexadecimal digits; these letters are safe in the name of any file.
 _SAFE = re.compile(r"[0-9A-Za-z_-]+")
 ENDINGS = (".tif", ".png")
-IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm")
+IMAGE_ENDINGS = (
+    ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".ppm", ".pgm",
+    ".pnm",
+)  # fmt: skip
 
 
 class FolderNames(NamedTuple):

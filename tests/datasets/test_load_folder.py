@@ -42,6 +42,8 @@ def test_classes_and_files_are_those_of_keras(tmp_path):
     make(tmp_path, *names, "b/deep/er/1.jpeg", ".hidden/1.png", "empty/n.txt")
     (tmp_path / "empty" / "n.txt").unlink()
     (tmp_path / "empty").rmdir()
+    make(tmp_path / ".elsewhere", "1.png", "deep/2.png")
+    (tmp_path / "c").symlink_to(tmp_path / ".elsewhere", target_is_directory=True)
     theirs = image_dataset_from_directory(tmp_path, shuffle=False, verbose=False)
     data = load_folder(tmp_path)
     assert data.paths.tolist() == theirs.file_paths
@@ -59,7 +61,8 @@ def test_images_in_the_folder_itself_have_no_labels_and_their_names_as_ids(tmp_p
 
 def test_every_ending_of_an_image_counts(tmp_path):
     names = ["a.tif", "b.tiff", "c.png", "d.jpg", "e.jpeg", "f.bmp", "g.webp", "h.ppm", "i.PNG"]
-    assert load_folder(make(tmp_path, *names, "j.gif", "k.csv")).ids.tolist() == names
+    names += ["j.jfif", "k.jpe", "l.pnm"]
+    assert load_folder(make(tmp_path, *names, "m.gif", "n.csv")).ids.tolist() == names
 
 
 def test_classes_may_be_named_in_another_order(tmp_path):
@@ -154,7 +157,11 @@ def test_a_class_that_was_asked_for_and_is_empty_is_an_error(tmp_path):
         load_folder(tmp_path, class_names=["0", "2"])
 
 
-def test_links_to_folders_are_not_followed(tmp_path):
-    make(tmp_path, "0/a.png", "1/a.png")
-    (tmp_path / "0" / "loop").symlink_to(tmp_path, target_is_directory=True)
-    assert len(load_folder(tmp_path).ids) == 2
+def test_a_class_may_be_a_link_and_links_within_it_are_not_followed(tmp_path):
+    make(tmp_path / "data", "0/a.png", "2/a.png")
+    make(tmp_path / "elsewhere", "b.png")
+    (tmp_path / "data" / "1").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "data" / "0" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    data = load_folder(tmp_path / "data")
+    assert data.ids.tolist() == ["0/a.png", "1/b.png", "2/a.png"]
+    assert PatchReader().transform(data.paths).shape[0] == 3

@@ -99,9 +99,10 @@ def test_test_patches_need_no_training_data(folder):
     assert len(load_kaggle(folder, "test").paths) == 2
 
 
-def test_files_without_a_label_are_left_to_the_audit(folder):
+def test_files_without_a_label_are_left_out_with_a_warning(folder):
     (folder / "train" / "unlabelled.tif").touch()
-    assert load_kaggle(folder).ids.tolist() == IDS
+    with pytest.warns(UserWarning, match=r"1 of the 4 patches in .*train are left out.*unlabelled"):
+        assert load_kaggle(folder).ids.tolist() == IDS
 
 
 def test_a_folder_of_png_files_is_listed_too(folder):
@@ -145,8 +146,8 @@ def test_slides_of_more_patches_than_are_labelled_are_no_error(folder):
 
 def test_ids_that_look_like_numbers_or_nan_stay_text(folder):
     ids = ["007", "NA", "1e5"]
-    for identifier in ids:
-        (folder / "train" / f"{identifier}.tif").touch()
+    for old, identifier in zip(IDS, ids, strict=True):
+        (folder / "train" / f"{old}.tif").rename(folder / "train" / f"{identifier}.tif")
     label(folder, [[identifier, 1] for identifier in ids])
     write_table(folder / "slides.csv", ["id", "slide"], [[i, "01"] for i in ids])
     data = load_kaggle(folder)
@@ -304,13 +305,50 @@ def test_a_missing_column_is_an_error_that_names_those_that_are_there(folder, ta
         (b"id,label,slide\na1,1,s\nb2,1,s,extra\n", "cannot be read as a CSV file"),
         (b"id,label,slide\n\xff\xfe,1,s\n", "cannot be read as a CSV file"),
         (b"id,label,slide\na1,1,s\0tray\n", "cannot be read as a CSV file: it holds zero bytes"),
+        (b"id,label,slide,label,slide\na1,1,s,0,t\n", "has several columns (label|slide)"),
     ],
-    ids=["empty", "header only", "all rows too long", "one row too long", "no text", "zero bytes"],
-)
+    ids=[
+        "empty", "header only", "all rows too long", "one row too long", "no text", "zero bytes",
+        "columns twice",
+    ],
+)  # fmt: skip
 def test_a_damaged_table_is_an_error_that_names_it(folder, table, content, message):
     (folder / table).write_bytes(content)
     with pytest.raises(ValueError, match=f"{table} .*{message}"):
         load_kaggle(folder)
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zip", "tar", "zst"])
+@pytest.mark.parametrize("damage", ["not packed", "cut short", "changed"])
+def test_a_damaged_packed_table_is_an_error_that_names_it(folder, tmp_path, ending, damage):
+    whole = pd.DataFrame({"id": IDS * 999, "slide": "s1"})
+    path = tmp_path / f"packed.csv.{ending}"
+    if ending != "zst":  # Python 3.11 cannot write it.
+        whole.to_csv(path, index=False)
+    content = path.read_bytes() if path.exists() else b"(\xb5/\xfd"
+    middle = len(content) // 2
+    changed = bytes([content[middle] ^ 255])
+    path.write_bytes(
+        {
+            "not packed": b"id,slide\na1,s1\n",
+            "cut short": content[:middle],
+            "changed": content[:middle] + changed + content[middle + 1 :],
+        }[damage]
+    )
+    with pytest.raises(ValueError, match=r"packed\.csv.* (cannot be read as a CSV|lists|has)"):
+        load_kaggle(folder, slides=path)
+
+
+@pytest.mark.parametrize("slides", [{"a1": "s1"}, pd.Series({"a1": "s1"}), ["s1", "s2", "s1"]])
+def test_slides_in_another_form_are_an_error_that_names_the_form(folder, slides):
+    with pytest.raises(TypeError, match=r"slides must be a pandas\.DataFrame .* got a"):
+        load_kaggle(folder, slides=slides)
+
+
+def test_a_frame_with_two_columns_of_slides_is_an_error(folder):
+    table = pd.DataFrame([["a1", "s1", "s2"]], columns=["id", "slide", "slide"])
+    with pytest.raises(ValueError, match=r"slides has the columns .*; keep one of each"):
+        load_kaggle(folder, slides=table)
 
 
 @pytest.mark.parametrize("bad", ["2", "-1", "0.5", "", "yes", "nan"])
@@ -321,8 +359,8 @@ def test_a_label_other_than_0_and_1_is_an_error_that_names_it(folder, bad):
 
 
 def test_a_label_written_as_a_float_is_the_same_label(folder):
-    label(folder, [["a1", "0.0"], ["b2", "1.0"]])
-    assert load_kaggle(folder).target.tolist() == [0, 1]
+    label(folder, [["a1", "0.0"], ["b2", "1.0"], ["c3", "1e0"]])
+    assert load_kaggle(folder).target.tolist() == [0, 1, 1]
 
 
 def test_an_id_that_occurs_twice_is_an_error(folder):

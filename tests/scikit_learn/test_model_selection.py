@@ -121,10 +121,11 @@ def test_without_groups_there_is_an_error_that_says_what_to_pass(splitter):
         (np.array([None, *SLIDES[1:]], dtype=object), "no slide for 1 of 36 patches"),
         (np.array([np.nan, *range(35)]), "no slide for 1 of 36 patches"),
         ([np.nan, *SLIDES[1:].tolist()], "no slide for 1 of 36 patches"),
+        (np.array(["nan", "", *SLIDES[2:]]), "no slide for 2 of 36 patches"),
         (np.ma.masked_array(SLIDES, mask=np.arange(36) == 1), "1 of 36 slides are masked"),
         (SLIDES[:, np.newaxis], r"1-D; got shape \(36, 1\)"),
     ],
-    ids=["None", "NaN", "NaN among text", "masked", "a column"],
+    ids=["None", "NaN", "NaN among text", "NaN as text", "masked", "a column"],
 )
 @pytest.mark.parametrize(
     "use",
@@ -139,6 +140,29 @@ def test_without_groups_there_is_an_error_that_says_what_to_pass(splitter):
 def test_slides_that_are_not_known_are_refused(use, missing, message):
     with pytest.raises(ValueError, match=message):
         use(missing)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "message"),
+    [
+        (np.ma.masked_array(Y, mask=np.arange(36) == 1), "1 of 36 labels are masked"),
+        (np.where(np.arange(36) == 1, np.nan, Y), "y has no label for 1 of 36 patches"),
+        ([None, *Y[1:].tolist()], "y has no label for 1 of 36 patches"),
+        (np.eye(2)[Y], "should be a 1d array"),
+    ],
+    ids=["masked", "NaN", "None", "one-hot"],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda y: next(SlideKFold(2).split(SLIDES, y, SLIDES)),
+        lambda y: slide_train_test_split(y, SLIDES),
+    ],
+    ids=["folds", "split"],
+)
+def test_labels_that_are_not_known_are_refused(use, unknown, message):
+    with pytest.raises(ValueError, match=message):
+        use(unknown)
 
 
 def test_fewer_slides_than_folds_are_an_error_that_names_them():

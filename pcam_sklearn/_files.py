@@ -27,9 +27,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     removed.
     """
     final = Path(os.path.realpath(path))
-    if final.is_dir():
-        raise IsADirectoryError(f"{final} is a folder; give the name of a file in it")
-    _check_parent(final)
+    check_writable(final)
     with name_full_disk(final), workspace(final) as work:
         # With the same ending, because some writers choose the format by it.
         temporary = work.path / f"{_NEW}{final.suffix}"
@@ -100,9 +98,24 @@ def new_folder(work: Workspace) -> Path:
     return folder
 
 
+def check_writable(path: Path) -> None:
+    """Raise OSError if a file cannot be written here, or if something else than a file is here."""
+    final = Path(os.path.realpath(path))
+    if final.is_dir():
+        raise IsADirectoryError(f"{final} is a folder; give the name of a file in it")
+    if final.exists() and not final.is_file():
+        raise FileExistsError(f"{final} is no regular file; give the name of a file")
+    _check_parent(final)
+
+
 def _check_parent(final: Path) -> None:
     if not final.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {final.parent}; create it first")
+    if not os.access(final.parent, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{final} cannot be written, because the folder {final.parent} is read-only for this "
+            "user; choose another folder"
+        )
 
 
 def _replace_folder(new: Path, final: Path) -> None:

@@ -62,21 +62,31 @@ def write_submission(
     ...     print(write_submission(f"{folder}/a.csv", ["b", "a"], [0.25, 0.75]).read_text().split())
     ['id,label', 'b,0.25', 'a,0.75']
     """
-    names = _check_ids(ids, "ids")
+    names, order = check_submission_ids(ids, sample)
     scores = _check_probabilities(_in_order_of_ids(probabilities, ids, names))
     if len(names) != len(scores):
         raise ValueError(
             f"there are {len(names)} ids for {len(scores)} probabilities; pass one id per patch,"
             " in the order of the predictions"
         )
-    table = pd.Series(scores, index=pd.Index(names, name="id"), name="label")
-    if sample is not None:
-        order = _read_sample_ids(sample)
-        _check_same_ids(names, order)
-        table = table.reindex(order)
+    table = pd.Series(scores, index=pd.Index(names, name="id"), name="label").reindex(order)
+    packed = {"method": "zip", "archive_name": Path(path).stem}
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, lineterminator="\n")
+        how = packed if temporary.suffix == ".zip" else "infer"
+        table.to_csv(temporary, lineterminator="\n", compression=how)
     return Path(path)
+
+
+def check_submission_ids(
+    ids: Any, sample: str | os.PathLike[str] | pd.DataFrame | None
+) -> tuple[list[str], list[str]]:
+    """Return the ids as text, and in the order of the sample, or raise as `write_submission`."""
+    names = _check_ids(ids, "ids")
+    if sample is None:
+        return names, names
+    order = _read_sample_ids(sample)
+    _check_same_ids(names, order)
+    return names, order
 
 
 def _in_order_of_ids(probabilities: Any, ids: Any, names: list[str]) -> Any:
@@ -88,11 +98,13 @@ def _in_order_of_ids(probabilities: Any, ids: Any, names: list[str]) -> Any:
         return probabilities
     _check_columns(probabilities)
     index = probabilities.index
+    if isinstance(ids, pd.Series) and index.equals(ids.index):
+        return probabilities
     if len(index) and all(isinstance(label, str) for label in index):
         _check_index(_check_ids(index, "ids in the index of probabilities"), names)
         return probabilities.loc[names]
     # A frame that was sorted or split keeps the numbers of its rows.
-    if not index.equals(ids.index if isinstance(ids, pd.Series) else pd.RangeIndex(len(index))):
+    if isinstance(ids, pd.Series) or not index.equals(pd.RangeIndex(len(index))):
         raise ValueError(
             "probabilities have an index that is neither the ids nor that of ids, so their order"
             " is not known; pass pandas.Series(probabilities, index=ids), or .to_numpy() of both"
@@ -104,7 +116,7 @@ def _in_order_of_ids(probabilities: Any, ids: Any, names: list[str]) -> Any:
 def _check_columns(probabilities: pd.Series | pd.DataFrame) -> None:
     if isinstance(probabilities, pd.DataFrame):
         columns = [str(column) for column in probabilities]
-        if columns in (["1", "0"], ["True", "False"]):
+        if columns in (["1", "0"], ["1.0", "0.0"], ["True", "False"]):
             raise ValueError(
                 f"the columns of probabilities are {columns}, but the positive class comes second;"
                 " pass the positive column alone"
@@ -179,6 +191,13 @@ def _check_ids(ids: Any, name: str) -> list[str]:
         raise ValueError(
             f"{len(wrong)} of {len(values)} {name} are empty or no text; the first is {wrong[0]!r}"
         )
+    # Python reads the bytes of a name that are no UTF-8 as halves of characters.
+    foreign = [value for value in values if value.encode(errors="ignore").decode() != value]
+    if foreign:
+        raise ValueError(
+            f"{len(foreign)} of {len(values)} {name} cannot be written as UTF-8; the first is "
+            f"{ascii(foreign[0])}; rename its file"
+        )
     ids_as_text = pd.Index([str(value) for value in values])
     repeated = ids_as_text[ids_as_text.duplicated()].unique()
     if len(repeated):
@@ -200,12 +219,12 @@ def _check_same_ids(names: list[str], order: list[str]) -> None:
     """Raise ValueError unless both lists hold the same ids."""
     missing = pd.Index(order).difference(names)
     unknown = pd.Index(names).difference(order)
+    lack = f"ids lack {len(missing)} of those in sample: {first_few(map(repr, missing))}"
+    surplus = f"{len(unknown)} ids are not in sample: {first_few(map(repr, unknown))}"
+    form = "an id has neither a folder nor an ending"
+    if len(missing) and len(unknown):
+        raise ValueError(f"{lack}; {surplus}; {form}")
     if len(missing):
-        shown = f"{len(missing)} of those in sample: {first_few(map(repr, missing))}"
-        raise ValueError(f"ids lack {shown}; predict all test patches")
+        raise ValueError(f"{lack}; predict all test patches")
     if len(unknown):
-        shown = first_few(map(repr, unknown))
-        raise ValueError(
-            f"{len(unknown)} ids are not in sample: {shown}; an id has neither a"
-            " folder nor an ending, and patches of the training set are not submitted"
-        )
+        raise ValueError(f"{surplus}; {form}, and no other than those of sample may be passed")

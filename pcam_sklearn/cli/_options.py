@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from pcam_sklearn._files import check_writable
 from pcam_sklearn._shipped import find_shipped
 
 Command = Callable[..., Any]
@@ -80,10 +81,11 @@ def _combine(*options: Decorator) -> Decorator:
 
 
 def check_new_file(path: Path | None, option: str, *, overwrite: bool) -> None:
-    """Raise OSError if a file is there that may not be replaced, or if its folder is not there."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.absolute().parent}; create it first")
-    if path is not None and path.exists() and not overwrite:
+    """Raise OSError if a file is there that may not be replaced, or if none can be written."""
+    if path is None:
+        return
+    check_writable(path)
+    if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; pass another {option}, or --overwrite")
 
 

@@ -140,14 +140,22 @@ def load_labelled_patches(data: str, *args: Any, **options: Any) -> Patches:
 
 def read_ids(path: Path) -> list[str]:
     """Read ids from a CSV table with the column id, or from a file with one id per line."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
+    fault = f"{path} must hold one id per line, or a CSV table with the column id"
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{fault}: {error}") from error
     # The first row tells which form it is; only a table has a header.
     if rows and "id" in rows[0]:
-        return read_table(path, ["id"])["id"].tolist()
-    if not rows or any(len(row) > 1 for row in rows):
-        raise ValueError(f"{path} must hold one id per line, or a CSV table with the column id")
-    return [row[0].strip() for row in rows if row[0].strip()]
+        ids = read_table(path, ["id"])["id"].tolist()
+    elif any(len(row) > 1 for row in rows):
+        raise ValueError(fault)
+    else:
+        ids = [row[0].strip() for row in rows if row[0].strip()]
+    if not ids:
+        raise ValueError(f"{fault}, and holds no id")
+    return ids
 
 
 def choose_patches(patches: Patches, ids: list[str]) -> Patches:
@@ -157,8 +165,8 @@ def choose_patches(patches: Patches, ids: list[str]) -> Patches:
     if missing:
         raise ValueError(
             f"{len(missing):,} of the {len(ids):,} ids are not in {patches.name}: "
-            f"{first_few(missing)}; type ids without folder and ending, and name the part with "
-            "--subset"
+            f"{first_few(missing)}; its ids are such as {first_few(patches.ids, 2)}, and --subset "
+            "names another part"
         )
     return patches.take(rows)
 

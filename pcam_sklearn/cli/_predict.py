@@ -50,7 +50,7 @@ SAMPLE = "sample_submission.csv"
     help="CSV file to write, with the columns id,label.",
 )
 @overwrite_file_option
-@click.option("--sample", type=FILE, help=f"{SAMPLE}, which sets the ids and their order.")
+@click.option("--sample", type=FILE, help=f"{SAMPLE}, which sets the order of the same ids.")
 @data_options
 @reports
 def predict(
@@ -74,7 +74,7 @@ def predict(
     from pcam_sklearn.cli._patches import TO_PREDICT, choose_patches, load_patches, read_ids
     from pcam_sklearn.cli._probabilities import predict_tumour
     from pcam_sklearn.cli._run_model import find_run, load_model
-    from pcam_sklearn.submission import write_submission
+    from pcam_sklearn.submission import check_submission_ids, write_submission
 
     # Keras takes seconds to load. Errors in the files, the run folder, DATA and IDS come before.
     check_new_file(output, "--output", overwrite=overwrite)
@@ -82,6 +82,7 @@ def predict(
     wanted = [*ids, *(read_ids(ids_file) if ids_file else [])]
     patches = load_patches(data, **options, default=TO_PREDICT, progress=out.progress)
     patches = choose_patches(patches, wanted) if wanted else patches
+    check_submission_ids(patches.ids, sample)
     out.step(f"loading {model}")
     loaded = load_model(model)
     prob = predict_tumour(loaded.estimator, patches.X, "predict", progress=out.progress)

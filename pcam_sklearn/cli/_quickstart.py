@@ -58,6 +58,8 @@ def quickstart(
     from pcam_sklearn.cli._manifest import write_manifest
     from pcam_sklearn.cli._run_folder import MODEL_FILE, check_replaceable
 
+    if data is not None and not (data / "test").is_dir():
+        raise FileNotFoundError(f"there is no folder {data / 'test'}, whose patches are predicted")
     output.parent.mkdir(parents=True, exist_ok=True)
     check = partial(check_replaceable, output, overwrite=overwrite)
     settings = {"epochs": epochs, "jobs": jobs, "random_state": random_state}
@@ -193,7 +195,8 @@ def _predict_in_a_new_process(model: Path, data: Path, submission: Path) -> str:
     """Predict as a user would on another day, which shows that the saved model is complete."""
     # Without -P, a module in the current folder would come before the one of that name installed.
     python = [sys.executable, "-P", "-m", "pcam_sklearn"]
-    command: list[Any] = [*python, "predict", model, data, "--quiet"]
+    # A relative path could pass for an option, or for the word synthetic.
+    command: list[Any] = [*python, "predict", model.absolute(), data.absolute(), "--quiet"]
     done = subprocess.run(
         [*map(str, command), "--output", str(submission)],
         capture_output=True,

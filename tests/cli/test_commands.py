@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 from support.cli_runs import TINY, cli
 from support.other_process import run_python
+
+from pcam_sklearn.cli._quickstart import _predict_in_a_new_process
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,24 @@ def test_quickstart_leaves_a_folder_that_exists_as_it_is(finished, tmp_path):
     said = cli("quickstart", "--output", tmp_path, "--overwrite", code=2)
     assert "not overwritten" in said.stderr
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.slow
+def test_the_new_process_of_quickstart_predicts_a_folder_with_the_name_of_a_word(
+    finished, tmp_path, monkeypatch
+):
+    folder, _ = finished
+    shutil.copytree(folder / "patches", tmp_path / "synthetic")
+    monkeypatch.chdir(tmp_path)
+    _predict_in_a_new_process(folder / "model.pcam", Path("./synthetic"), Path("s.csv"))
+    assert (tmp_path / "s.csv").read_bytes() == (folder / "submission.csv").read_bytes()
+
+
+def test_quickstart_tells_at_once_that_there_is_nothing_to_predict(tmp_path):
+    (tmp_path / "train").mkdir()
+    said = cli("quickstart", "--data", tmp_path, "--output", tmp_path / "deep/q", code=2)
+    assert f"there is no folder {tmp_path / 'test'}" in said.stderr
+    assert not (tmp_path / "deep").exists()
 
 
 def test_quickstart_writes_into_no_run_folder(run):

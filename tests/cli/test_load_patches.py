@@ -91,9 +91,13 @@ def test_a_quoted_comma_in_a_list_of_ids_belongs_to_the_id(tmp_path):
     assert read_ids(tmp_path / "some.txt") == ["first", "second, of two"]
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n"], ids=["empty", "without id"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"a,b\n1,2\n", b"id,label\n", b"  \n \n", b"id\n\xff\xfe", b'"' + b"a\n" * 99_999],
+    ids=["empty", "without id", "header only", "blanks", "no UTF-8", "a quote that never ends"],
+)
 def test_a_file_without_ids_is_an_error_that_names_both_forms(tmp_path, content):
-    (tmp_path / "some.csv").write_text(content)
+    (tmp_path / "some.csv").write_bytes(content)
     with pytest.raises(ValueError, match=r"one id per line.*column id"):
         read_ids(tmp_path / "some.csv")
 

@@ -1,8 +1,11 @@
 """Write probabilities with predict."""
 
 import json
+import os
 import shutil
+import sys
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,6 +116,75 @@ def test_a_sample_is_not_replaced_by_the_probabilities(run, kaggle, tmp_path):
     pd.DataFrame({"id": load_kaggle(kaggle, "test").ids, "label": 0}).to_csv(sample, index=False)
     cli("predict", run, kaggle, "--sample", sample, "--output", sample, code=2)
     assert set(pd.read_csv(sample)["label"]) == {0}
+
+
+def not_called(*_, **__):
+    raise AssertionError("patches are predicted although the command must fail")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,label\n", "ids are not in sample"),
+        ("id,label\na,0\na,0\n", "1 ids of sample occur more than once"),
+        ("name\na\n", "must have ['id']"),
+        ("id,label\nz,0\n", "ids lack 1 of those in sample: 'z'"),
+    ],
+    ids=["no id", "an id twice", "no column id", "other ids"],
+)
+def test_a_sample_that_does_not_fit_is_an_error_before_anything_is_predicted(
+    run, kaggle, tmp_path, monkeypatch, content, message
+):
+    (tmp_path / "sample.csv").write_text(content)
+    monkeypatch.setattr(_probabilities, "predict_tumour", not_called)
+    command = ("predict", run, kaggle, "--output", tmp_path / "p.csv")
+    assert message in cli(*command, "--sample", tmp_path / "sample.csv", code=2).stderr
+
+
+def test_an_id_twice_is_an_error_before_anything_is_predicted(run, kaggle, tmp_path, monkeypatch):
+    monkeypatch.setattr(_probabilities, "predict_tumour", not_called)
+    id_ = load_kaggle(kaggle, "test").ids[0]
+    said = cli("predict", run, kaggle, id_, id_, "--output", tmp_path / "p.csv", code=2)
+    assert f"1 ids occur more than once: '{id_}'" in said.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are bytes")
+def test_a_name_that_is_no_text_is_an_error_before_anything_is_predicted(
+    run, kaggle, tmp_path, monkeypatch
+):
+    shutil.copytree(kaggle / "test", tmp_path / "plain")
+    file = next((tmp_path / "plain").iterdir())
+    file.rename(file.with_name("\udcff.tif"))
+    monkeypatch.setattr(_probabilities, "predict_tumour", not_called)
+    said = cli("predict", run, tmp_path / "plain", "--output", tmp_path / "p.csv", code=2)
+    assert r"the first is '\udcff.tif'; rename its file" in said.stderr
+
+
+def test_an_unknown_id_is_an_error_that_shows_what_ids_are_like(run, kaggle, tmp_path):
+    shutil.copytree(kaggle / "test", tmp_path / "plain")
+    first = sorted(file.name for file in (tmp_path / "plain").iterdir())[0]
+    said = cli("predict", run, tmp_path / "plain", first[:-4], code=2)
+    assert f"its ids are such as {first}, " in said.stderr
+
+
+def test_images_of_another_size_are_an_error_wherever_they_come(run, kaggle, tmp_path, monkeypatch):
+    monkeypatch.setattr(_probabilities, "_CHUNK", 2)
+    data = shutil.copytree(kaggle / "test", tmp_path / "plain")
+    for name in ("y.png", "z.png"):  # They begin a chunk.
+        cv2.imwrite(str(data / name), np.zeros((300, 300, 3), np.uint8))
+    said = cli("predict", run, data, "--output", tmp_path / "p.csv", code=2)
+    assert "2 of 8 files differ from the first patch's shape (96, 96, 3)" in said.stderr
+    assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or not os.getuid(), reason="the superuser may write all")
+def test_a_folder_that_may_not_be_written_is_an_error_before_anything_is_predicted(
+    run, kaggle, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_probabilities, "predict_tumour", not_called)
+    (tmp_path / "shared").mkdir(mode=0o555)
+    said = cli("predict", run, kaggle, "--output", tmp_path / "shared" / "p.csv", code=2)
+    assert "p.csv cannot be written, because the folder" in said.stderr
 
 
 def test_a_file_that_appears_while_patches_are_predicted_is_kept(

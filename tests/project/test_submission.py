@@ -1,6 +1,9 @@
 """A submission holds the right probability for each id, or is not written."""
 
 import csv
+import os
+import stat
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +236,34 @@ def test_an_id_of_the_sample_that_is_not_given_is_refused(path):
     with pytest.raises(ValueError, match="ids lack 1 of those in sample: 'c'"):
         write_submission(path, ["a", "b"], [0.1, 0.2], SAMPLE)
     assert not path.exists()
+
+
+def test_ids_with_endings_are_told_from_ids_that_were_not_predicted(path):
+    message = r"ids lack 2 .* 'a', 'b'; 2 ids are not in sample: 'a\.tif', 'b\.tif'; an id has nei"
+    with pytest.raises(ValueError, match=message):
+        write_submission(path, ["a.tif", "b.tif"], [0.2, 0.3], pd.DataFrame({"id": ["a", "b"]}))
+
+
+def test_an_index_of_text_that_ids_has_too_is_a_position(path):
+    rows = ["r1", "r2"]
+    ids, scores = pd.Series(["b", "a"], index=rows), pd.Series([0.2, 0.3], index=rows)
+    assert write_submission(path, ids, scores).read_text().split() == ["id,label", "b,0.2", "a,0.3"]
+
+
+@pytest.mark.parametrize("name", ["s.csv.zip", "s.csv.gz", "s.csv.xz"])
+def test_a_packed_file_holds_the_table_under_its_own_name(tmp_path, name):
+    path = write_submission(tmp_path / name, ["b", "a"], [0.25, 0.75])
+    assert pd.read_csv(path)["label"].tolist() == [0.25, 0.75]
+    if name.endswith("zip"):
+        assert zipfile.ZipFile(path).namelist() == ["s.csv"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="pipe is no regular file; give the name of a file"):
+        write_submission(tmp_path / "pipe", ["b", "a"], [0.25, 0.75])
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
 def test_an_id_that_is_not_in_the_sample_is_refused(path):

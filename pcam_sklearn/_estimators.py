@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -37,12 +38,25 @@ def slides_trained_on(estimator: Any) -> np.ndarray | None:
 
 def knows_its_slides(estimator: Any) -> bool:
     """Return True if every classifier in an estimator was fitted with the slides of its patches."""
+    if any(map(_learned_around, (estimator, last_step(estimator)))):
+        return False
     for classifier in classifiers_in(estimator).values():
+        if _learned_around(classifier):
+            return False
         held = _held_by(classifier)
         known = bool(held) and all(map(knows_its_slides, held))
-        if not known and getattr(classifier, "groups_", None) is None:
+        has_slides = getattr(classifier, "groups_", None) is not None
+        if not known and not getattr(classifier, "groups_complete_", has_slides):
             return False
     return True
+
+
+def _learned_around(estimator: Any) -> bool:
+    """Return True if it learned on top of one that was fitted before, on patches of its own."""
+    if isinstance(estimator, FixedThresholdClassifier):
+        return False
+    is_frozen = isinstance(getattr(estimator, "estimator", None), FrozenEstimator)
+    return is_frozen or getattr(estimator, "cv", None) == "prefit"
 
 
 def _slides_of(classifier: Any) -> list[np.ndarray]:

@@ -133,6 +133,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         2.
     groups_ : ndarray of shape (n_slides,) or None
         The slides the classifier was fitted on, if `fit` was given groups.
+    groups_complete_ : bool
+        Whether `groups_` names the slides of all patches that the network was trained on.
     model_ : keras.Model
         The network: floats in [0, 1] in, probabilities out.
     trainer_ : keras.Model
@@ -277,7 +279,9 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         tasks.end()
         return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None, groups: Any = None
+    ) -> Self:
         """Train for one more epoch, on these patches.
 
         Nothing is held out and nothing stops early: the patches of all calls together are the
@@ -293,6 +297,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             Both labels. The first call needs them if its y does not hold both.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, at least 0.
+        groups : array-like of shape (n_samples,), default=None
+            The slide of each patch, which joins `groups_`.
 
         Returns
         -------
@@ -310,7 +316,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
                 "class_weight='balanced' needs all labels at once and is not supported by "
                 "partial_fit; pass the weights as a dict, {label: weight}."
             )
-        data = self._check_arguments(X, y, sample_weight, classes=self._known_classes(classes))
+        data = self._check_arguments(X, y, sample_weight, groups, self._known_classes(classes))
         return self._train(TrainingPlan(self, data, epochs=1, resume=hasattr(self, "model_")))
 
     def initialize(self, X: Any, y: Any) -> Self:
@@ -401,11 +407,10 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         self._check_shape(X.shape)
         built = self.trainer_.blueprint.parameters["network"]
         routes = self._routed("predict")
-        batch_size = routes.get("batch_size", 256)
         output = predict_in_batches(
             self.trainer_,
             X,
-            check_scalar(batch_size, "predict__batch_size", Integral, min_val=1),
+            check_scalar(routes.get("batch_size", 256), "predict__batch_size", Integral, min_val=1),
             views=find_views(views, X.shape, built),
             show_progress=bool(routes.get("verbose", False)),
         ).astype(np.float64)
@@ -488,12 +493,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return classes
 
     def _check_arguments(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        groups: Any = None,
-        classes: np.ndarray | None = None,
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, classes: Any = None
     ) -> TrainingSet:
         """Return the training set, or raise if a parameter or an argument is wrong."""
         self._check_parameters()

@@ -70,10 +70,11 @@ def write_submission(
             " in the order of the predictions"
         )
     table = pd.Series(scores, index=pd.Index(names, name="id"), name="label").reindex(order)
-    packed = {"method": "zip", "archive_name": Path(path).stem}
     with atomic_path(path) as temporary:
-        how = packed if temporary.suffix == ".zip" else "infer"
-        table.to_csv(temporary, lineterminator="\n", compression=how)
+        # An archive names the file in it.
+        inner = {"archive_name": Path(path).stem} if temporary.suffix == ".zip" else {}
+        packed = {"method": "infer", **inner}
+        table.to_csv(temporary, lineterminator="\n", compression=packed)
     return Path(path)
 
 
@@ -196,7 +197,7 @@ def _check_ids(ids: Any, name: str) -> list[str]:
     if foreign:
         raise ValueError(
             f"{len(foreign)} of {len(values)} {name} cannot be written as UTF-8; the first is "
-            f"{ascii(foreign[0])}; rename its file"
+            f"{foreign[0]!a}; rename its file"
         )
     ids_as_text = pd.Index([str(value) for value in values])
     repeated = ids_as_text[ids_as_text.duplicated()].unique()

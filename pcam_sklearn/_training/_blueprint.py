@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from pcam_sklearn._training._recipe import average_weights, layers_under
 from pcam_sklearn.networks import build_network, get_network
+from pcam_sklearn.networks._own_weights import slides_behind
 
 _PARAMETERS = (
     "network", "filters", "third_pool", "dense_units", "dropout",
@@ -48,6 +50,13 @@ class Blueprint:
             hyper_parameters |= _nothing_pretrained(classifier.network, hyper_parameters)
         with layers_under(self.dtype_policy):
             return build_network(classifier.network, self.input_shape, **hyper_parameters)
+
+    def slides_behind_weights(self) -> np.ndarray | None:
+        """Return the slides that the first weights were trained on, or None if not known."""
+        weights = self.parameters.get("model__weights")
+        if self.parameters["network"] != "efficientnet-lite0" or weights in (None, "imagenet"):
+            return np.array([], dtype=str)
+        return slides_behind(weights)
 
     def build_optimizer(self, classifier_type: type) -> keras.optimizers.Optimizer:
         """Return a new optimizer."""

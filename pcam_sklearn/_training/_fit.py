@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._callbacks import (
     Shuffle,
@@ -44,7 +42,7 @@ def run(
     check_shares(batch_size, n_devices)
 
     # All random numbers of the fit. Their order is part of what `random_state` promises.
-    rng = np.random.default_rng([plan.seed, plan.first_epoch])
+    rng = plan.generator
     training, held_out = plan.rows
     seed = int(rng.integers(2**32))
     with seeded(seed):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -83,8 +84,24 @@ class TrainingPlan:
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows to train on and those held out."""
-        # By the seed itself, so that a fit that resumes another watches the same patches.
-        return split_rows(self.data, self.validation_fraction, self.seed)
+        return split_rows(self.data, self.validation_fraction, self._seed_of_split)
+
+    @property
+    def _seed_of_split(self) -> int:
+        """A number that is the same for a fit that resumes another, so both watch the same rows."""
+        if isinstance(self.classifier.random_state, Integral):
+            return self.seed
+        return self.classifier.trainer_.blueprint.seed if self.resume else self.seed_of_network
+
+    @property
+    def generator(self) -> np.random.Generator:
+        """The source of all random numbers of the fit, at its beginning."""
+        return np.random.default_rng([self.seed, self.first_epoch])
+
+    @property
+    def seed_of_network(self) -> int:
+        """The first number of the generator, with which the network is built."""
+        return int(self.generator.integers(2**32))
 
     @property
     def rate(self) -> Rate:
@@ -141,7 +158,7 @@ class TrainingPlan:
         return {
             "classes_": self.data.classes,
             "n_classes_": 2,
-            "groups_": self._slides(),
+            **self._slides(trainer),
             "X_shape_": self.data.shape,
             "n_features_in_": self.data.shape[1],
             "model_": trainer.network,
@@ -151,13 +168,23 @@ class TrainingPlan:
             "best_epoch_": n_iter if best_epoch is None else best_epoch,
         }
 
-    def _slides(self) -> np.ndarray | None:
-        """Return the slides of all patches seen, those of the trainings before among them."""
+    def _slides(self, trainer: PatchModel) -> dict[str, Any]:
+        """Return the slides known of all patches that the network has seen, and whether all are.
+
+        Those of the trainings before are among them, and those behind weights of this package.
+        """
+        if self.first_epoch:
+            before, complete = self.classifier.groups_, self.classifier.groups_complete_
+        else:
+            before = trainer.blueprint.slides_behind_weights()
+            complete = before is not None
         groups = self.data.groups
         now = None if groups is None else groups[np.union1d(*self.rows)]
-        before = self.classifier.groups_ if self.resume else None
-        known = [slides for slides in (before, now) if slides is not None]
-        return np.unique(np.concatenate(known)) if known else None
+        known = [slides for slides in (before, now) if slides is not None and len(slides)]
+        return {
+            "groups_": np.unique(np.concatenate(known)) if known else None,
+            "groups_complete_": complete and now is not None,
+        }
 
     def _whole_history(self, later: Mapping[str, list[float]]) -> dict[str, list[float]]:
         return join_histories(self.classifier.history_ if self.resume else {}, later)

@@ -46,6 +46,8 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         The labels.
     groups_ : ndarray of shape (n_slides,) or None
         The slides that the pipeline was trained on, if its fit got them.
+    groups_complete_ : bool
+        Whether `groups_` names the slides of all patches that the pipeline learned from.
     metadata_ : dict
         What the file says: ``operating_point``, ``data_sha256``, ``metrics``, ``versions``, and
         other facts that the exporter gave.
@@ -172,6 +174,11 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
     def groups_(self) -> np.ndarray | None:
         """The slides that the exported pipeline was trained on, or None."""
         return self._told("slides")
+
+    @property
+    def groups_complete_(self) -> bool:
+        """Whether `groups_` names the slides of all patches that the pipeline learned from."""
+        return self._told("slides_complete")
 
     @property
     def metadata_(self) -> dict[str, Any]:

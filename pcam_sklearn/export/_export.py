@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn._errors import ModelFileError
-from pcam_sklearn._estimators import slides_trained_on
+from pcam_sklearn._estimators import knows_its_slides, slides_trained_on
 from pcam_sklearn._files import atomic_path
 from pcam_sklearn.export._conversion import convert, with_facts
 from pcam_sklearn.export._facts import Facts
@@ -196,6 +196,7 @@ def _facts_of(pipeline: Any, metadata: Mapping[str, Any], quantize: str | None) 
         threshold=threshold,
         above=above,
         slides=slides_trained_on(pipeline),
+        slides_complete=knows_its_slides(pipeline),
         quantize=quantize,
         about=about,
     )

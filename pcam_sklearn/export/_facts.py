@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn._values import decode, encode
 from pcam_sklearn.persistence._metadata import metadata_from_plain
-from pcam_sklearn.persistence._values import decode, encode
 
 INPUT, OUTPUT = "patches", "probabilities"
 KEY = "pcam_sklearn"  # The name of the text in the file.
@@ -34,6 +34,7 @@ class Facts:
     threshold: float | None = None
     above: Any = None
     slides: np.ndarray | None = None
+    slides_complete: bool = False
     quantize: str | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -55,6 +56,7 @@ def to_text(facts: Facts) -> str:
         "threshold": encode(facts.threshold, "the threshold"),
         "above": encode(facts.above, "the positive label"),
         "slides": encode(facts.slides, "groups_"),
+        "slides_complete": facts.slides_complete,
         "quantize": facts.quantize,
         "about": facts.about,
     }
@@ -88,7 +90,10 @@ def from_text(text: str | None) -> Facts:
 
 
 def _facts_of(plain: Mapping[str, Any]) -> Facts:
-    names = ("classes", "reader_crop_size", "resizes", "threshold", "above", "slides")
+    names = (
+        "classes", "reader_crop_size", "resizes", "threshold", "above", "slides",
+        "slides_complete",
+    )  # fmt: skip
     found = {name: decode(plain[name], name) for name in names}
     shape = tuple(plain["patch_shape"])
     facts = Facts(patch_shape=shape, quantize=plain["quantize"], about=plain["about"], **found)
@@ -107,6 +112,7 @@ def _check(facts: Facts) -> None:
         and all(type(n) is int and n > 0 for n in shape)
         and (crop is None or (type(crop) is int and crop > 0))
         and isinstance(facts.resizes, bool)
+        and isinstance(facts.slides_complete, bool)
         and (facts.threshold is None or _is_rule(facts.threshold, facts.above, classes))
         and (facts.slides is None or isinstance(facts.slides, np.ndarray))
         and (facts.slides is None or facts.slides.ndim == 1)

@@ -8,10 +8,9 @@ import keras
 from keras import layers
 from sklearn.utils import check_scalar
 
-from pcam_sklearn._shipped import find_shipped
 from pcam_sklearn.networks._enlarged import Enlargement
 from pcam_sklearn.networks._normalized import NormalizedConvolution
-from pcam_sklearn.networks._own_weights import assign_from_model_file
+from pcam_sklearn.networks._own_weights import assign_from_model_file, find_model_file
 from pcam_sklearn.networks._parts import pooled, probability
 from pcam_sklearn.networks._published import Arrays, read_lite0
 
@@ -118,8 +117,7 @@ def efficientnet_lite0(
     if weights == "imagenet":
         _assign_published(network, read_lite0())
     elif weights is not None:
-        path = find_shipped("pcam") if weights == "pcam" else weights
-        assign_from_model_file(network, path)
+        assign_from_model_file(network, find_model_file(weights))
     return network
 
 

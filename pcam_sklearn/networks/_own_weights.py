@@ -1,6 +1,8 @@
 """Weights that this package has trained before, out of a model file."""
 
+import json
 import os
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +11,8 @@ from safetensors.numpy import load
 
 from pcam_sklearn._archive import read_archive
 from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn._shipped import find_shipped
+from pcam_sklearn._values import decode
 from pcam_sklearn.networks._variable_names import name_variables
 
 Arrays = dict[str, np.ndarray]
@@ -35,6 +39,19 @@ def assign_from_model_file(network: keras.Model, path: str | os.PathLike[str]) -
                 f"weights={os.fspath(path)!r} are of another network: {layer.name!r} needs arrays "
                 f"of shapes {wanted}, and the file has {shapes}."
             )
+
+
+def find_model_file(weights: Any) -> str | os.PathLike[str]:
+    """Return the path of the model file that the parameter `weights` means."""
+    return find_shipped("pcam") if weights == "pcam" else weights
+
+
+def slides_behind(weights: Any) -> np.ndarray | None:
+    """Return the slides that these weights were trained on, or None if they are not known."""
+    manifest = json.loads(read_archive(find_model_file(weights))["manifest.json"])
+    learned = [node["learned"] for node in manifest["estimators"] if "learned" in node]
+    found = [decode(node["groups_"], "groups_") for node in learned if "groups_" in node]
+    return found[0] if len(found) == 1 else None
 
 
 def _read_network(path: str | os.PathLike[str]) -> Arrays:

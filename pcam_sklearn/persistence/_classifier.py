@@ -9,6 +9,7 @@ from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._training._blueprint import Blueprint
 from pcam_sklearn._training._scikeras import ROUTES
 from pcam_sklearn._training._weights import named_values
+from pcam_sklearn._values import decode, encode
 from pcam_sklearn.augmentation import AUGMENTATIONS
 from pcam_sklearn.augmentation._views import check_test_time_augmentation
 from pcam_sklearn.classifier import CNNClassifier
@@ -29,12 +30,12 @@ from pcam_sklearn.persistence._rules import (
     ARRAY_1D_OR_NONE,
     CLASSES,
     COUNT,
+    FLAG,
     INDEX,
     PLAIN,
     SEED,
     one_of,
 )
-from pcam_sklearn.persistence._values import decode, encode
 
 _PARTS = ("optimizer", "loss", "metrics", "callbacks")
 _POLICIES = ("float32", "float64", "mixed_bfloat16", "mixed_float16")
@@ -57,6 +58,7 @@ _LEARNED = {
     "classes_": CLASSES,
     "n_classes_": COUNT,
     "groups_": ARRAY_1D_OR_NONE,
+    "groups_complete_": FLAG,
     "history_": Rule("lists of numbers by name", _is_history),
     "n_iter_": INDEX,
     "best_epoch_": INDEX,
@@ -99,6 +101,7 @@ def read_classifier(node: Node, reader: Reader) -> CNNClassifier:
     if node.get("network") is None:
         return classifier
     learned = read_learned(node, _LEARNED, _NEEDED)
+    learned.setdefault("groups_complete_", learned.get("groups_") is not None)
     check_test_time_augmentation(classifier.test_time_augmentation, learned["X_shape_"])
     plain = part_of(node, "network")
     blueprint = _read_blueprint(part_of(plain | {"type": node["type"]}, "built_from"), reader)

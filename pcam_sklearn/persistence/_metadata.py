@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pcam_sklearn._errors import ModelFileError
-from pcam_sklearn.persistence._values import decode, encode
+from pcam_sklearn._values import decode, encode
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RATES = ("threshold", "sensitivity", "specificity", "criterion")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pcam_sklearn._errors import ModelFileError
-from pcam_sklearn.persistence._values import decode, encode
+from pcam_sklearn._values import decode, encode
 
 Node = dict[str, Any]
 

@@ -9,6 +9,7 @@ from sklearn.metrics import f1_score, get_scorer_names, make_scorer
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
 from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn._values import decode, encode
 from pcam_sklearn.persistence._nodes import (
     Kind,
     Node,
@@ -34,7 +35,6 @@ from pcam_sklearn.persistence._rules import (
     one_of,
 )
 from pcam_sklearn.persistence._toys import TOY_CODES, TOY_X, Toy
-from pcam_sklearn.persistence._values import decode, encode
 
 
 @functools.cache

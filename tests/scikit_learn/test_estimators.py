@@ -7,7 +7,11 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TunedThresholdClassifierCV,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -67,7 +71,27 @@ def test_slides_are_found_behind_a_calibration_and_a_threshold():
     threshold = FixedThresholdClassifier(FrozenEstimator(calibrated), pos_label="tumour")
     for estimator in (calibrated, threshold.fit(X, WORDS)):
         np.testing.assert_array_equal(slides_trained_on(estimator), slides)
-        assert knows_its_slides(estimator)
+
+
+@pytest.mark.parametrize(
+    ("around", "known"),
+    [
+        (lambda frozen: CalibratedClassifierCV(frozen, cv=2, ensemble=False), False),
+        (lambda frozen: TunedThresholdClassifierCV(frozen, cv=2), False),
+        (
+            lambda frozen: TunedThresholdClassifierCV(frozen.estimator, cv="prefit", refit=False),
+            False,
+        ),
+        (lambda frozen: make_pipeline(CalibratedClassifierCV(frozen, cv=2, ensemble=False)), False),
+        (lambda frozen: FixedThresholdClassifier(frozen, pos_label="tumour"), True),
+        (lambda frozen: VotingClassifier([("a", frozen)]), True),
+    ],
+    ids=["calibration", "threshold", "prefit threshold", "in a pipeline", "fixed", "vote"],
+)
+def test_what_is_learned_on_top_of_a_fitted_model_comes_from_unknown_slides(around, known):
+    varied = RemembersSlides(strategy="stratified", random_state=0)
+    fitted = varied.fit(X, WORDS, groups=np.repeat(["a", "b"], 4))
+    assert knows_its_slides(around(FrozenEstimator(fitted)).fit(X, WORDS)) is known
 
 
 def test_an_estimator_fitted_without_slides_has_none():

@@ -1,5 +1,7 @@
 """Slides in fit: the patches that are held out come from slides that are not trained on."""
 
+import pickle
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -9,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
-from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline
+from support.tiny import PATCH_SIDE, PLAIN, learned, make_data, quick, quick_pipeline
 
+from pcam_sklearn import make_pcam_pipeline
+from pcam_sklearn._estimators import knows_its_slides
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._plan import split_rows
 from pcam_sklearn.model_selection import SlideKFold
+from pcam_sklearn.persistence import save_model
 
 X, Y = make_data(n=48, side=PATCH_SIDE)
 SLIDES = np.repeat([f"slide {i}" for i in range(8)], 6)
@@ -98,6 +103,15 @@ def test_a_warm_start_watches_the_same_slides(splits):
     assert splits[0] == splits[1]
 
 
+@pytest.mark.parametrize("random_state", [None, np.random.RandomState(0)], ids=["None", "drawn"])
+def test_a_warm_start_watches_the_same_rows_with_any_random_state(splits, random_state):
+    classifier = quick(**{**WATCHES, "warm_start": True, "random_state": random_state})
+    classifier.fit(X, Y, groups=SLIDES)
+    again = pickle.loads(pickle.dumps(classifier)).fit(X, Y, groups=SLIDES)
+    again.fit(X, Y, groups=SLIDES)
+    assert splits == [splits[0]] * 3
+
+
 def test_a_slide_with_only_patches_of_weight_0_does_not_count(splits):
     weights = np.where(SLIDES == "slide 3", 0.0, 1.0)
     quick(**WATCHES).fit(X, Y, weights, SLIDES)
@@ -180,9 +194,43 @@ def test_a_warm_start_adds_slides_to_those_it_knows():
     assert classifier.fit(X, Y).groups_.tolist() == ["slide 0", "slide 1", "slide 2"]
 
 
-def test_a_partial_fit_knows_the_slides_of_the_fit_before():
-    classifier = quick().fit(X, Y, groups=SLIDES).partial_fit(X, Y)
+def test_a_partial_fit_knows_the_slides_of_the_fit_before_and_that_its_own_are_unknown():
+    classifier = quick().fit(X, Y, groups=SLIDES)
+    assert knows_its_slides(classifier)
+    classifier.partial_fit(X, Y)
     assert len(classifier.groups_) == 8
+    assert not knows_its_slides(classifier)
+
+
+def test_a_partial_fit_adds_its_slides():
+    classifier = quick().fit(X, Y, groups=SLIDES).partial_fit(X, Y, groups=np.repeat("new", len(Y)))
+    assert len(classifier.groups_) == 9
+    assert knows_its_slides(classifier)
+
+
+def test_slides_that_were_unknown_once_stay_unknown():
+    classifier = quick(warm_start=True).fit(X, Y).fit(X, Y, groups=SLIDES)
+    assert len(classifier.groups_) == 8
+    assert not knows_its_slides(classifier)
+    assert not knows_its_slides(classifier.partial_fit(X, Y, groups=SLIDES))
+    assert not knows_its_slides(pickle.loads(pickle.dumps(classifier)))
+
+
+def test_nothing_unknown_is_learned_before_the_first_epoch():
+    assert knows_its_slides(quick().initialize(X, Y).partial_fit(X, Y, groups=SLIDES))
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_slides_behind_the_weights_of_a_model_file_are_among_them(known, tmp_path):
+    small = {"network": "efficientnet-lite0", "model__stages": 1, "model__enlarge": 1}
+    patches, y = make_data(8, side=32)
+    first = make_pcam_pipeline(32, **{**PLAIN, **small, "epochs": 1, "model__weights": None})
+    first.fit(patches, y, **({"cnnclassifier__groups": np.repeat("old", 8)} if known else {}))
+    save_model(first, tmp_path / "first.pcam")
+    weights = {"model__weights": str(tmp_path / "first.pcam")}
+    second = quick(**small, **weights).fit(patches, y, groups=np.repeat("new", 8))
+    assert second.groups_.tolist() == (["new", "old"] if known else ["new"])
+    assert knows_its_slides(second) is known
 
 
 def test_a_new_fit_forgets_the_slides_before():

@@ -78,8 +78,8 @@ def _decode_pairs(pairs: list[Any], name: str) -> dict[Any, Any]:
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise _unknown(name)
     found = {}
-    for key, value in pairs:
-        key = decode(key, name)
+    for plain_key, value in pairs:
+        key = decode(plain_key, name)
         if not isinstance(key, (str, int, float, np.generic)) or key in found:
             raise _unknown(name)
         found[key] = decode(value, name)

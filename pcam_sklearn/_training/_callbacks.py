@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from pcam_sklearn._training._data import Batches
+from pcam_sklearn._training._history import Record, to_number
 from pcam_sklearn._training._recipe import Rate
 from pcam_sklearn._training._weights import copy_values
 
@@ -22,6 +23,7 @@ def order_callbacks(
     recipe: Callbacks,
     progress: Callbacks,
     stopper: keras.callbacks.Callback | None,
+    record: Record,
     saver: Any = None,
 ) -> Callbacks:
     """Return all callbacks in the order in which Keras calls them."""
@@ -37,12 +39,14 @@ def order_callbacks(
         *progress,
         # The best weights to keep are those that the recipe has put in place.
         *([stopper] if stopper is not None else []),
+        # It takes what all the others have put among the values of the epoch.
+        record,
     ]
     if saver is None:
         return callbacks
     # Last: it saves what all the others have noted, and gives it back to them in the beginning.
-    # The line of progress belongs to the process.
-    saver.others = [callback for callback in callbacks if callback not in progress]
+    # The line of progress belongs to the process, and the record to the epochs that it trains.
+    saver.others = [c for c in callbacks if c not in (*progress, record)]
     return [*callbacks, saver]
 
 
@@ -182,9 +186,3 @@ def find_best_epoch(callbacks: Sequence[keras.callbacks.Callback]) -> int | None
     stoppers = [cb for cb in callbacks if isinstance(cb, keras.callbacks.EarlyStopping)]
     restored = [cb for cb in stoppers if cb.restore_best_weights and cb.best_weights is not None]
     return restored[-1].best_epoch + 1 if restored else None
-
-
-def to_number(value: Any) -> Any:
-    """Return a metric's value for an epoch as a number, or as a list where it has several."""
-    values = np.asarray(keras.ops.convert_to_numpy(value), dtype=float)
-    return values.item() if values.size == 1 else values.tolist()

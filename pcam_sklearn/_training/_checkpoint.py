@@ -18,7 +18,8 @@ import numpy as np
 
 from pcam_sklearn._files import atomic_path
 from pcam_sklearn._training._backends import current_framework
-from pcam_sklearn._training._callbacks import Callbacks, Shuffle, to_number
+from pcam_sklearn._training._callbacks import Callbacks, Shuffle
+from pcam_sklearn._training._history import add_epoch
 from pcam_sklearn._training._plain_values import from_json, is_plain, to_json
 from pcam_sklearn._training._weights import assign_named, named_values
 from pcam_sklearn._workspaces import workspace
@@ -123,8 +124,7 @@ class SaveEpochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write the file."""
-        for name, value in (logs or {}).items():
-            self._history.setdefault(name, []).append(to_number(value))
+        self._history = add_epoch(self._history, logs)
         arrays = {"rows": self._shuffle.rows}
         random_state = current_framework().random_state()
         if random_state is not None:

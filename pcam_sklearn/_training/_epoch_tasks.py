@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pcam_sklearn._training._callbacks import to_number
+from pcam_sklearn._training._history import add_epoch
 from pcam_sklearn._training._model import PatchModel
 from pcam_sklearn._training._plan import TrainingPlan
 from pcam_sklearn._training._weights import final_weights
@@ -52,8 +52,7 @@ class EpochTasks(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Tell that an epoch has ended, and end the training if a callback says so."""
-        for name, value in (logs or {}).items():
-            self._history.setdefault(name, []).append(to_number(value))
+        self._history = add_epoch(self._history, logs)
         with contextlib.ExitStack() as until_told:
 
             def learned() -> dict[str, Any]:

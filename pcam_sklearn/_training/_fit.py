@@ -8,12 +8,12 @@ from pcam_sklearn._training._callbacks import (
     find_best_epoch,
     order_callbacks,
     recipe_callbacks,
-    to_number,
 )
 from pcam_sklearn._training._checkpoint import SaveEpochs
 from pcam_sklearn._training._data import Batches
 from pcam_sklearn._training._epoch_tasks import EpochTasks
-from pcam_sklearn._training._plan import TrainingPlan, join_histories
+from pcam_sklearn._training._history import Record, join_histories
+from pcam_sklearn._training._plan import TrainingPlan
 from pcam_sklearn._training._progress import progress_line
 from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._recipe import warn_of_long_average
@@ -61,7 +61,7 @@ def run(
     recipe = recipe_callbacks(plan.rate, trainer.optimizer, users, keeps_best=stopper is not None)
     if tasks is not None:
         tasks.begin(plan, trainer)
-    shuffle = Shuffle(batches, rng)
+    shuffle, record = Shuffle(batches, rng), Record()
     saver = None if plan.checkpoint is None else SaveEpochs(plan.checkpoint, plan.seed, shuffle)
     with (
         framework.training(),
@@ -69,21 +69,23 @@ def run(
         restored_on_error(trainer),
         progress_line(verbose, stopper, plan.logs_done) as (keras_verbose, progress),
     ):
-        history = trainer.fit(
+        trainer.fit(
             batches.for_keras(),
             validation_data=watched,
-            callbacks=order_callbacks(shuffle, tasks, users, recipe, progress, stopper, saver),
+            callbacks=order_callbacks(
+                shuffle, tasks, users, recipe, progress, stopper, record, saver
+            ),
             initial_epoch=plan.next_epoch,
             epochs=plan.first_epoch + plan.epochs,
             shuffle=False,  # `Shuffle` does it, with this fit's own numbers.
             verbose=keras_verbose,
             **fit_options,
-        ).history
+        )
         separate_memory(trainer.trainable_variables)
 
     best_epoch = find_best_epoch([*users, *([stopper] if stopper is not None else [])])
-    values = {name: [to_number(value) for value in row] for name, row in history.items()}
-    learned = plan.learned(trainer, join_histories(plan.history_done, values), best_epoch)
+    history = join_histories(plan.history_done, record.history)
+    learned = plan.learned(trainer, history, best_epoch)
     if plan.checkpoint is not None:
         plan.checkpoint.remove()
     return learned

@@ -12,6 +12,7 @@ from pcam_sklearn._training._blueprint import Blueprint, build_optimizer
 from pcam_sklearn._training._callbacks import BestEpoch, Callbacks
 from pcam_sklearn._training._checkpoint import Checkpoint
 from pcam_sklearn._training._data import TrainingSet
+from pcam_sklearn._training._history import join_histories, values_by_epoch
 from pcam_sklearn._training._identity import identify
 from pcam_sklearn._training._model import PatchModel, make_trainer
 from pcam_sklearn._training._randomness import draw_seed
@@ -65,13 +66,7 @@ class TrainingPlan:
     @property
     def logs_done(self) -> dict[int, dict[str, float]]:
         """The same by epoch, counted from 1."""
-        done = self.checkpoint and self.checkpoint.done
-        epochs = range(self.first_epoch, done.n_done) if done else ()
-        followed = {k: row for k, row in self.history_done.items() if len(row) == len(epochs)}
-        return {
-            epoch + 1: {name: row[epoch - self.first_epoch] for name, row in followed.items()}
-            for epoch in epochs
-        }
+        return dict(enumerate(values_by_epoch(self.history_done), start=self.first_epoch + 1))
 
     @property
     def next_epoch(self) -> int:
@@ -188,14 +183,6 @@ class TrainingPlan:
 
     def _whole_history(self, later: Mapping[str, list[float]]) -> dict[str, list[float]]:
         return join_histories(self.classifier.history_ if self.resume else {}, later)
-
-
-def join_histories(
-    earlier: Mapping[str, list[float]], later: Mapping[str, list[float]]
-) -> dict[str, list[float]]:
-    """Return one history of two trainings, one after the other."""
-    names = {**earlier, **later}
-    return {name: [*earlier.get(name, ()), *later.get(name, ())] for name in names}
 
 
 def split_rows(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -44,10 +44,13 @@ _BUILT_FROM = ("parameters", "input_shape", "dtype_policy", "seed")
 
 def _is_history(value: Any) -> bool:
     lists = isinstance(value, dict) and all(isinstance(k, str) for k in value)
-    return lists and all(
-        isinstance(v, list) and all(isinstance(x, (int, float, np.number)) for x in v)
-        for v in value.values()
-    )
+    return lists and all(isinstance(v, list) and all(map(_is_value, v)) for v in value.values())
+
+
+def _is_value(value: Any) -> bool:
+    """Return whether it is a number, or the numbers of a metric that has several."""
+    numbers = value if isinstance(value, list) else [value]
+    return all(isinstance(number, (int, float, np.number)) for number in numbers)
 
 
 def _is_shape(value: Any) -> bool:

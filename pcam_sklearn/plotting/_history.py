@@ -23,7 +23,7 @@ class TrainingHistoryDisplay:
     ----------
     history : dict of str to sequence of float
         One value per epoch for each metric, such as `CNNClassifier.history_`. The values of the
-        held-out patches are named ``val_<name>``.
+        held-out patches are named ``val_<name>``. NaN, for an epoch without a value, is left out.
     best_epoch : int, default=None
         The epoch to mark, counted from 1.
 
@@ -120,9 +120,11 @@ class TrainingHistoryDisplay:
     def _draw(self, ax: Axes, name: str, full_range: bool) -> None:
         for label, key in (("training", name), ("validation", f"val_{name}")):
             if key in self.history:
-                values = self.history[key]
+                # Held-out patches may be looked at in some of the epochs, and the others have NaN.
+                by_epoch = enumerate(self.history[key], start=1)
+                measured = {epoch: v for epoch, v in by_epoch if not np.isnan(v).any()}
+                epochs, values = list(measured), list(measured.values())
                 color, dash = _STYLES[label]
-                epochs = np.arange(1, len(values) + 1)
                 # The marker shows a curve of one epoch, which has no line.
                 ax.plot(epochs, values, dash, color=color, marker=".", label=label)
         if self.best_epoch:

@@ -112,7 +112,8 @@ def test_labels_keep_their_dtype(labels, path):
 
 def test_values_that_json_lacks_come_back(path):
     pipeline = built_pipeline()
-    pipeline[-1].history_ = {"loss": [float("nan"), float("inf"), -float("inf"), 0.1]}
+    losses = [float("nan"), float("inf"), -float("inf"), 0.1]
+    pipeline[-1].history_ = {"loss": losses, "two": [[1.0, 2.0]] * 4}
     pipeline[-1].groups_ = np.array(["a", "ü"])
     back = again(pipeline, path)
     np.testing.assert_equal(back[-1].history_, pipeline[-1].history_)

@@ -1,6 +1,7 @@
 """The curves of a training."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import VotingClassifier
@@ -33,6 +34,13 @@ def test_the_curves_are_the_history_counted_from_epoch_1():
     line = TrainingHistoryDisplay(HISTORY).plot().axes_[0].get_lines()[1]
     assert line.get_xdata().tolist() == [1, 2]
     assert line.get_ydata().tolist() == HISTORY["val_loss"]
+
+
+def test_an_epoch_without_a_value_is_left_out_and_the_others_keep_their_place():
+    history = {"loss": [0.9, 0.8, 0.7, 0.6], "val_loss": [np.nan, 0.85, np.nan, 0.65]}
+    line = TrainingHistoryDisplay(history).plot().axes_[0].get_lines()[1]
+    assert line.get_xdata().tolist() == [2, 4]
+    assert line.get_ydata().tolist() == [0.85, 0.65]
 
 
 def test_the_best_epoch_is_marked():

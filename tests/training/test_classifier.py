@@ -173,8 +173,22 @@ def test_without_early_stopping_the_last_epoch_is_kept():
 def test_where_only_some_epochs_are_validated_the_best_of_those_is_kept():
     parameters = {"early_stopping": True, "validation_fraction": 0.25, "monitor": "val_loss"}
     classifier = quick(epochs=4, fit__validation_freq=2, **parameters).fit(X, Y)
-    assert len(classifier.history_["val_loss"]) == 2
+    assert np.isnan(classifier.history_["val_loss"]).tolist() == [True, False, True, False]
     assert classifier.best_epoch_ in (2, 4)
+
+
+def test_early_stopping_that_would_never_look_is_an_error():
+    parameters = {"early_stopping": True, "validation_fraction": 0.25, "fit__validation_freq": 5}
+    with pytest.raises(ValueError, match=r"every 5 epochs, .* has 4; pass a smaller fit__valid"):
+        quick(epochs=4, **parameters).fit(X, Y)
+
+
+@pytest.mark.slow
+def test_epochs_before_held_out_patches_were_looked_at_have_nan_in_the_history():
+    classifier = quick(epochs=2, warm_start=True).fit(X, Y)
+    classifier.set_params(validation_fraction=0.25).fit(X, Y)
+    assert np.isnan(classifier.history_["val_loss"]).tolist() == [True, True, False, False]
+    assert not np.isnan(classifier.history_["loss"]).any()
 
 
 @pytest.mark.slow

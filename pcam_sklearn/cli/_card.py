@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from pcam_sklearn.cli._options import (
     MODEL,
     NEW_FILE,
     after_help,
+    check_new_file,
     data_argument,
     data_options,
     rounds_option,
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from pcam_sklearn.cli._patches import Patches
     from pcam_sklearn.cli._run_model import Model
     from pcam_sklearn.report import ModelCard
+
+
+_OF_DATA = ("unseen", "slides", "subset", "random_state")
 
 
 @click.command(
@@ -64,6 +69,9 @@ def card(
     # Checked first, because measuring may take minutes.
     if output.suffix not in (".html", ".md"):
         raise click.UsageError(f"--output {output} must end in .html or .md")
+    check_new_file(output, "--output", overwrite=True)
+    if data is None:
+        _refuse_options_of_data()
     out.step(f"loading {model}")
     loaded = load_model(model)
     titled = {} if title is None else {"title": title}
@@ -76,6 +84,18 @@ def card(
     names = [picture.name for picture in written.pictures]
     facts = {"output": output, "title": written.title, "pictures": names}
     out.result(f"Card written to {output}", facts)
+
+
+def _refuse_options_of_data() -> None:
+    """Raise UsageError if an option was given that means DATA, which was not."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
+        if given and option.name in _OF_DATA:
+            raise click.UsageError(
+                f"{option.opts[0]} is about DATA, and the card of the run itself is asked for; "
+                "pass DATA, or leave it out"
+            )
 
 
 def _card_of_run(
@@ -118,21 +138,24 @@ def _card_on_data(
     patches, used = load_evaluation_patches(model, data, options, unseen=unseen, out=out)
     evaluation = evaluate_model(model, patches, rounds, options["random_state"], out)
     out.step("drawing the card")
-    split = _describe_split(model, {} if unseen else used, len(patches))
+    split = _describe_split(model, patches, {} if unseen else used)
     training_data = model.evaluation.get("training_data")
     return model_card(
         model.estimator, evaluation, data=training_data, split=split, X=patches.X, **titled
     )
 
 
-def _describe_split(model: "Model", used: dict[str, int], n_patches: int) -> str:
+def _describe_split(model: "Model", patches: "Patches", used: dict[str, int]) -> str:
     from pcam_sklearn.cli._measure import describe_overlap
 
     # A model without a run folder names its slides at most, which is no proof that none was used.
     if model.folder is None:
         return "Not known: the model came without the record of its training."
-    overlap = describe_overlap(used, n_patches)
-    return overlap or "No patch evaluated, and none of their slides, took part in the run."
+    if overlap := describe_overlap(used, len(patches)):
+        return overlap
+    if not model.knows_slides(patches):
+        return "No patch evaluated took part in the run. Whether their slides did is not known."
+    return "No patch evaluated, and none of their slides, took part in the run."
 
 
 def _read_predictions(folder: Path, name: str) -> "tuple[Patches, np.ndarray, np.ndarray | None]":

@@ -32,6 +32,11 @@ def load_evaluation_patches(
             "--unseen cannot be met: a model file tells the slides that it was trained on, and "
             "either it or the data name none; pass --slides, or the folder of the run"
         )
+    if unseen and not model.knows_slides(patches):
+        out.warn(
+            "the slides of the run, or of the data, are not known: the patches of the run are left "
+            "out, and others of the same slides may stay; pass --slides if you know them."
+        )
     patch_used, slide_used = model.find_used(patches)
     slides = 0 if patches.groups is None else len(np.unique(patches.groups[slide_used]))
     used = {"patches": int(patch_used.sum()), "slides": slides}

@@ -77,9 +77,16 @@ class Model:
 
     def knows(self, patches: Patches) -> bool:
         """Return True if the model tells which of these patches took part in its run."""
-        if self.folder is not None:
-            return True
-        return patches.groups is not None and knows_its_slides(self.estimator)
+        return self.folder is not None or self.knows_slides(patches)
+
+    def knows_slides(self, patches: Patches) -> bool:
+        """Return True if the model tells which of the slides of these patches did."""
+        if patches.groups is None:
+            return False
+        if self.folder is None:
+            return knows_its_slides(self.estimator)
+        # An unknown slide is written as an empty field.
+        return bool((_read_used(self.folder)["slide"] != "").all())
 
     def find_used(self, patches: Patches) -> tuple[np.ndarray, np.ndarray]:
         """Return two masks: patches that took part in the run, and patches whose slide did.
@@ -104,9 +111,7 @@ class Model:
                     "list of names; save it again with what train writes there, or without"
                 )
             return [], [*([] if slides is None else slides), *chosen_on]
-        split = _read_split(self.folder)
-        used = split[split["part"] != "test"]
-        # An unknown slide is written as an empty field.
+        used = _read_used(self.folder)
         return used["id"].tolist(), list(filter(None, used["slide"].unique()))
 
 
@@ -142,7 +147,19 @@ def load_model(path: Path) -> Model:
             f"{file} holds a {type(estimator).__name__}, not a fitted classifier of two classes; "
             "pass a file that pcam_sklearn.persistence.save_model(pipeline, path) wrote"
         )
+    _warn_of_names(file, list(classes))
     return Model(estimator, folder, metadata)
+
+
+def _warn_of_names(file: Path, classes: list[Any]) -> None:
+    """Warn of labels that are words, whose order in the alphabet says nothing about tumour."""
+    if any(isinstance(label, str) for label in classes) and classes != ["0", "1"]:
+        warnings.warn(
+            f"{file} tells {str(classes[0])!r} from {str(classes[1])!r}, and the probability of "
+            f"{str(classes[1])!r} is taken for that of tumour, label 1; if it is the other way "
+            "round, train on the labels 0 and 1",
+            stacklevel=3,
+        )
 
 
 def find_run(path: Path) -> Path | None:
@@ -241,6 +258,12 @@ def _read_split(folder: Path) -> pd.DataFrame:
     if set(split["part"]) != set(_PARTS):
         raise ValueError(f"{path} must name the parts {', '.join(_PARTS)}, and no other")
     return split
+
+
+def _read_used(folder: Path) -> pd.DataFrame:
+    """Return the patches that took part in a run, with their slides."""
+    split = _read_split(folder)
+    return split[split["part"] != "test"]
 
 
 def _read_json(path: Path) -> Any:

@@ -56,7 +56,7 @@ def check_labels(y_true: ArrayLike, pos_label: Any = None, *, both_classes: bool
         )
     if pos_label is None:
         pos_label = _larger_label(labels)
-    elif pos_label not in labels and both_classes:
+    elif pos_label not in labels and (len(labels) == 2 or _differ_in_kind(pos_label, labels[0])):
         raise ValueError(f"pos_label={pos_label!r} is not in y_true; type one of {labels}")
     # Comparing the labels, at most two, keeps strings and objects as fast as numbers.
     return np.array([label == pos_label for label in labels], dtype=bool)[codes]
@@ -155,6 +155,11 @@ def _factorize(values: ArrayLike, name: str) -> tuple[IntArray, list[Any]]:
         )
     # Python's own types read better in messages than np.int64(1) and np.str_('tumour').
     return codes, np.asarray(names).tolist()
+
+
+def _differ_in_kind(label: Any, other: Any) -> bool:
+    """Return True if one label is text and the other one is not."""
+    return isinstance(label, str) != isinstance(other, str)
 
 
 def _larger_label(labels: list[Any]) -> Any:

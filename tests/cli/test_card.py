@@ -16,6 +16,21 @@ def test_card_of_a_run_is_the_card_that_the_run_wrote(run, tmp_path):
     assert (tmp_path / "card.html").read_bytes() == (run / "card.html").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "options", [("--unseen",), ("--split", "test"), ("--slides", __file__), ("--random-state", 0)]
+)
+def test_options_about_data_are_refused_without_data(run, tmp_path, options):
+    said = cli("card", run, *options, "--output", tmp_path / "card.html", code=2)
+    assert "is about DATA" in said.stderr
+    assert not (tmp_path / "card.html").exists()
+
+
+def test_a_folder_that_is_missing_is_found_before_anything_is_measured(run, kaggle, tmp_path):
+    said = cli("card", run, kaggle, "--output", tmp_path / "no" / "card.html", code=2)
+    assert "there is no folder" in said.stderr
+    assert "predict" not in said.stderr
+
+
 def test_card_of_a_run_whose_patches_are_gone_says_so_and_goes_without(kaggle, run, tmp_path):
     gone = shutil.copytree(run, tmp_path / "run")
     config = (gone / "config.json").read_text().replace(str(kaggle), str(tmp_path / "gone"))

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import joblib
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -14,6 +15,7 @@ from support.cli_runs import (
     read_split,
 )
 
+from pcam_sklearn import make_pcam_pipeline
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.persistence import load_model, save_model
 from pcam_sklearn.report import stain_of_slides
@@ -124,13 +126,38 @@ def test_slides_of_a_threshold_that_are_no_names_are_refused(model, kaggle, tmp_
     assert "must say a list of names" in " ".join(said.stderr.split())
 
 
-def test_unseen_is_an_error_where_nothing_tells_what_was_seen(model, kaggle, tmp_path):
+def without_slides(kaggle, folder):
+    """Return the training patches in folders by class, which name no slides."""
     for label in ("0", "1"):
-        (tmp_path / label).mkdir()
+        (folder / label).mkdir(parents=True)
     for row in pd.read_csv(kaggle / "train_labels.csv").itertuples():
-        shutil.copy(kaggle / "train" / f"{row.id}.tif", tmp_path / str(row.label))
-    said = cli("evaluate", model, tmp_path, *QUICK, "--unseen", code=2)
+        shutil.copy(kaggle / "train" / f"{row.id}.tif", folder / str(row.label))
+    return folder
+
+
+def test_unseen_is_an_error_where_nothing_tells_what_was_seen(model, kaggle, tmp_path):
+    data = without_slides(kaggle, tmp_path / "data")
+    said = cli("evaluate", model, data, *QUICK, "--unseen", code=2)
     assert "--unseen cannot be met" in said.stderr
+
+
+def test_where_slides_are_not_known_neither_command_takes_them_for_unseen(run, kaggle, tmp_path):
+    data = without_slides(kaggle, tmp_path / "data")
+    said = cli("evaluate", run, data, *QUICK, "--unseen")
+    assert "and others of the same slides may stay" in " ".join(said.stderr.split())
+    cli("card", run, data, "--rounds", 100, "--output", tmp_path / "c.md")
+    assert "Whether their slides did is not known." in (tmp_path / "c.md").read_text()
+
+
+@pytest.mark.parametrize(("labels", "warned"), [(["cancer", "normal"], True), (["0", "1"], False)])
+def test_the_word_that_is_taken_for_tumour_is_told(labels, warned, kaggle, tmp_path):
+    data = load_kaggle(kaggle)
+    pipeline = make_pcam_pipeline(16, network="residual", filters=(2, 2), epochs=1, augment=None)
+    pipeline.fit(data.paths, np.array(labels)[data.target])
+    save_model(pipeline, tmp_path / "m.pcam")
+    said = cli("evaluate", tmp_path / "m.pcam", kaggle, *QUICK)
+    told = "the probability of 'normal' is taken for that of tumour"
+    assert (told in " ".join(said.stderr.split())) is warned
 
 
 def test_patches_of_one_slide_get_intervals_over_patches_and_a_warning(model, others, tmp_path):

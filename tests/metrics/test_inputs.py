@@ -36,6 +36,36 @@ def test_an_absent_positive_label_is_an_error_that_names_those_there_are():
         auc_delong(Y, SCORE, pos_label="tumor")
 
 
+@pytest.mark.parametrize(
+    ("y", "wrong"),
+    [
+        (["normal", "normal", "tumour", "tumour"], "tumor"),
+        (["normal", "normal", "tumour", "tumour"], 1),
+        (Y, "1"),
+        (Y, "tumour"),
+        ([0, 0, 0, 0], "normal"),
+        (["normal"] * 4, 1),
+    ],
+)
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda y, pos_label: expected_calibration_error(y, SCORE, pos_label=pos_label),
+        lambda y, pos_label: slide_table(y, SCORE, list("aabb"), pos_label=pos_label),
+    ],
+    ids=["calibration", "slides"],
+)
+def test_a_positive_label_that_can_be_no_label_is_an_error_where_one_class_is_enough(
+    y, wrong, measure
+):
+    with pytest.raises(ValueError, match=r"pos_label=.* is not in y_true; type one of"):
+        measure(y, wrong)
+
+
+def test_the_positive_label_may_be_the_one_that_does_not_occur():
+    assert expected_calibration_error(["normal"] * 4, SCORE, pos_label="tumour") > 0
+
+
 def test_one_class_is_an_error_that_says_where_such_slides_are_shown():
     with pytest.raises(ValueError, match=r"only the label 1 \(3 patches\).*slide_table"):
         auc_delong([1, 1, 1], [0.1, 0.2, 0.3])

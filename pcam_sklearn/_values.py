@@ -37,6 +37,8 @@ def encode(value: Any, name: str) -> Any:
     if type(value) is tuple:
         return {"tuple": [encode(item, name) for item in value]}
     if type(value) is dict:
+        if not all(map(_is_key, value)):
+            raise ModelFileError(f"{name}={value!r} has keys that are neither text nor numbers")
         return {"dict": [[encode(k, name), encode(v, name)] for k, v in value.items()]}
     raise ModelFileError(
         f"{name}={value!r} is no plain data; a model file holds numbers, text, lists, tuples, "
@@ -80,14 +82,19 @@ def _decode_pairs(pairs: list[Any], name: str) -> dict[Any, Any]:
     found = {}
     for plain_key, value in pairs:
         key = decode(plain_key, name)
-        if not isinstance(key, (str, int, float, np.generic)) or key in found:
+        if not _is_key(key) or key in found:
             raise _unknown(name)
         found[key] = decode(value, name)
     return found
 
 
+def _is_key(value: Any) -> bool:
+    return isinstance(value, (str, int, float, np.generic))
+
+
 def _encode_items(array: np.ndarray, name: str) -> dict[str, Any]:
-    items = [encode(item, name) for item in array.ravel().tolist()]
+    values = array.ravel().tolist()
+    items = [encode(v.item() if isinstance(v, np.generic) else v, name) for v in values]
     if any(isinstance(item, (list, dict)) and "float" not in item for item in items):
         raise ModelFileError(f"{name} is an array of objects; use numbers or text")
     return {"shape": list(array.shape), "values": items}

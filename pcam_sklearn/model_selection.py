@@ -20,7 +20,6 @@ from sklearn.model_selection import (
 from sklearn.utils import (
     check_consistent_length,
     check_random_state,
-    check_scalar,
     column_or_1d,
 )
 
@@ -28,6 +27,7 @@ from pcam_sklearn._groups import convert_groups
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._messages import first_few
+from pcam_sklearn._numbers import check_real
 
 __all__ = [
     "LeaveOneHospitalOut",
@@ -209,7 +209,7 @@ def slide_train_test_split(
     >>> set(slides[train]) & set(slides[test]), len(test)
     (set(), 5)
     """
-    check_scalar(test_size, "test_size", float, min_val=0, max_val=1, include_boundaries="neither")
+    check_real(test_size, "test_size", min_val=0, max_val=1, include_boundaries="neither")
     return _split_slides(_check_target(y), _check_slides(groups, 2), test_size, random_state)
 
 

@@ -5,13 +5,14 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import keras
 import numpy as np
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn._training._keras_parts import recreate
 
 SCHEDULES = ("constant", "cosine")
@@ -23,6 +24,9 @@ _COUNTS = (
     "epochs", "batch_size", "n_iter_no_change", "fit__epochs", "fit__batch_size",
     "predict__batch_size",
 )  # fmt: skip
+
+
+_SHARE = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
 
 
 def check_recipe(classifier: Any) -> None:
@@ -38,8 +42,7 @@ def check_recipe(classifier: Any) -> None:
     if classifier.weight_averaging is not None:
         names.append("weight_averaging")
     for name in names:
-        share = getattr(classifier, name)
-        check_scalar(share, name, Real, min_val=0, max_val=1, include_boundaries="left")
+        check_real(getattr(classifier, name), name, **_SHARE)
     if classifier.dtype_policy not in (None, *DTYPE_POLICIES):
         raise ValueError(
             f"dtype_policy must be one of {list(DTYPE_POLICIES)}, or None for Keras' own; "
@@ -61,8 +64,7 @@ def _check_numbers(classifier: Any) -> None:
         check_scalar(getattr(classifier, name), name, (bool, np.bool_))
     if np.ndim(classifier.verbose) or classifier.verbose not in (0, 1, 2, "auto"):
         raise ValueError(f"verbose must be 0, 1, 2 or 'auto'; got {classifier.verbose!r}.")
-    share = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
-    check_scalar(classifier.validation_fraction, "validation_fraction", Real, **share)
+    check_real(classifier.validation_fraction, "validation_fraction", **_SHARE)
     if classifier.early_stopping and not classifier.validation_fraction:
         raise ValueError(
             "early_stopping=True needs patches to watch, but validation_fraction is 0; "
@@ -76,7 +78,7 @@ def _check_numbers(classifier: Any) -> None:
         )
     if classifier.learning_rate is not None:
         above_0 = {"min_val": 0, "include_boundaries": "neither"}
-        check_scalar(classifier.learning_rate, "learning_rate", Real, **above_0)
+        check_real(classifier.learning_rate, "learning_rate", **above_0)
 
 
 @contextlib.contextmanager

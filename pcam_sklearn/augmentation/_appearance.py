@@ -1,13 +1,12 @@
 """Augmentation that changes colours and sharpness, and moves no pixel."""
 
-from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from sklearn.utils import check_scalar
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn.augmentation._random import RandomLayer, require_colors
 
 # Optical densities of hematoxylin, eosin and a residual: Ruifrok and Johnston, 2001.
@@ -54,8 +53,8 @@ class RandomStain(RandomLayer):
 
     def __init__(self, strength: float = 0.4, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.strength = check_scalar(
-            strength, "strength", Real, min_val=0, max_val=1, include_boundaries="left"
+        self.strength = check_real(
+            strength, "strength", min_val=0, max_val=1, include_boundaries="left"
         )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -109,7 +108,7 @@ class RandomSharpness(RandomLayer):
 
     def __init__(self, strength: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.strength = check_scalar(strength, "strength", Real, min_val=0, max_val=1)
+        self.strength = check_real(strength, "strength", min_val=0, max_val=1)
 
     def _augment(self, patches: Any) -> Any:
         # Mirrored borders keep the edges' brightness; zeros would darken them.

@@ -1,13 +1,12 @@
 """Augmentation of colours as a camera sees them: hue, saturation, brightness, and none at all."""
 
-from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from sklearn.utils import check_scalar
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn.augmentation._random import RandomLayer, require_colors
 
 # Red, green and blue to luminance and two axes of chrominance: YIQ, of the NTSC standard of 1953.
@@ -65,9 +64,9 @@ class RandomColor(RandomLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed, **kwargs)
-        self.hue = check_scalar(hue, "hue", Real, min_val=0, max_val=1)
-        self.saturation = check_scalar(saturation, "saturation", Real, min_val=0)
-        self.brightness = check_scalar(brightness, "brightness", Real, min_val=0, max_val=1)
+        self.hue = check_real(hue, "hue", min_val=0, max_val=1)
+        self.saturation = check_real(saturation, "saturation", min_val=0)
+        self.brightness = check_real(brightness, "brightness", min_val=0, max_val=1)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Raise ValueError unless patches have three colours."""
@@ -115,7 +114,7 @@ class RandomGrayscale(RandomLayer):
 
     def __init__(self, share: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.share = check_scalar(share, "share", Real, min_val=0, max_val=1)
+        self.share = check_real(share, "share", min_val=0, max_val=1)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Raise ValueError unless patches have three colours."""

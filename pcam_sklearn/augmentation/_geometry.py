@@ -1,13 +1,14 @@
 """Augmentation that moves pixels."""
 
 import math
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import keras
 from keras import ops
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn.augmentation._random import RandomLayer
 
@@ -143,8 +144,8 @@ class RandomZoom(RandomLayer):
 
     def __init__(self, factor: float = 0.15, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.factor = check_scalar(
-            factor, "factor", Real, min_val=0, max_val=1, include_boundaries="neither"
+        self.factor = check_real(
+            factor, "factor", min_val=0, max_val=1, include_boundaries="neither"
         )
         self.supports_jit = current_framework().compiles_resampling
 

@@ -1,15 +1,15 @@
 """Augmentation that stains patches as other slides of the training set are stained."""
 
 import math
-from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
-from sklearn.utils import check_consistent_length, check_scalar
+from sklearn.utils import check_consistent_length
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn.augmentation._random import RandomLayer, require_colors
 
@@ -74,7 +74,7 @@ class RandomRestain(RandomLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed, **kwargs)
-        self.share = check_scalar(share, "share", Real, min_val=0, max_val=1)
+        self.share = check_real(share, "share", min_val=0, max_val=1)
         self.statistics = None if statistics is None else _check_statistics(statistics)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

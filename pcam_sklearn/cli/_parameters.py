@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 from pcam_sklearn import make_pcam_pipeline
+from pcam_sklearn._messages import first_few
 
 # The command sets it for a fit, and no run records it: the folder is gone when the run is there.
 CHECKPOINT = "cnnclassifier__checkpoint_dir"
@@ -36,7 +37,13 @@ def parse_grid(grid: Iterable[str]) -> dict[str, list[Any]]:
     >>> parse_grid(["a=0.3,0.5", "b=None,d4", "c=(8,8),(4,4)"])
     {'a': [0.3, 0.5], 'b': [None, 'd4'], 'c': [(8, 8), (4, 4)]}
     """
-    return {name: _parse_list(values) for name, values in map(_split_setting, grid)}
+    pairs = [_split_setting(text) for text in grid]
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(
+            f"--grid names {first_few(twice)} several times; list all values of one name once"
+        )
+    return {name: _parse_list(values) for name, values in pairs}
 
 
 def _split_setting(text: str) -> tuple[str, str]:
@@ -93,8 +100,6 @@ def build_pipeline(
         step_of = {"crop_size": "centercropnormalizer"}
         named = {f"{step_of.get(k, 'cnnclassifier')}__{k}": v for k, v in given.items()}
         pipeline, overrides = make_pcam_pipeline(), {**recorded, **named, **settings}
-    if CHECKPOINT in settings:
-        raise ValueError(f"{CHECKPOINT} cannot be set; a run has its own, see --resume")
     check_names(pipeline, overrides)
     return pipeline.set_params(**overrides)
 
@@ -103,6 +108,13 @@ def check_names(pipeline: Pipeline, names: Iterable[str]) -> None:
     """Raise ValueError for a name without its step, and name the step."""
     known = pipeline.get_params()
     for name in names:
+        if name == CHECKPOINT:
+            raise ValueError(f"{CHECKPOINT} cannot be set; a run has its own, see --resume")
+        if name == "steps" or name in pipeline.named_steps:
+            raise ValueError(
+                f"{name} cannot be set: a run has the steps of make_pcam_pipeline; type a "
+                "parameter of one of them, such as cnnclassifier__dropout"
+            )
         # A wrong name behind a step is left to scikit-learn, whose own message is clear there.
         if name.partition("__")[0] in pipeline.named_steps or name in known:
             continue

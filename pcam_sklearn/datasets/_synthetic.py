@@ -1,6 +1,6 @@
 """Synthetic patches of slides that each have their own stain."""
 
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.random import Generator, RandomState
 from numpy.typing import NDArray
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn.datasets._histology import CENTER, draw_patch, make_slide
 
 _DESCR = """Synthetic H&E-like lymph-node patches
@@ -123,10 +124,8 @@ def _check_parameters(
             f"and two to have both classes. Pass n_slides={max(1, n_samples // 2)} or fewer."
         )
     check_scalar(patch_size, "patch_size", Integral, min_val=CENTER)
-    check_scalar(
-        fraction, "positive_fraction", Real, min_val=0, max_val=1, include_boundaries="neither"
-    )
-    check_scalar(variation, "stain_variation", Real, min_val=0, max_val=2)
+    check_real(fraction, "positive_fraction", min_val=0, max_val=1, include_boundaries="neither")
+    check_real(variation, "stain_variation", min_val=0, max_val=2)
 
 
 def _make_generator(random_state: int | RandomState | None) -> Generator:

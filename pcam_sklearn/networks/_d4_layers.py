@@ -1,7 +1,7 @@
 """Layers whose output turns with their input, for all 8 symmetries of the square."""
 
 import itertools
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers, ops
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn._training._backends import current_framework
 
 # The symmetries of the square, as matrices that act on (row, column).
@@ -158,12 +159,10 @@ class D4Normalization(layers.Layer):
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 0.001, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.momentum = check_scalar(
-            momentum, "momentum", Real, min_val=0, max_val=1, include_boundaries="left"
+        self.momentum = check_real(
+            momentum, "momentum", min_val=0, max_val=1, include_boundaries="left"
         )
-        self.epsilon = check_scalar(
-            epsilon, "epsilon", Real, min_val=0, include_boundaries="neither"
-        )
+        self.epsilon = check_real(epsilon, "epsilon", min_val=0, include_boundaries="neither")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make one scale, offset, mean and variance per feature."""

@@ -1,13 +1,14 @@
 """EfficientNet-Lite0, published with weights for photographs, cut for patches."""
 
 import os
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import keras
 from keras import layers
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn.networks._enlarged import Enlargement
 from pcam_sklearn.networks._normalized import NormalizedConvolution
 from pcam_sklearn.networks._own_weights import assign_from_model_file, find_model_file
@@ -101,7 +102,7 @@ def efficientnet_lite0(
             f"{weights!r}."
         )
     check_scalar(stages, "stages", Integral, min_val=1, max_val=len(_STAGES))
-    check_scalar(enlarge, "enlarge", Real, min_val=1, max_val=8)
+    check_real(enlarge, "enlarge", min_val=1, max_val=8)
     inputs = keras.Input(input_shape)
     # The published network takes (byte - 127) / 128, and patches come in [0, 1].
     x = layers.Rescaling(255 / 128, -127 / 128, name="rescaling")(inputs)

@@ -1,12 +1,13 @@
 """Batch normalization that trains faster, and as one layer with a convolution predicts faster."""
 
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import keras
 from keras import layers, ops
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn._training._backends import current_framework
 
 
@@ -86,10 +87,8 @@ class NormalizedConvolution(layers.Layer):
         self.kernel_size = check_scalar(kernel_size, "kernel_size", Integral, min_val=1)
         self.strides = check_scalar(strides, "strides", Integral, min_val=1)
         share = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
-        self.momentum = check_scalar(momentum, "momentum", Real, **share)
-        self.epsilon = check_scalar(
-            epsilon, "epsilon", Real, min_val=0, include_boundaries="neither"
-        )
+        self.momentum = check_real(momentum, "momentum", **share)
+        self.epsilon = check_real(epsilon, "epsilon", min_val=0, include_boundaries="neither")
         both = {
             "strides": strides,
             "padding": "same",

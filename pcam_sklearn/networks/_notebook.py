@@ -1,12 +1,14 @@
 """The plain network of the notebook from which this package grew."""
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 
 import keras
 import numpy as np
 from keras import layers
 from sklearn.utils import check_scalar
+
+from pcam_sklearn._numbers import check_real
 
 
 def notebook(
@@ -54,7 +56,7 @@ def notebook(
     if np.ndim(filters) != 1 or len(filters) != 3:
         raise ValueError(f"filters must hold three numbers, one per convolution; got {filters!r}.")
     check_scalar(dense_units, "dense_units", Integral, min_val=1)
-    check_scalar(dropout, "dropout", Real, min_val=0, max_val=1, include_boundaries="left")
+    check_real(dropout, "dropout", min_val=0, max_val=1, include_boundaries="left")
     stack = [keras.Input(input_shape)]
     for n_filters, pool in zip(filters, (2, 2, third_pool), strict=True):
         stack += [layers.Conv2D(n_filters, 3, activation="relu"), layers.MaxPooling2D(pool)]

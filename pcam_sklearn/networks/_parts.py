@@ -1,13 +1,14 @@
 """Building blocks that several networks share."""
 
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from keras import layers, ops
 from sklearn.utils import check_scalar
 
+from pcam_sklearn._numbers import check_real
 from pcam_sklearn.networks._normalized import BatchNormalization
 
 # A patch is labelled by the 32 pixels in its center; crops from it keep that center.
@@ -63,7 +64,7 @@ def pooled(x: Any, sides: tuple[int, int]) -> Any:
 
 def probability(features: Any, dropout: float) -> Any:
     """Return one probability per patch."""
-    check_scalar(dropout, "dropout", Real, min_val=0, max_val=1, include_boundaries="left")
+    check_real(dropout, "dropout", min_val=0, max_val=1, include_boundaries="left")
     # 16 bits hold only three digits of a probability, so mixed precision ends before this layer.
     output = layers.Dense(1, activation="sigmoid", dtype="float32")
     return output(layers.Dropout(dropout)(features))

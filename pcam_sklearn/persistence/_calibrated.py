@@ -65,7 +65,7 @@ def _write_calibrated(calibrated: CalibratedClassifierCV, writer: Writer) -> Nod
     node["learned"], node["calibrated"] = {}, []
     if hasattr(calibrated, "calibrated_classifiers_"):
         learned = {k: v for k, v in vars(calibrated).items() if k in _CALIBRATED_LEARNED}
-        node["learned"] = write_values(calibrated, learned)
+        node["learned"] = write_values(calibrated, learned, _CALIBRATED_LEARNED)
         for part in calibrated.calibrated_classifiers_:
             node["calibrated"].append(
                 {

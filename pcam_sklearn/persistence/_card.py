@@ -1,10 +1,13 @@
 """The files in a model file that people read: the model card and the requirements."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn._markdown import escape_markdown
+from pcam_sklearn.persistence._metadata import point_from_plain
 
 _TITLE = "Tumour tissue in histology patches"
 _TAGS = ("pcam-sklearn", "scikit-learn", "keras", "histopathology", "medical", "safetensors")
@@ -40,7 +43,8 @@ def write_card(estimator: Any, metadata: Mapping[str, Any], plain: Mapping[str, 
     """Return the model card in Markdown, with the header that model hubs read."""
     title = metadata.get("title", _TITLE)
     header = _header(title, metadata.get("license", "unknown"), plain["metrics"])
-    return "\n".join([header, _body(estimator, title, metadata, plain), _USAGE]).encode()
+    text = "\n".join([header, _body(estimator, title, metadata, plain), _USAGE])
+    return text.encode(errors="backslashreplace")  # A title may be no valid text.
 
 
 def _header(title: str, licence: str, metrics: Mapping[str, Any] | None) -> str:
@@ -74,15 +78,15 @@ def _index(title: str, metrics: Mapping[str, Any]) -> str:
 
 def _body(estimator: Any, title: str, metadata: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
     evaluation = metadata.get("evaluation")
+    point = _describe_point(point_from_plain(plain["operating_point"]))
     if evaluation is None:
-        return f"# {title}\n\n{_NOT_KNOWN}{_describe_point(plain['operating_point'])}"
+        return f"# {escape_markdown(title)}\n\n{_NOT_KNOWN}\n{escape_markdown(point)}\n"
     from pcam_sklearn.report import ModelCard, model_card
 
     data = metadata.get("data") or {}
     if plain["data_sha256"]:
         data = {**data, "SHA-256 of the training patches": plain["data_sha256"]}
     card = model_card(estimator, evaluation, title=title, data=data, split=metadata.get("split"))
-    point = _describe_point(plain["operating_point"]).strip()
     pictures = {id(picture) for picture in card.pictures}
     for section in card.sections:
         # A threshold may come without one of the evaluation, which was chosen on its patches.
@@ -95,7 +99,9 @@ def _body(estimator: Any, title: str, metadata: Mapping[str, Any], plain: Mappin
 def _describe_point(point: Mapping[str, Any] | None) -> str:
     if point is None:
         return ""
+    threshold = point["threshold"]
+    called = f"a probability of at least {threshold} is" if threshold < math.inf else "none is"
     return (
-        f"\nFrozen operating point: a probability of at least {point['threshold']} is positive "
-        f"({point['criterion']}). What it reaches on other patches is not known.\n"
+        f"Frozen operating point: {called} positive ({point['criterion']}). What it reaches on "
+        "other patches is not known."
     )

@@ -88,7 +88,7 @@ def write_classifier(classifier: CNNClassifier, writer: Writer) -> Node:
     }
     for name in sorted(learned.keys() - _LEARNED.keys()):
         writer.leave_out(classifier, name, learned.pop(name))
-    node["learned"] = write_values(classifier, learned)
+    node["learned"] = write_values(classifier, learned, _LEARNED)
     node["network"] = None
     if hasattr(classifier, "trainer_"):
         node["network"] = _write_network(classifier, writer)

@@ -27,6 +27,12 @@ def metadata_to_plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
             f"metadata['data_sha256']={sha256!r} is no SHA-256; pass "
             "pcam_sklearn.report.hash_patches(X_train)"
         )
+    data = metadata.get("data")
+    if data is not None and not isinstance(data, Mapping):
+        raise ModelFileError(
+            f"metadata['data']={data!r:.200} must be a dict of facts by name, such as "
+            "{'Patches': 'Kaggle'}"
+        )
     return {
         "operating_point": _point_to_plain(point),
         "data_sha256": sha256,
@@ -45,7 +51,7 @@ def metadata_from_plain(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **found,
         "data_sha256": manifest["data_sha256"],
-        "operating_point": _point_from_plain(manifest["operating_point"]),
+        "operating_point": point_from_plain(manifest["operating_point"]),
         "metrics": metrics and {name: decode(v, name) for name, v in metrics.items()},
         "versions": manifest["versions"],
     }
@@ -63,7 +69,7 @@ def _point_to_plain(point: Any) -> dict[str, Any] | None:
     return {name: encode(_python(values[name]), name) for name in _RATES}
 
 
-def _point_from_plain(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def point_from_plain(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if plain is None:
         return None
     point = {name: decode(value, name) for name, value in plain.items()}

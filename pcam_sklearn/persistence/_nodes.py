@@ -150,9 +150,16 @@ class Rule:
         return value
 
 
-def write_values(owner: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """Return an estimator's learned attributes as JSON."""
-    return {name: encode(value, f"{type(owner).__name__}.{name}") for name, value in values.items()}
+def write_values(
+    owner: Any, values: dict[str, Any], rules: dict[str, Rule] | None = None
+) -> dict[str, Any]:
+    """Return an estimator's learned attributes as JSON; each passes the rule for reading it."""
+    kind = type(owner).__name__
+    plain = {name: encode(value, f"{kind}.{name}") for name, value in values.items()}
+    for name, rule in (rules or {}).items():
+        if name in values:
+            rule.check(values[name], f"{kind}.{name}")
+    return plain
 
 
 def write_parameters(

@@ -72,7 +72,7 @@ def _write_tuned(tuned: TunedThresholdClassifierCV, writer: Writer) -> Node:
     if hasattr(tuned, "estimator_"):
         node["fitted"] = write_held(tuned.estimator_, "the estimator of the threshold", writer)
         learned = {k: v for k, v in vars(tuned).items() if k in _TUNED_LEARNED}
-        node["learned"] = write_values(tuned, learned)
+        node["learned"] = write_values(tuned, learned, _TUNED_LEARNED)
         node["positive"] = encode(positive_label(tuned), "the positive label")
         if "cv_results_" in vars(tuned):
             writer.leave_out(tuned, "cv_results_", "its curve")

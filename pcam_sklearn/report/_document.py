@@ -3,7 +3,6 @@
 import base64
 import html
 import os
-import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from pcam_sklearn._files import atomic_path
+from pcam_sklearn._markdown import escape_markdown
 
-# Characters that Markdown reads as markup; "-", "+" and "1." only matter where a line begins.
-_MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&]|^[-+]|(?<=^\d)[.)])")
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -119,9 +117,9 @@ class ModelCard:
         str
             The card. It links its pictures; :meth:`write_markdown` writes them.
         """
-        parts = [f"# {_escape(self.title)}"]
+        parts = [f"# {escape_markdown(self.title)}"]
         for section in self.sections:
-            parts.append(f"## {_escape(section.heading)}")
+            parts.append(f"## {escape_markdown(section.heading)}")
             parts += [_block_to_markdown(block, prefix) for block in section.blocks]
         return "\n\n".join(parts) + "\n"
 
@@ -201,11 +199,11 @@ def _table_to_html(table: pd.DataFrame) -> str:
 
 def _block_to_markdown(block: str | pd.DataFrame | Picture, prefix: str) -> str:
     if isinstance(block, str):
-        return _escape(block)
+        return escape_markdown(block)
     if isinstance(block, Picture):
         # The angle brackets let a file's name hold spaces.
-        return f"![{_escape(block.caption)}](<{prefix}{block.name}.png>)"
-    header, *rows = [[_escape(cell) for cell in row] for row in _read_cells(block)]
+        return f"![{escape_markdown(block.caption)}](<{prefix}{block.name}.png>)"
+    header, *rows = [[escape_markdown(cell) for cell in row] for row in _read_cells(block)]
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -222,9 +220,3 @@ def _format_value(value: object) -> str:
         # The card explains the dash; "nan" would look like a mistake.
         return "-" if pd.isna(value) else f"{value:.3f}"
     return str(value)
-
-
-def _escape(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    # A line break would end a row of a table, so all white space becomes single spaces.
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))

@@ -62,6 +62,27 @@ def test_only_given_parameters_differ_from_the_defaults():
     assert {k for k in differing if "__" in k} == {"cnnclassifier__epochs"}
 
 
+def test_a_name_that_a_grid_has_twice_is_an_error_instead_of_half_a_grid():
+    with pytest.raises(ValueError, match="--grid names a several times"):
+        parse_grid(["a=1,2", "b=1", "a=3"])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cnnclassifier", "has the steps of make_pcam_pipeline"),
+        ("centercropnormalizer", "has the steps of make_pcam_pipeline"),
+        ("steps", "has the steps of make_pcam_pipeline"),
+        ("cnnclassifier__checkpoint_dir", "see --resume"),
+    ],
+)
+def test_what_a_run_decides_itself_cannot_be_set_or_searched_over(name, message):
+    with pytest.raises(ValueError, match=f"{name} cannot be set.*{message}"):
+        check_names(make_pcam_pipeline(), [name])
+    with pytest.raises(ValueError, match=f"{name} cannot be set.*{message}"):
+        build_pipeline({}, {name: "passthrough"}, None)
+
+
 def test_a_name_without_a_step_is_an_error_that_names_the_steps():
     with pytest.raises(ValueError, match=r"nothing is no parameter.*cnnclassifier__"):
         check_names(make_pcam_pipeline(), ["nothing"])

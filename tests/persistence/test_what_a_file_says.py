@@ -8,7 +8,7 @@ from support.model_files import GROUPS, X, Y, built_pipeline, take_apart
 from support.tiny import make_data
 
 from pcam_sklearn import make_pcam_pipeline
-from pcam_sklearn.metrics import choose_operating_point
+from pcam_sklearn.metrics import OperatingPoint, choose_operating_point
 from pcam_sklearn.persistence import ModelFileError, load_model, read_metadata, save_model
 from pcam_sklearn.report import evaluate_predictions, hash_patches
 
@@ -74,6 +74,44 @@ def test_without_an_evaluation_the_card_says_that_nothing_is_known(tmp_path):
         assert f"{package}=={manifest['versions'][package]}" in requirements
 
 
+def test_a_title_is_shown_as_it_is_and_a_threshold_that_nothing_reaches_in_words(tmp_path):
+    title = "A | <script>alert(1)</script>\n\n# B \udcff"
+    point = OperatingPoint(np.inf, 0.0, 1.0, "specificity >= 0.9 <b>")
+    save_model(
+        built_pipeline(),
+        tmp_path / "m.pcam",
+        metadata={"title": title, "operating_point": point},
+    )
+    card = take_apart(tmp_path / "m.pcam")[0]["README.md"].decode()
+    body = card.split("---", 2)[2]
+    assert r"# A \| \<script\>alert(1)\</script\> \# B" in body
+    assert r"none is positive (specificity \>= 0.9 \<b\>)" in body
+    assert read_metadata(tmp_path / "m.pcam")["title"] == title
+
+
+@pytest.mark.parametrize(
+    ("learned", "match"),
+    [
+        ({"history_": {"loss": ["x"]}}, "history_ must be lists of numbers by name"),
+        ({"groups_": np.array([b"a"])}, "groups_ is an array of .*; use numbers or text"),
+        ({"n_iter_": -1}, "n_iter_ must be a whole number"),
+    ],
+)
+def test_what_cannot_be_read_again_is_not_written(learned, match, tmp_path):
+    pipeline = built_pipeline()
+    vars(pipeline[-1]).update(learned)
+    with pytest.raises(ModelFileError, match=match):
+        save_model(pipeline, tmp_path / "model.pcam")
+    assert not (tmp_path / "model.pcam").exists()
+
+
+def test_slides_that_are_objects_are_written_as_numbers(tmp_path):
+    pipeline = built_pipeline()
+    pipeline[-1].groups_ = np.array([np.int64(7), np.int64(8)], dtype=object)
+    save_model(pipeline, tmp_path / "model.pcam")
+    assert load_model(tmp_path / "model.pcam")[-1].groups_.tolist() == [7, 8]
+
+
 @pytest.mark.parametrize(
     ("metadata", "match"),
     [
@@ -81,6 +119,10 @@ def test_without_an_evaluation_the_card_says_that_nothing_is_known(tmp_path):
         ({"operating_point": {"threshold": 1}}, "choose_operating_point"),
         ({"note": object()}, r"metadata\['note'\]=.* is no plain data"),
         ({"title": 1}, "must be text"),
+        ({"confusion": {(0, 1): 5}}, "has keys that are neither text nor numbers"),
+        ({"confusion": {None: 5}}, "has keys that are neither text nor numbers"),
+        ({"data": "kaggle"}, r"metadata\['data'\]='kaggle' must be a dict of facts"),
+        ({"data": [("a", 1)]}, r"metadata\['data'\]=.* must be a dict of facts"),
     ],
 )
 def test_metadata_that_a_file_cannot_hold_are_refused(metadata, match, tmp_path):

@@ -218,6 +218,20 @@ WRONG = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, np.float32("nan")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "learning_rate", "warmup", "label_smoothing", "weight_averaging", "validation_fraction",
+        "dropout",
+    ],
+)  # fmt: skip
+def test_a_number_that_is_not_finite_is_refused(name, value):
+    classifier = quick(**{"network": "residual", "filters": (2, 2), name: value})
+    with pytest.raises(ValueError, match=rf"{name}.*(must be a finite number|must be <)"):
+        classifier.fit(X, Y)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_parameter_is_refused_at_fit(name):
     value, message = WRONG[name]

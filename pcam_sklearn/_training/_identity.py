@@ -12,13 +12,18 @@ from pcam_sklearn import __version__
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._keras_parts import describe_part
-from pcam_sklearn._training._plain_values import SCALARS
+from pcam_sklearn._training._plain_values import SCALARS, is_plain
 from pcam_sklearn._training._weights import copy_values
 
 # These change nothing that a fit learns.
 _WITHOUT_EFFECT = ("checkpoint_dir", "test_time_augmentation", "verbose", "warm_start")
 _WHOLE = 1 << 30  # bytes of patches; of more, only some patches are compared
 _N_PATCHES = 256
+_PACKAGES = (
+    "builtins", "functools", "jax", "keras", "numpy", "pcam_sklearn", "scikeras", "sklearn",
+    "tensorflow", "torch",
+)  # fmt: skip
+_OF_KERAS = ("_model", "_params", "model", "params")  # Set on a callback when training begins.
 
 
 def identify(plan: Any) -> str:
@@ -89,7 +94,8 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, types.FunctionType):
         closure = [cell.cell_contents for cell in value.__closure__ or ()]
         defaults = [value.__defaults__, value.__kwdefaults__]
-        return [value.__module__, value.__qualname__, value.__code__, defaults, closure]
+        used = [value.__code__, defaults, closure, _globals_used(value)]
+        return [value.__module__, value.__qualname__, used if _is_own(value) else []]
     if isinstance(value, type):
         own = {k: v for k, v in vars(value).items() if isinstance(v, types.FunctionType)}
         return [value.__module__, value.__qualname__, own if _is_own(value) else {}]
@@ -100,9 +106,7 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, keras.losses.Loss):
         return [type(value), {**vars(value), "name": ""}]
     if isinstance(value, keras.callbacks.Callback):
-        # What a callback collects is no setting, and not part of what the fit is.
-        plain = {k: v for k, v in vars(value).items() if isinstance(v, SCALARS)}
-        return [type(value), plain]
+        return [type(value), {k: v for k, v in vars(value).items() if k not in _OF_KERAS}]
     try:
         reduced = value.__reduce_ex__(4)
     except TypeError:  # Such as a lock, which means nothing to another process.
@@ -110,5 +114,26 @@ def _parts(value: Any) -> list[Any]:
     return [reduced] if isinstance(reduced, str) else list(reduced[:3])
 
 
-def _is_own(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] not in ("keras", "numpy", "builtins", "functools")
+def _globals_used(function: types.FunctionType) -> dict[str, Any]:
+    """Return the plain values of its module that a function names, and the helpers in it."""
+    known = function.__globals__
+    named = {name: known[name] for name in _names(function.__code__) if name in known}
+    return {
+        name: value
+        for name, value in named.items()
+        if is_plain(value)
+        or (
+            isinstance(value, types.FunctionType | type) and value.__module__ == function.__module__
+        )
+    }
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Return the names that code uses, and the functions within it."""
+    inner = [part for part in code.co_consts if isinstance(part, types.CodeType)]
+    return {*code.co_names}.union(*map(_names, inner))
+
+
+def _is_own(part: Any) -> bool:
+    """Return whether a function or class is the user's own, and not of a versioned package."""
+    return str(part.__module__).partition(".")[0] not in _PACKAGES

@@ -265,11 +265,29 @@ def test_equal_fits_have_one_identity_in_each_process():
     assert first == second
 
 
+class Noted(keras.callbacks.Callback):
+    """A callback whose setting is a list."""
+
+    def __init__(self, rates):
+        super().__init__()
+        self.rates = rates
+
+
+def slow(epoch):
+    return 0.01 * SHARE
+
+
+def slower(epoch):
+    return 0.001 * SHARE
+
+
 OTHER_FITS = {
     "closure": {"network": make_network("tanh")},
     "defaults": {"network": make_network("relu", scale=2.0)},
     "settings of a callback": {"callbacks": [keras.callbacks.EarlyStopping("loss", patience=9)]},
     "routed to a callback": {"callbacks": Count, "callbacks__start": 3},
+    "a list of a callback": {"callbacks": [Noted([0.0])]},
+    "a function of a callback": {"callbacks": [keras.callbacks.LearningRateScheduler(slower)]},
     "a loss of one's own": {"loss": Squares(3.0)},
     "one patch": {"patches": np.concatenate([X[:1], X[:1], X[2:]])},
 }
@@ -277,13 +295,41 @@ OTHER_FITS = {
 
 @pytest.mark.parametrize("other", OTHER_FITS.values(), ids=OTHER_FITS)
 def test_other_fits_have_other_identities(other):
-    twins = {
-        "callbacks": [keras.callbacks.EarlyStopping("loss", patience=1)],
-        "loss": Squares(2.0),
-    }
-    known = {identity_of(**{k: v}) for k, v in twins.items()} | {identity_of()}
-    known.add(identity_of(callbacks=Count))
+    callbacks = [
+        keras.callbacks.EarlyStopping("loss", patience=1),
+        keras.callbacks.LearningRateScheduler(slow),
+        Noted([0.1]),
+        Count(),
+    ]
+    known = {identity_of(), identity_of(loss=Squares(2.0)), identity_of(callbacks=Count)}
+    known |= {identity_of(callbacks=[callback]) for callback in callbacks}
     assert identity_of(**other) not in known
+
+
+def with_helper(input_shape):
+    """Return a network that another function and a global value decide on."""
+    return keras.Sequential([keras.Input(input_shape), *layers_of(SHARE)])
+
+
+def layers_of(scale):
+    end = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
+    return [keras.layers.Rescaling(scale), keras.layers.Flatten(), end]
+
+
+SHARE = 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SHARE", 0.25), ("layers_of", lambda scale: [keras.layers.Flatten()])]
+)
+def test_what_a_function_uses_of_its_module_is_part_of_the_identity(name, value, monkeypatch):
+    fits = [{"network": with_helper}]
+    if name == "SHARE":
+        fits.append({"callbacks": [keras.callbacks.LearningRateScheduler(slow)]})
+    before = [identity_of(**fit) for fit in fits]
+    assert before == [identity_of(**fit) for fit in fits]
+    monkeypatch.setitem(globals(), name, value)
+    assert not set(before) & {identity_of(**fit) for fit in fits}
 
 
 def test_equal_instances_have_one_identity():

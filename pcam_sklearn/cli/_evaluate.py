@@ -60,7 +60,13 @@ def evaluate(
     patches, used = load_evaluation_patches(loaded, data, options, unseen=unseen, out=out)
     evaluation = evaluate_model(loaded, patches, rounds, options["random_state"], out)
     facts = evaluation_facts(evaluation)
-    if by_slide and (table := evaluation.slide_table()) is not None:
+    table = evaluation.slide_table() if by_slide else None
+    if table is not None:
         facts["by_slide"] = table.reset_index().to_dict("records")
+    elif by_slide:
+        out.warn(
+            "there is no table by slide, because the slides are not known or a class comes from "
+            "one slide"
+        )
     text = evaluation_text(evaluation, by_slide=by_slide)
     out.result(text, {"model": model, **facts, "used_in_training": used, "left_out": unseen})

@@ -21,7 +21,8 @@ def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> A
     Each file is read once. A Kaggle id is the SHA-1 of the patch's raw RGB bytes, so a single
     changed pixel is found, and so are reversed channels. No path is ever made from an id: the
     folders are listed, and names are compared with ids as text. What passes here passes in
-    `load_kaggle` without a warning: both take the same files for patches.
+    `load_kaggle` without a warning if it has a ``slides.csv``: both take the same files for
+    patches.
 
     Parameters
     ----------

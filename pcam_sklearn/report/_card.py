@@ -136,7 +136,7 @@ def _make_data_section(
     measured = {
         "Patches": f"{len(evaluation.positive):,}",
         "Positive": f"{evaluation.positive.sum():,} ({evaluation.positive.mean():.1%})",
-        "Slides": "not known" if groups is None else f"{len(set(groups.tolist())):,}",
+        "Slides": "not given" if groups is None else f"{len(set(groups.tolist())):,}",
         "SHA-256 of the pixels": evaluation.data_sha256 or "not computed",
     }
     blocks: list[Any] = [
@@ -171,7 +171,7 @@ def _draw_curves(evaluation: Evaluation) -> list[Picture]:
 
 
 def _draw_roc(evaluation: Evaluation) -> Picture:
-    # The band resamples slides, so scikit-learn's curve stands in where they are not known.
+    # The band resamples slides, so scikit-learn's curve stands in where there are none.
     if evaluation.groups is None:
         return _draw_roc_without_band(evaluation)
     banded = RocBandDisplay.from_predictions(
@@ -189,7 +189,7 @@ def _draw_roc_without_band(evaluation: Evaluation) -> Picture:
         pos_label=True, name=evaluation.name, plot_chance_level=True, ax=ax,
     )  # fmt: skip
     ax.set(xlabel="1 - specificity", ylabel="Sensitivity", title="ROC curve")
-    caption = "ROC curve, without a band because the slides are not known"
+    caption = "ROC curve, without a band because no slides were given"
     return _save_picture("roc", plain.figure_, caption)
 
 
@@ -217,7 +217,7 @@ def _describe_operating_point(evaluation: Evaluation) -> list[Any]:
 def _list_slides(evaluation: Evaluation) -> list[Any]:
     slides, hospitals = evaluation.slide_table(), evaluation.hospital_table()
     if slides is None:
-        return ["The slides are not known."]
+        return ["The evaluation was given no slides."]
     stains = evaluation.stain_table()
     by_stain = ["The colours of the slides are not known."] if stains is None else [stains, _STAINS]
     note = "A dash means that a slide of one class has no such figure."

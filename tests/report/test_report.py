@@ -376,7 +376,7 @@ def test_what_was_not_stated_is_said_not_to_be(fitted):
 def test_without_slides_the_card_warns_of_its_intervals(fitted):
     text = model_card(fitted, measure(groups=None)).to_markdown()
     assert "too narrow by far" in text
-    assert "The slides are not known." in text
+    assert "The evaluation was given no slides." in text
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     trainer_ : keras.Model
         `model_` behind scaling and augmentation, which takes bytes as well.
     history_ : dict of str to list of float
-        Loss and metrics by epoch, NaN where there is none; those held out begin with ``val_``.
+        Loss and metrics by epoch, NaN if not measured; of held-out patches as ``val_<name>``.
     n_iter_ : int
         Number of epochs trained.
     best_epoch_ : int

@@ -189,7 +189,7 @@ def _as_paths(X: Any) -> np.ndarray:
 
 
 def _describe(X: Any, values: np.ndarray) -> str:
-    """Return what X is, and what to pass instead where that is plain."""
+    """Describe X, and name what to pass instead where that is plain."""
     found = f"shape {values.shape} and dtype {values.dtype}"
     if values.ndim == 0 and isinstance(X, Iterable) and not isinstance(X, str | bytes):
         # A set has no order for the predictions to be in.

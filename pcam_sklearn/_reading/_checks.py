@@ -66,7 +66,7 @@ def check_patches(X: Any, *, channels: int | None = 3) -> Any:
 
 
 def _advice_on_type(X: np.ndarray) -> str:
-    """Return what to pass instead of values of a wrong type, by their range."""
+    """Return advice about values of a wrong type, by their range."""
     if X.dtype.kind == "b":
         return "; pass X.astype(np.uint8) * 255"
     try:

@@ -83,7 +83,7 @@ class PatchFiles:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the patches are the images in the files, neither cut nor treated."""
+        """True if the patches are the images in the files, neither cut nor treated."""
         return self._crop_size is None and self._finish is None
 
     def mapped(

@@ -177,7 +177,7 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
 
     @property
     def groups_complete_(self) -> bool:
-        """Whether `groups_` names the slides of all patches that the pipeline learned from."""
+        """True if `groups_` names the slides of all patches that the pipeline learned from."""
         return self._told("slides_complete")
 
     @property

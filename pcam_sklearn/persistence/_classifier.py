@@ -48,7 +48,7 @@ def _is_history(value: Any) -> bool:
 
 
 def _is_value(value: Any) -> bool:
-    """Return whether it is a number, or the numbers of a metric that has several."""
+    """Return True for a number, and for the numbers of a metric that has several."""
     numbers = value if isinstance(value, list) else [value]
     return all(isinstance(number, (int, float, np.number)) for number in numbers)
 

@@ -171,7 +171,7 @@ def _draw_curves(evaluation: Evaluation) -> list[Picture]:
 
 
 def _draw_roc(evaluation: Evaluation) -> Picture:
-    # The band resamples slides, so scikit-learn's curve stands in where there are none.
+    # The band resamples slides, so scikit-learn's curve takes its place without them.
     if evaluation.groups is None:
         return _draw_roc_without_band(evaluation)
     banded = RocBandDisplay.from_predictions(

@@ -2,10 +2,12 @@
 
 import warnings
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
 
 from pcam_sklearn.metrics._inputs import check_fraction, check_groups, check_scores
 from pcam_sklearn.metrics._interval import (
@@ -203,6 +205,7 @@ def draw_slides(
 ) -> FloatArray:
     """Count the draws of each slide per round, and leave out the rounds of one class."""
     # With fewer rounds the standard deviation itself is uncertain by more than 7 %.
+    check_scalar(n_rounds, "n_rounds", Integral)
     if n_rounds < 100:
         raise ValueError(f"n_rounds={n_rounds} is too few for an interval; type n_rounds=2000")
     n_slides = len(n_positive)

@@ -1,9 +1,11 @@
 """The distance between predicted probabilities and observed shares."""
 
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
 
 from pcam_sklearn.metrics._inputs import check_probabilities, check_weights
 from pcam_sklearn.metrics._types import FloatArray
@@ -72,6 +74,7 @@ def expected_calibration_error(
 
 
 def _inner_edges(prob: FloatArray, n_bins: int, strategy: str) -> FloatArray:
+    check_scalar(n_bins, "n_bins", Integral)
     if n_bins < 1:
         raise ValueError(f"n_bins={n_bins} must be at least 1; type n_bins=15")
     # 0 and 1 are no edges: a probability of exactly 0 would otherwise get a bin of its own.

@@ -1,10 +1,12 @@
 """Checks of labels, scores, weights and slides, shared by all metrics."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_scalar
 
 from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._messages import first_few
@@ -95,6 +97,7 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> FloatArray
 
 def check_fraction(value: float, name: str, *, open_interval: bool = False) -> float:
     """Return the value, or raise ValueError unless it lies in [0, 1], or in (0, 1)."""
+    check_scalar(value, name, Real)
     if not (0 < value < 1 if open_interval else 0 <= value <= 1):
         allowed = "between 0 and 1, ends excluded" if open_interval else "between 0 and 1"
         raise ValueError(f"{name}={value!r} must lie {allowed}; type for example {name}=0.95")

@@ -171,6 +171,8 @@ def _measure(
         "mean_score": frame.groupby(key)["score"].mean(),
         "auc": won / (n_positive * n_negative).where(lambda pairs: pairs > 0),
     }
+    if threshold is not None and np.isnan(threshold):
+        raise ValueError("threshold=nan separates nothing; type for example threshold=0.5")
     if threshold is not None:
         columns["sensitivity"] = _share_by_key(score >= threshold, positive, key)
         columns["specificity"] = _share_by_key(score < threshold, ~positive, key)

@@ -5,6 +5,7 @@ import pytest
 
 from pcam_sklearn.metrics import (
     Interval,
+    auc_cluster_bootstrap,
     auc_delong,
     choose_operating_point,
     expected_calibration_error,
@@ -64,6 +65,26 @@ def test_a_positive_label_that_can_be_no_label_is_an_error_where_one_class_is_en
 
 def test_the_positive_label_may_be_the_one_that_does_not_occur():
     assert expected_calibration_error(["normal"] * 4, SCORE, pos_label="tumour") > 0
+
+
+@pytest.mark.parametrize(
+    ("measure", "name"),
+    [
+        (lambda: expected_calibration_error(Y, SCORE, n_bins=2.5), "n_bins"),
+        (lambda: auc_delong(Y, SCORE, confidence="0.95"), "confidence"),
+        (lambda: auc_cluster_bootstrap(Y, SCORE, list("abcd"), n_rounds=200.0), "n_rounds"),
+        (lambda: sensitivity_at_specificity(Y, SCORE, specificity="0.9"), "specificity"),
+    ],
+    ids=["n_bins", "confidence", "n_rounds", "specificity"],
+)
+def test_a_number_of_another_type_is_an_error_that_names_it(measure, name):
+    with pytest.raises(TypeError, match=f"{name} must be an instance of"):
+        measure()
+
+
+def test_a_threshold_of_nan_is_an_error():
+    with pytest.raises(ValueError, match="threshold=nan separates nothing"):
+        slide_table(Y, SCORE, list("aabb"), threshold=np.nan)
 
 
 def test_one_class_is_an_error_that_says_where_such_slides_are_shown():

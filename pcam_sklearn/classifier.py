@@ -279,10 +279,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         tasks.end()
         return self
 
-    def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None, groups: Any = None
-    ) -> Self:
-        """Train for one more epoch, on these patches.
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one more epoch, on these patches, whose slides stay unknown.
 
         Nothing is held out and nothing stops early: the patches of all calls together are the
         training set.
@@ -297,8 +295,6 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             Both labels. The first call needs them if its y does not hold both.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, at least 0.
-        groups : array-like of shape (n_samples,), default=None
-            The slide of each patch, which joins `groups_`.
 
         Returns
         -------
@@ -316,7 +312,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
                 "class_weight='balanced' needs all labels at once and is not supported by "
                 "partial_fit; pass the weights as a dict, {label: weight}."
             )
-        data = self._check_arguments(X, y, sample_weight, groups, self._known_classes(classes))
+        data = self._check_arguments(X, y, sample_weight, classes=self._known_classes(classes))
         return self._train(TrainingPlan(self, data, epochs=1, resume=hasattr(self, "model_")))
 
     def initialize(self, X: Any, y: Any) -> Self:

@@ -202,22 +202,17 @@ def test_a_partial_fit_knows_the_slides_of_the_fit_before_and_that_its_own_are_u
     assert not knows_its_slides(classifier)
 
 
-def test_a_partial_fit_adds_its_slides():
-    classifier = quick().fit(X, Y, groups=SLIDES).partial_fit(X, Y, groups=np.repeat("new", len(Y)))
-    assert len(classifier.groups_) == 9
-    assert knows_its_slides(classifier)
-
-
 def test_slides_that_were_unknown_once_stay_unknown():
     classifier = quick(warm_start=True).fit(X, Y).fit(X, Y, groups=SLIDES)
     assert len(classifier.groups_) == 8
     assert not knows_its_slides(classifier)
-    assert not knows_its_slides(classifier.partial_fit(X, Y, groups=SLIDES))
+    assert not knows_its_slides(classifier.fit(X, Y, groups=SLIDES))
     assert not knows_its_slides(pickle.loads(pickle.dumps(classifier)))
 
 
 def test_nothing_unknown_is_learned_before_the_first_epoch():
-    assert knows_its_slides(quick().initialize(X, Y).partial_fit(X, Y, groups=SLIDES))
+    classifier = quick(warm_start=True).initialize(X, Y)
+    assert knows_its_slides(classifier.fit(X, Y, groups=SLIDES))
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])

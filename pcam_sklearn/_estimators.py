@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.ensemble import VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
@@ -53,10 +54,22 @@ def knows_its_slides(estimator: Any) -> bool:
 
 def _learned_around(estimator: Any) -> bool:
     """Return True if it learned on top of one that was fitted before, on patches of its own."""
-    if isinstance(estimator, FixedThresholdClassifier):
-        return False
-    is_frozen = isinstance(getattr(estimator, "estimator", None), FrozenEstimator)
-    return is_frozen or getattr(estimator, "cv", None) == "prefit"
+    if isinstance(estimator, FixedThresholdClassifier | VotingClassifier | Pipeline):
+        return False  # These learn nothing on top.
+    prefit = isinstance(getattr(estimator, "cv", None), str) and estimator.cv == "prefit"
+    return prefit or any(map(_is_frozen, _parameters_of(estimator)))
+
+
+def _is_frozen(estimator: Any) -> bool:
+    """Return True if it is frozen, or a part of it is."""
+    return isinstance(estimator, FrozenEstimator) or any(map(_is_frozen, _parameters_of(estimator)))
+
+
+def _parameters_of(estimator: Any) -> list[Any]:
+    """Return the estimators that an estimator was given."""
+    named = getattr(estimator, "steps", None) or getattr(estimator, "estimators", None) or []
+    parts = [getattr(estimator, "estimator", None), *(part for _, part in named)]
+    return [part for part in parts if part is not None]
 
 
 def _slides_of(classifier: Any) -> list[np.ndarray]:

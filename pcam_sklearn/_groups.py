@@ -18,7 +18,9 @@ def convert_groups(groups: ArrayLike) -> np.ndarray:
             f"groups must hold one slide for each patch, in 1-D; got shape {slides.shape}."
         )
     # NumPy spells NaN among text so.
-    missing = np.isin(slides, ["", "nan"]) if slides.dtype.kind in "UT" else pd.isna(slides)
+    missing = slides == "nan" if slides.dtype.kind == "U" else pd.isna(slides)
+    if slides.dtype.kind in "OUT":
+        missing = missing | np.array([isinstance(s, str) and not s for s in slides], dtype=bool)
     unknown = int(missing.sum())
     if unknown:
         raise ValueError(
@@ -34,3 +36,10 @@ def convert_groups(groups: ArrayLike) -> np.ndarray:
             "as text, [str(slide) for slide in groups]."
         ) from error
     return np.asarray(groups) if listed else slides
+
+
+def join_groups(parts: list[np.ndarray]) -> np.ndarray:
+    """Return the slides in all parts, once each; as text if some are text and some are not."""
+    if len({isinstance(part[0], str) for part in parts}) > 1:
+        parts = [part.astype(str) for part in parts]
+    return np.unique(np.concatenate(parts))

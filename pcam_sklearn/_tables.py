@@ -12,8 +12,8 @@ import pandas as pd
 
 _PACKED = {".gz", ".bz2", ".zip", ".xz", ".zst", ".tar"}  # pandas unpacks these.
 _DAMAGE = (
-    ValueError, EOFError, ImportError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-    tarfile.TarError,
+    ValueError, EOFError, ImportError, RuntimeError, zlib.error, lzma.LZMAError,
+    zipfile.BadZipFile, tarfile.TarError,
 )  # fmt: skip
 # A table keeps every field as text, so what is missing has to be known by its spelling.
 _MISSING = {"", "nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"}
@@ -26,15 +26,23 @@ def read_table(path: Path, columns: list[str], optional: tuple[str, ...] = ()) -
     that is no CSV file, or lacks another column, raises ValueError.
     """
     # pandas ends a field at a zero byte, and drops what follows.
-    if path.suffix not in _PACKED and b"\0" in path.read_bytes():
+    if path.suffix.lower() not in _PACKED and b"\0" in path.read_bytes():
         raise ValueError(f"{path} cannot be read as a CSV file: it holds zero bytes")
     table = read_csv(path, dtype=object, keep_default_na=False)
     present = [name for name in optional if name in table]
-    for name in (*columns, *present):
-        if f"{name}.1" in table:  # So pandas calls a second column of that name.
-            raise ValueError(f"{path} has several columns {name}; keep one of them")
+    if any(f"{name}.1" in table for name in (*columns, *present)):
+        _refuse_columns_twice(path, [*columns, *present])
     table = select_columns(table, str(path), [*columns, *present]).fillna("")
     return table.reindex(columns=[*columns, *optional], fill_value="")
+
+
+def _refuse_columns_twice(path: Path, columns: list[str]) -> None:
+    """Raise ValueError if one of these columns is there twice: pandas numbers the second one."""
+    header = read_csv(path, dtype=object, keep_default_na=False, header=None, nrows=1)
+    names = header.iloc[0].tolist()
+    for name in columns:
+        if names.count(name) > 1:
+            raise ValueError(f"{path} has several columns {name}; keep one of them")
 
 
 def read_csv(path: str | os.PathLike[str], **options: Any) -> pd.DataFrame:

@@ -69,12 +69,14 @@ def _advice_on_type(X: np.ndarray) -> str:
     """Return advice about values of a wrong type, by their range."""
     if X.dtype.kind == "b":
         return "; pass X.astype(np.uint8) * 255"
+    if X.dtype.kind not in "iuO":
+        return ""
     try:
         low, high = _range(X.astype(np.float64) if X.dtype.kind == "O" else X)
     except (TypeError, ValueError):
         return ""
-    if X.dtype.kind == "O" and low >= 0 and high <= 1:
-        return "; pass X.astype(np.float32)"
+    if low >= 0 and high <= 1:
+        return "; if 1 is white, pass X.astype(np.float32)"
     if low >= 0 and high <= 255:
         return "; pass X.astype(np.uint8)"
     if low >= 0 and high < 2**16:

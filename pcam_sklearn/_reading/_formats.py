@@ -16,7 +16,7 @@ from pcam_sklearn._reading._rules import UnreadableImageError, check_end
 _UNKNOWN = "it is no TIFF, PNG, JPEG, WebP, BMP or PNM image"
 _BMP_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)  # red, green, blue: the only order that is read
 _BMP_HEADS = (40, 52, 56, 108, 124)  # lengths of the headers that Windows knows
-_PNM = re.compile(rb"P([1-7])" + rb"(?:\s+#[^\n]*)*\s+(\d+)" * 3 + rb"\s")
+_PNM = re.compile(rb"P([1-7])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
 
 
 class Header(NamedTuple):
@@ -48,7 +48,7 @@ def _read_png(content: bytes) -> Header:
         elif kind == b"tRNS" and is_gray:
             (gray,) = struct.unpack_from(">H", data)
             # Values of less than 8 bits are stretched to 8.
-            scale = 255 // (2**bits - 1) if bits < 8 else 1
+            scale = {1: 255, 2: 85, 4: 17}.get(bits, 1)
             header = header._replace(may_be_transparent=True, transparent_gray=gray * scale)
         elif kind == b"tRNS":
             header = header._replace(may_be_transparent=True)

@@ -1,5 +1,6 @@
 """Patches that stay in their files until they are asked for."""
 
+import operator
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,11 +58,14 @@ class PatchFiles:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, rows: int | Rows) -> np.ndarray:
-        if isinstance(rows, int | np.integer):
-            return self[[range(len(self))[rows]]][0]  # A range knows what is out of it.
-        patches = self._read(rows)
-        return self._finish(patches) if self._finish else patches
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        if isinstance(rows, slice) or np.ndim(rows):
+            patches = self._read(rows)
+            return self._finish(patches) if self._finish else patches
+        row = operator.index(rows)
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"there is no patch {row} among {len(self)}")
+        return self[[row]][0]
 
     def _read(self, rows: Rows, out: np.ndarray | None = None) -> np.ndarray:
         try:

@@ -51,11 +51,11 @@ class Blueprint:
         with layers_under(self.dtype_policy):
             return build_network(classifier.network, self.input_shape, **hyper_parameters)
 
-    def slides_behind_weights(self) -> np.ndarray | None:
-        """Return the slides that the first weights were trained on, or None if not known."""
+    def slides_behind_weights(self) -> tuple[np.ndarray | None, bool]:
+        """Return the slides that the first weights were trained on, and whether these are all."""
         weights = self.parameters.get("model__weights")
         if self.parameters["network"] != "efficientnet-lite0" or weights in (None, "imagenet"):
-            return np.array([], dtype=str)
+            return None, True
         return slides_behind(weights)
 
     def build_optimizer(self, classifier_type: type) -> keras.optimizers.Optimizer:

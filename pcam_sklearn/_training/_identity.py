@@ -12,17 +12,15 @@ from pcam_sklearn import __version__
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._keras_parts import describe_part
-from pcam_sklearn._training._plain_values import SCALARS, is_plain
+from pcam_sklearn._training._own_code import is_own, parts_of_code, says_all
+from pcam_sklearn._training._plain_values import SCALARS
 from pcam_sklearn._training._weights import copy_values
 
 # These change nothing that a fit learns.
 _WITHOUT_EFFECT = ("checkpoint_dir", "test_time_augmentation", "verbose", "warm_start")
 _WHOLE = 1 << 30  # bytes of patches; of more, only some patches are compared
 _N_PATCHES = 256
-_PACKAGES = (
-    "builtins", "functools", "jax", "keras", "numpy", "pcam_sklearn", "scikeras", "sklearn",
-    "tensorflow", "torch",
-)  # fmt: skip
+_SHORT = 64  # characters, those of a digest
 _OF_KERAS = ("_model", "_params", "model", "params")  # Set on a callback when training begins.
 
 
@@ -65,7 +63,9 @@ def _describe(value: Any, around: tuple[int, ...] = ()) -> str:
         return "itself"  # Such as a function that calls itself.
 
     def inner(item: Any) -> str:
-        return _describe(item, (*around, id(value)))
+        text = _describe(item, (*around, id(value)))
+        # Quotes within quotes would double with each level.
+        return text if len(text) <= _SHORT else hashlib.sha256(text.encode()).hexdigest()
 
     if isinstance(value, (np.ndarray, np.generic)):
         return _describe_array(np.asarray(value))
@@ -91,14 +91,9 @@ def _parts(value: Any) -> list[Any]:
         return ["a generator"]  # It draws another seed each time.
     if isinstance(value, types.CodeType):
         return [value.co_code, value.co_consts, value.co_names]
-    if isinstance(value, types.FunctionType):
-        closure = [cell.cell_contents for cell in value.__closure__ or ()]
-        defaults = [value.__defaults__, value.__kwdefaults__]
-        used = [value.__code__, defaults, closure, _globals_used(value)]
-        return [value.__module__, value.__qualname__, used if _is_own(value) else []]
-    if isinstance(value, type):
-        own = {k: v for k, v in vars(value).items() if isinstance(v, types.FunctionType)}
-        return [value.__module__, value.__qualname__, own if _is_own(value) else {}]
+    if isinstance(value, types.FunctionType | type):
+        name = [value.__module__, value.__qualname__]
+        return [*name, *(parts_of_code(value) if is_own(value.__module__) else [])]
     if isinstance(value, keras.optimizers.Optimizer | keras.metrics.Metric):
         kind, config, own = describe_part(value)
         # Keras numbers the names of equal parts within a process.
@@ -106,34 +101,11 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, keras.losses.Loss):
         return [type(value), {**vars(value), "name": ""}]
     if isinstance(value, keras.callbacks.Callback):
-        return [type(value), {k: v for k, v in vars(value).items() if k not in _OF_KERAS}]
+        # Anything else, such as a log or a table, may differ between processes.
+        settings = {k: v for k, v in vars(value).items() if k not in _OF_KERAS and says_all(v)}
+        return [type(value), settings]
     try:
         reduced = value.__reduce_ex__(4)
     except TypeError:  # Such as a lock, which means nothing to another process.
         return [type(value).__qualname__]
     return [reduced] if isinstance(reduced, str) else list(reduced[:3])
-
-
-def _globals_used(function: types.FunctionType) -> dict[str, Any]:
-    """Return the plain values of its module that a function names, and the helpers in it."""
-    known = function.__globals__
-    named = {name: known[name] for name in _names(function.__code__) if name in known}
-    return {
-        name: value
-        for name, value in named.items()
-        if is_plain(value)
-        or (
-            isinstance(value, types.FunctionType | type) and value.__module__ == function.__module__
-        )
-    }
-
-
-def _names(code: types.CodeType) -> set[str]:
-    """Return the names that code uses, and the functions within it."""
-    inner = [part for part in code.co_consts if isinstance(part, types.CodeType)]
-    return {*code.co_names}.union(*map(_names, inner))
-
-
-def _is_own(part: Any) -> bool:
-    """Return whether a function or class is the user's own, and not of a versioned package."""
-    return str(part.__module__).partition(".")[0] not in _PACKAGES

@@ -1,6 +1,6 @@
 """The plan of one training: all that is decided before it begins, and all that it learns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pcam_sklearn._groups import join_groups
 from pcam_sklearn._training._blueprint import Blueprint, build_optimizer
 from pcam_sklearn._training._callbacks import BestEpoch, Callbacks
 from pcam_sklearn._training._checkpoint import Checkpoint
@@ -115,6 +116,7 @@ class TrainingPlan:
         else:
             blueprint = Blueprint.of(clf, self.data.shape[1:], seed)
             network = blueprint.build_network(type(clf))
+            self.slides_before  # noqa: B018 -- while the file of the weights is there
         parameters = clf._compile_parameters({})
         check_loss(parameters["loss"])
         parameters["loss"] = smooth_labels(parameters["loss"], clf.label_smoothing)
@@ -143,7 +145,23 @@ class TrainingPlan:
         clf = self.classifier
         if not clf.early_stopping or not len(self.rows[1]):
             return None
+        self._check_that_it_looks()
         return BestEpoch(clf.monitor, clf.monitor_mode, clf.n_iter_no_change, self.rate.top)
+
+    def _check_that_it_looks(self) -> None:
+        """Raise ValueError if no epoch of the training looks at the held-out patches."""
+        every = vars(self.classifier).get("fit__validation_freq", 1)
+        epochs = range(self.first_epoch + 1, self.first_epoch + self.epochs + 1)
+        if isinstance(every, Integral):
+            looks = any(epoch % every == 0 for epoch in epochs)
+        else:  # Keras takes the numbers of the epochs too, and refuses anything else.
+            looks = not isinstance(every, Sequence) or bool({*every} & {*epochs})
+        if not looks:
+            raise ValueError(
+                f"early_stopping=True needs epochs that look at held-out patches, and with "
+                f"fit__validation_freq={every!r} none of {epochs[0]} to {epochs[-1]} does; leave "
+                "it out, or train longer."
+            )
 
     def learned(
         self, trainer: PatchModel, history: Mapping[str, list[float]], best_epoch: int | None = None
@@ -153,7 +171,7 @@ class TrainingPlan:
         return {
             "classes_": self.data.classes,
             "n_classes_": 2,
-            **self._slides(trainer),
+            **self._slides(),
             "X_shape_": self.data.shape,
             "n_features_in_": self.data.shape[1],
             "model_": trainer.network,
@@ -163,21 +181,24 @@ class TrainingPlan:
             "best_epoch_": n_iter if best_epoch is None else best_epoch,
         }
 
-    def _slides(self, trainer: PatchModel) -> dict[str, Any]:
-        """Return the slides known of all patches that the network has seen, and whether all are.
+    @cached_property
+    def slides_before(self) -> tuple[np.ndarray | None, bool]:
+        """The slides that the network has seen before this training, and whether these are all."""
+        clf = self.classifier
+        if not self.resume:
+            return Blueprint.of(clf, self.data.shape[1:], self.seed).slides_behind_weights()
+        return clf.groups_, getattr(clf, "groups_complete_", clf.groups_ is not None)
 
-        Those of the trainings before are among them, and those behind weights of this package.
-        """
-        if self.first_epoch:
-            before, complete = self.classifier.groups_, self.classifier.groups_complete_
-        else:
-            before = trainer.blueprint.slides_behind_weights()
-            complete = before is not None
+    def _slides(self) -> dict[str, Any]:
+        """Return the slides known of all patches that the network has seen, and whether all are."""
+        before, complete = self.slides_before
+        if not self.epochs:  # Nothing is trained.
+            return {"groups_": before, "groups_complete_": complete}
         groups = self.data.groups
         now = None if groups is None else groups[np.union1d(*self.rows)]
         known = [slides for slides in (before, now) if slides is not None and len(slides)]
         return {
-            "groups_": np.unique(np.concatenate(known)) if known else None,
+            "groups_": join_groups(known) if known else None,
             "groups_complete_": complete and now is not None,
         }
 

@@ -24,8 +24,6 @@ _COUNTS = (
     "epochs", "batch_size", "n_iter_no_change", "fit__epochs", "fit__batch_size",
     "predict__batch_size",
 )  # fmt: skip
-
-
 _SHARE = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
 
 
@@ -69,12 +67,6 @@ def _check_numbers(classifier: Any) -> None:
         raise ValueError(
             "early_stopping=True needs patches to watch, but validation_fraction is 0; "
             "pass validation_fraction=0.1, or early_stopping=False."
-        )
-    every = vars(classifier).get("fit__validation_freq", 1)
-    if classifier.early_stopping and np.ndim(every) == 0 and every > classifier.epochs:
-        raise ValueError(
-            f"early_stopping=True looks at held-out patches every {every} epochs, and the fit has "
-            f"{classifier.epochs}; pass a smaller fit__validation_freq."
         )
     if classifier.learning_rate is not None:
         above_0 = {"min_val": 0, "include_boundaries": "neither"}

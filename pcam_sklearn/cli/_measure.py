@@ -29,8 +29,8 @@ def load_evaluation_patches(
     patches = load_labelled_patches(data, **options, default=TO_MEASURE, progress=out.progress)
     if unseen and not model.knows(patches):
         raise ValueError(
-            "--unseen cannot be met: a model file tells the slides that it was trained on, and "
-            "either it or the data name none; pass --slides, or the folder of the run"
+            "--unseen cannot be met: the model does not tell all slides that it learned from, or "
+            "the data name none; pass --slides, or the folder of the run"
         )
     if unseen and not model.knows_slides(patches):
         out.warn(

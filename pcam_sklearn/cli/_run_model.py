@@ -81,10 +81,10 @@ class Model:
 
     def knows_slides(self, patches: Patches) -> bool:
         """Return True if the model tells which of the slides of these patches did."""
-        if patches.groups is None:
+        if patches.groups is None or not knows_its_slides(self.estimator):
             return False
         if self.folder is None:
-            return knows_its_slides(self.estimator)
+            return True
         # An unknown slide is written as an empty field.
         return bool((_read_used(self.folder)["slide"] != "").all())
 
@@ -102,17 +102,19 @@ class Model:
     @cached_property
     def _used(self) -> tuple[list[str], list[str]]:
         """The ids and slides that the model learned from or its threshold was chosen on."""
+        slides = slides_trained_on(self.estimator)
+        known = [] if slides is None else [str(slide) for slide in slides]
         if self.folder is None:
-            slides = slides_trained_on(self.estimator)
             chosen_on = self.metadata.get(THRESHOLD_SLIDES) or []
             if not isinstance(chosen_on, list) or not all(isinstance(s, str) for s in chosen_on):
                 raise ValueError(
                     f"the model file says {THRESHOLD_SLIDES}={chosen_on!r:.100}, and must say a "
                     "list of names; save it again with what train writes there, or without"
                 )
-            return [], [*([] if slides is None else slides), *chosen_on]
+            return [], [*known, *chosen_on]
         used = _read_used(self.folder)
-        return used["id"].tolist(), list(filter(None, used["slide"].unique()))
+        # The network may have begun with weights of other slides.
+        return used["id"].tolist(), [*filter(None, used["slide"].unique()), *known]
 
 
 def load_model(path: Path) -> Model:

@@ -90,11 +90,10 @@ def from_text(text: str | None) -> Facts:
 
 
 def _facts_of(plain: Mapping[str, Any]) -> Facts:
-    names = (
-        "classes", "reader_crop_size", "resizes", "threshold", "above", "slides",
-        "slides_complete",
-    )  # fmt: skip
+    names = ("classes", "reader_crop_size", "resizes", "threshold", "above", "slides")
     found = {name: decode(plain[name], name) for name in names}
+    # The first files of this version did not tell.
+    found["slides_complete"] = plain.get("slides_complete", found["slides"] is not None)
     shape = tuple(plain["patch_shape"])
     facts = Facts(patch_shape=shape, quantize=plain["quantize"], about=plain["about"], **found)
     facts.metadata  # noqa: B018 -- raises for metadata that cannot be read.

@@ -161,8 +161,11 @@ def _factorize(values: ArrayLike, name: str) -> tuple[IntArray, list[Any]]:
 
 
 def _differ_in_kind(label: Any, other: Any) -> bool:
-    """Return True if one label is text and the other one is not."""
-    return isinstance(label, str) != isinstance(other, str)
+    """Return True unless both are text, or both are numbers."""
+    both = (label, other)
+    if all(isinstance(part, Real) for part in both):
+        return label != label  # NaN
+    return not all(isinstance(part, str) for part in both)
 
 
 def _larger_label(labels: list[Any]) -> Any:

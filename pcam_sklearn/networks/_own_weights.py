@@ -46,12 +46,14 @@ def find_model_file(weights: Any) -> str | os.PathLike[str]:
     return find_shipped("pcam") if weights == "pcam" else weights
 
 
-def slides_behind(weights: Any) -> np.ndarray | None:
-    """Return the slides that these weights were trained on, or None if they are not known."""
+def slides_behind(weights: Any) -> tuple[np.ndarray | None, bool]:
+    """Return the slides that these weights were trained on, and whether these are all."""
     manifest = json.loads(read_archive(find_model_file(weights))["manifest.json"])
     learned = [node["learned"] for node in manifest["estimators"] if "learned" in node]
-    found = [decode(node["groups_"], "groups_") for node in learned if "groups_" in node]
-    return found[0] if len(found) == 1 else None
+    # Weights come from the one network in a file.
+    (told,) = [node for node in learned if "groups_" in node] or [{"groups_": None}]
+    slides = decode(told["groups_"], "groups_")
+    return slides, told.get("groups_complete_", slides is not None)
 
 
 def _read_network(path: str | os.PathLike[str]) -> Arrays:

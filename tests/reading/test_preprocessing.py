@@ -361,8 +361,12 @@ def test_floats_that_come_out_can_be_written_to_and_leave_X_alone(dtype, side):
         (PATCHES.astype(np.int64), r"got dtype int64; pass X\.astype\(np\.uint8\)\."),
         (PATCHES > 3, r"got dtype bool; pass X\.astype\(np\.uint8\) \* 255\."),
         (PATCHES.astype(object), r"got dtype object; pass X\.astype\(np\.uint8\)\."),
-        ((PATCHES / 255).astype(object), r"got dtype object; pass X\.astype\(np\.float32\)\."),
+        (
+            (PATCHES / 255).astype(object),
+            r"dtype object; if 1 is white, pass X\.astype\(np\.float32\)\.",
+        ),
         (np.where(PATCHES == 7, None, PATCHES), r"got dtype object\."),
+        (PATCHES.astype("datetime64[s]"), r"got dtype datetime64\[s\]\."),
         (PATCHES.astype(np.uint16) << 4, r"up to 4080; .* pass X / np\.float32\(65535\)\."),
         (PATCHES.astype(np.int16) - 1, r"values from -1 to 254; scale them to \[0, 1\]\."),
         (PATCHES / 255 - 1e-9, r"pass np\.clip\(X, 0, 1\)"),

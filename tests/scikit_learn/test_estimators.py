@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import (
@@ -83,11 +83,16 @@ def test_slides_are_found_behind_a_calibration_and_a_threshold():
             False,
         ),
         (lambda frozen: make_pipeline(CalibratedClassifierCV(frozen, cv=2, ensemble=False)), False),
+        (lambda frozen: CalibratedClassifierCV(make_pipeline(frozen), cv=2), False),
+        (lambda frozen: StackingClassifier([("a", frozen)], DummyClassifier(), cv=2), False),
         (lambda frozen: FixedThresholdClassifier(frozen, pos_label="tumour"), True),
         (lambda frozen: VotingClassifier([("a", frozen)]), True),
     ],
-    ids=["calibration", "threshold", "prefit threshold", "in a pipeline", "fixed", "vote"],
-)
+    ids=[
+        "calibration", "threshold", "prefit threshold", "in a pipeline", "around a pipeline",
+        "stack", "fixed", "vote",
+    ],
+)  # fmt: skip
 def test_what_is_learned_on_top_of_a_fitted_model_comes_from_unknown_slides(around, known):
     varied = RemembersSlides(strategy="stratified", random_state=0)
     fitted = varied.fit(X, WORDS, groups=np.repeat(["a", "b"], 4))

@@ -178,9 +178,21 @@ def test_where_only_some_epochs_are_validated_the_best_of_those_is_kept():
 
 
 def test_early_stopping_that_would_never_look_is_an_error():
-    parameters = {"early_stopping": True, "validation_fraction": 0.25, "fit__validation_freq": 5}
-    with pytest.raises(ValueError, match=r"every 5 epochs, .* has 4; pass a smaller fit__valid"):
-        quick(epochs=4, **parameters).fit(X, Y)
+    parameters = {"early_stopping": True, "validation_fraction": 0.25, "monitor": "val_loss"}
+    for frequency in (5, [7, 8]):
+        classifier = quick(epochs=4, fit__validation_freq=frequency, **parameters)
+        with pytest.raises(ValueError, match=r"none of 1 to 4 does; leave it out, or train longer"):
+            classifier.fit(X, Y)
+
+
+@pytest.mark.slow
+def test_early_stopping_counts_epochs_over_trainings_and_as_routed():
+    parameters = {"early_stopping": True, "validation_fraction": 0.25, "monitor": "val_loss"}
+    classifier = quick(epochs=1, fit__epochs=4, fit__validation_freq=4, **parameters).fit(X, Y)
+    assert classifier.n_iter_ == 4
+    resumed = quick(epochs=2, fit__validation_freq=3, warm_start=True).fit(X, Y)
+    assert resumed.set_params(**parameters).fit(X, Y).n_iter_ == 4
+    assert quick(epochs=2, fit__validation_freq=5, **parameters).partial_fit(X, Y).n_iter_ == 1
 
 
 @pytest.mark.slow

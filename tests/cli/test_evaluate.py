@@ -149,6 +149,21 @@ def test_where_slides_are_not_known_neither_command_takes_them_for_unseen(run, k
     assert "Whether their slides did is not known." in (tmp_path / "c.md").read_text()
 
 
+def test_slides_behind_the_first_weights_of_a_run_took_part_in_it(kaggle, tmp_path):
+    data = load_kaggle(kaggle)
+    lite = {"network": "efficientnet-lite0", "model__stages": 1, "model__enlarge": 1}
+    first = make_pcam_pipeline(32, **lite, model__weights=None, epochs=1, augment=None)
+    first.fit(data.paths, data.target, cnnclassifier__groups=data.groups)
+    save_model(first, tmp_path / "first.pcam")
+    lite["model__weights"] = tmp_path / "first.pcam"
+    settings = [f"--set=cnnclassifier__{name}={value}" for name, value in lite.items()]
+    small = ["--crop-size", 32, "--epochs", 1, "--augment", "none", "--rounds", 100]
+    run = tmp_path / "run"
+    cli("train", kaggle, "--output", run, *small, *settings)
+    said = cli("evaluate", run, kaggle, *QUICK, "--unseen", code=2)
+    assert "patches, or their slides, took part in the run" in " ".join(said.stderr.split())
+
+
 @pytest.mark.parametrize(("labels", "warned"), [(["cancer", "normal"], True), (["0", "1"], False)])
 def test_the_word_that_is_taken_for_tumour_is_told(labels, warned, kaggle, tmp_path):
     data = load_kaggle(kaggle)

@@ -1,10 +1,13 @@
 """A fit that was killed goes on at its last whole epoch, and ends as if nothing had happened."""
 
+import logging
 import os
 import signal
+import threading
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.model_selection import cross_val_score
@@ -317,6 +320,50 @@ def layers_of(scale):
 
 
 SHARE = 0.5
+
+
+def chain(length):
+    """Return the last of some functions, each of which calls the one before twice."""
+    code = "".join(f"def f{i}(e): return f{i - 1}(e) + f{i - 1}(e)\n" for i in range(1, length))
+    functions = {"__name__": __name__}
+    exec("def f0(e): return 0.1\n" + code, functions)
+    return functions[f"f{length - 1}"]
+
+
+def test_helpers_of_helpers_are_told_apart_in_a_moment():
+    first, second = (keras.callbacks.LearningRateScheduler(chain(n)) for n in (40, 41))
+    assert identity_of(callbacks=[first]) != identity_of(callbacks=[second])
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        logging.getLogger("fit"),
+        pd.DataFrame({"a": [1]}),
+        threading.Event(),
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]),
+    ],
+    ids=["log", "table", "event", "network"],
+)
+def test_what_is_no_setting_of_a_callback_is_left_out(held):
+    assert identity_of(callbacks=[Noted(held)]) == identity_of(callbacks=[Noted(object())])
+
+
+class Rated(keras.callbacks.Callback):
+    rate = 0.1
+
+    @staticmethod
+    def factor():
+        return 0.5
+
+
+def test_what_a_class_says_is_part_of_the_identity(monkeypatch):
+    found = [identity_of(callbacks=[Rated()])]
+    monkeypatch.setattr(Rated, "rate", 0.2)
+    found.append(identity_of(callbacks=[Rated()]))
+    monkeypatch.setattr(Rated, "factor", staticmethod(lambda: 0.25))
+    found.append(identity_of(callbacks=[Rated()]))
+    assert len(set(found)) == 3
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
-from support.tiny import PATCH_SIDE, PLAIN, learned, make_data, quick, quick_pipeline
+from support.tiny import PATCH_SIDE, learned, make_data, quick, quick_pipeline
 
-from pcam_sklearn import make_pcam_pipeline
 from pcam_sklearn._estimators import knows_its_slides
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._plan import split_rows
 from pcam_sklearn.model_selection import SlideKFold
-from pcam_sklearn.persistence import save_model
+from pcam_sklearn.persistence import load_model, save_model
 
 X, Y = make_data(n=48, side=PATCH_SIDE)
 SLIDES = np.repeat([f"slide {i}" for i in range(8)], 6)
@@ -215,17 +214,43 @@ def test_nothing_unknown_is_learned_before_the_first_epoch():
     assert knows_its_slides(classifier.fit(X, Y, groups=SLIDES))
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-def test_slides_behind_the_weights_of_a_model_file_are_among_them(known, tmp_path):
-    small = {"network": "efficientnet-lite0", "model__stages": 1, "model__enlarge": 1}
-    patches, y = make_data(8, side=32)
-    first = make_pcam_pipeline(32, **{**PLAIN, **small, "epochs": 1, "model__weights": None})
-    first.fit(patches, y, **({"cnnclassifier__groups": np.repeat("old", 8)} if known else {}))
-    save_model(first, tmp_path / "first.pcam")
-    weights = {"model__weights": str(tmp_path / "first.pcam")}
-    second = quick(**small, **weights).fit(patches, y, groups=np.repeat("new", 8))
-    assert second.groups_.tolist() == (["new", "old"] if known else ["new"])
-    assert knows_its_slides(second) is known
+LITE = {"network": "efficientnet-lite0", "model__stages": 1, "model__enlarge": 1}
+PATCHES, LABELS = make_data(8, side=32)
+
+
+@pytest.fixture(scope="module", params=["known", "unknown", "in part"])
+def weights(request, tmp_path_factory):
+    """Return how much is known of the slides behind a model file, and its path as a parameter."""
+    path = tmp_path_factory.mktemp("weights") / "first.pcam"
+    first = quick(**LITE, model__weights=None)
+    first.fit(PATCHES, LABELS, groups=None if request.param == "unknown" else np.repeat("old", 8))
+    save_model(first.partial_fit(PATCHES, LABELS) if request.param == "in part" else first, path)
+    return request.param, {"model__weights": str(path)}
+
+
+@pytest.mark.parametrize(
+    ("slides", "names"),
+    [(np.repeat("new", 8), ["new"]), (np.repeat(7, 8), ["7"]), ([7] * 8, ["7"])],
+    ids=["text", "numbers", "a list"],
+)
+def test_slides_behind_the_weights_of_a_model_file_are_among_them(weights, slides, names):
+    known, weights = weights
+    classifier = quick(**LITE, **weights).fit(PATCHES, LABELS, groups=slides)
+    of_file = [] if known == "unknown" else ["old"]
+    assert sorted(map(str, classifier.groups_)) == sorted([*names, *of_file])
+    assert knows_its_slides(classifier) is (known == "known")
+
+
+@pytest.mark.filterwarnings("ignore::pcam_sklearn.persistence.ModelFileWarning")
+def test_a_network_that_was_only_built_knows_the_slides_behind_its_weights(weights, tmp_path):
+    known, weights = weights
+    built = quick(**LITE, **weights, warm_start=True).initialize(PATCHES, LABELS)
+    save_model(built, tmp_path / "built.pcam")
+    loaded = load_model(tmp_path / "built.pcam")
+    for classifier in (built, loaded.set_params(warm_start=True)):
+        classifier.fit(PATCHES, LABELS, groups=np.repeat("new", 8))
+        assert ("old" in classifier.groups_) is (known != "unknown")
+        assert knows_its_slides(classifier) is (known == "known")
 
 
 def test_a_new_fit_forgets_the_slides_before():

@@ -280,7 +280,7 @@ def test_damaged_facts_are_refused(said, message, file, tmp_path):
         ('"threshold": null, "above": null', '"threshold": 0.5, "above": [1]'),
         ('"slides": null', '"slides": {"array": "int64", "shape": [], "values": [1]}'),
         ('"reader_crop_size": null', '"reader_crop_size": -1'),
-        ('"slides_complete": false', '"slides_complete": 0'),
+        ('"slides_complete": true', '"slides_complete": 1'),
     ],
 )
 def test_facts_that_do_not_fit_are_refused(before, after, file, tmp_path):
@@ -296,7 +296,7 @@ def test_facts_that_do_not_fit_are_refused(before, after, file, tmp_path):
 def test_a_file_that_does_not_tell_whether_its_slides_are_all_is_read(file, tmp_path):
     def say(model):
         (text,) = (p for p in model.metadata_props if p.key == KEY)
-        text.value = text.value.replace('"slides_complete": false, ', "")
+        text.value = text.value.replace('"slides_complete": true, ', "")
 
     classifier = make_onnx_pipeline(changed(file, tmp_path, say))[-1]
     assert (classifier.groups_, classifier.groups_complete_) == (None, False)

@@ -90,6 +90,11 @@ def _held_by(classifier: Any) -> list[Any]:
 def score_patches(estimator: Any, X: Any, pos_label: Any = None) -> tuple[np.ndarray, Any]:
     """Return the probability of the positive class for each patch, and the label of that class."""
     check_is_fitted(estimator)
+    if not hasattr(estimator, "predict_proba"):
+        raise ValueError(
+            f"{type(estimator).__name__} gives labels and no probabilities; if its "
+            "VotingClassifier counts labels, type set_params(voting='soft'), and fit it again."
+        )
     classes = list(estimator.classes_)
     if pos_label is None:
         pos_label = classes[-1]

@@ -1,6 +1,6 @@
 """The check of numbers that a user passes."""
 
-import sys
+import math
 from numbers import Real
 from typing import Any
 
@@ -13,6 +13,6 @@ def check_real(value: Any, name: str, **bounds: Any) -> Any:
     That function itself lets NaN pass, which no comparison fails.
     """
     check_scalar(value, name, Real, **bounds)
-    if not abs(value) <= sys.float_info.max:  # Which NaN is not either.
+    if not abs(value) < math.inf:  # NaN is not either.
         raise ValueError(f"{name} must be a finite number, got {value!r}.")
     return value

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from pcam_sklearn._training._recipe import average_weights, layers_under
-from pcam_sklearn.networks import build_network, get_network
+from pcam_sklearn.networks import build_network, efficientnet_lite0, get_network
 from pcam_sklearn.networks._own_weights import slides_behind
 
 _PARAMETERS = (
@@ -54,9 +54,10 @@ class Blueprint:
     def slides_behind_weights(self) -> tuple[np.ndarray | None, bool]:
         """Return the slides that the first weights were trained on, and whether these are all."""
         weights = self.parameters.get("model__weights")
-        if self.parameters["network"] != "efficientnet-lite0" or weights in (None, "imagenet"):
+        if weights is None or (isinstance(weights, str) and weights == "imagenet"):
             return None, True
-        return slides_behind(weights)
+        is_lite = get_network(self.parameters["network"]) is efficientnet_lite0
+        return slides_behind(weights) if is_lite else (None, False)
 
     def build_optimizer(self, classifier_type: type) -> keras.optimizers.Optimizer:
         """Return a new optimizer."""

@@ -117,5 +117,5 @@ class RandomSharpness(RandomLayer):
         rows = framed[:, :-2] + 2 * framed[:, 1:-1] + framed[:, 2:]
         blurred = (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 16
         shape = (ops.shape(patches)[0], 1, 1, 1)
-        amount = self._uniform(shape, -self.strength / 2, self.strength)
+        amount = ops.cast(self._uniform(shape, -self.strength / 2, self.strength), patches.dtype)
         return ops.clip(patches + amount * (blurred - patches), 0, 1)

@@ -50,7 +50,8 @@ class D4Convolution(layers.Layer):
     filters : int
         Features per symmetry, at least 1.
     kernel_size : int
-        Side of the kernel in pixels, at least 1.
+        Side of the kernel in pixels, at least 1. With `strides` of 1 an even kernel lies to one
+        side, so the output turns with the input only if it is odd.
     strides : int, default=1
         Step in pixels, at least 1. With 2, windows lie symmetrically, and the output turns with
         the input, only if kernel and input have both even or both odd sides.

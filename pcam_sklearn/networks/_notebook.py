@@ -57,6 +57,8 @@ def notebook(
         raise ValueError(f"filters must hold three numbers, one per convolution; got {filters!r}.")
     check_scalar(dense_units, "dense_units", Integral, min_val=1)
     check_real(dropout, "dropout", min_val=0, max_val=1, include_boundaries="left")
+    if third_pool not in (1, 2):
+        raise ValueError(f"third_pool, the last pool_size, must be 1 or 2; got {third_pool!r}.")
     stack = [keras.Input(input_shape)]
     for n_filters, pool in zip(filters, (2, 2, third_pool), strict=True):
         stack += [layers.Conv2D(n_filters, 3, activation="relu"), layers.MaxPooling2D(pool)]

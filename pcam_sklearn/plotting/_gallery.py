@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, Literal, Self
 
 import matplotlib.pyplot as plt
@@ -10,9 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
 
 from pcam_sklearn._estimators import score_patches
-from pcam_sklearn.metrics._inputs import check_labels, check_length, check_probabilities
+from pcam_sklearn.metrics._inputs import (
+    check_fraction,
+    check_labels,
+    check_length,
+    check_probabilities,
+)
 from pcam_sklearn.plotting._style import BLUE, VERMILION, take_patches
 
 # Every channel has a dash too, so that readers who confuse red and green can tell them apart.
@@ -147,6 +154,7 @@ class PatchGalleryDisplay:
         else:
             positive, prob = check_probabilities(y_true, y_prob, pos_label)
         check_length(X, len(positive), "X")
+        check_fraction(threshold, "threshold")
         rows = _choose_rows(positive, prob, n_patches, select, random_state)
         shown_prob = [None] * len(rows) if prob is None else prob[rows]
         shown = zip(np.asarray(y_true)[rows], positive[rows], shown_prob, strict=True)
@@ -200,6 +208,7 @@ class PatchGalleryDisplay:
 
     def _check_crop_size(self) -> None:
         side = min(self.patches.shape[1:3])
+        check_scalar(self.crop_size, "crop_size", Integral)
         if not 1 <= self.crop_size <= side:
             raise ValueError(
                 f"crop_size={self.crop_size} must lie between 1 and the patches' side, {side}."
@@ -209,6 +218,7 @@ class PatchGalleryDisplay:
 def _choose_rows(
     positive: np.ndarray, prob: np.ndarray | None, n_patches: int, select: str, seed: int | None
 ) -> np.ndarray:
+    check_scalar(n_patches, "n_patches", Integral)
     if n_patches < 1:
         raise ValueError(f"n_patches={n_patches} must be at least 1; type n_patches=6.")
     n_patches = min(n_patches, len(positive))

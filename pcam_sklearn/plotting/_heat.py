@@ -91,6 +91,7 @@ def compute_network_input(estimator: Any, X: Any) -> tuple[Any, np.ndarray]:
             "or a pipeline that ends in one."
         )
     patches = np.asarray(check_patches(X, channels=None))
+    classifier._check_shape(patches.shape)
     # Bytes and the floats made from them get the same map: both leave here on one scale.
     scale = np.float32(255 if patches.dtype == np.uint8 else 1)
     return classifier, patches.astype(np.float32) / scale
@@ -100,24 +101,39 @@ def _split_network(model: Any, name: str | None) -> tuple[Any, Any]:
     """Return the network up to the layer, and the network from there to the score."""
     if name is None:
         return _split_at_last_maps(model)
-    known = [layer.name for layer in model.layers if _get_map_size(layer)]
+    known = [layer.name for layer in _layers_with_maps(model)]
     if name not in known:
         raise ValueError(f"layer={name!r} is not a layer with feature maps; type one of {known}.")
     return _split_at(model, name)
 
 
 def _split_at_last_maps(model: Any) -> tuple[Any, Any]:
-    for layer in reversed(model.layers):
-        size = _get_map_size(layer)
-        if size and min(size) >= _SMALLEST_SIDE:
+    for layer in reversed(_layers_with_maps(model)):
+        if min(_get_map_size(layer) or (0,)) >= _SMALLEST_SIDE:
             # Keras cannot split a network inside a branch, because the rest bypasses the layer.
             with contextlib.suppress(ValueError):
                 return _split_at(model, layer.name)
-    raise ValueError(
+    fault = (
         f"The network {model.name!r} has no layer with maps of {_SMALLEST_SIDE} x {_SMALLEST_SIDE} "
-        "or more that lies on every path through it; name a layer with layer=..., or pass a "
-        "network made of layers (keras.Sequential or keras.Model(inputs, outputs))."
+        "or more that lies on every path through it"
     )
+    nested = [layer.name for layer in model.layers if hasattr(layer, "layers")]
+    if nested:
+        raise ValueError(
+            f"{fault}: {nested[0]!r} is a network within it, whose layers have no maps here; pass "
+            "a network whose layers are all in one keras.Model(inputs, outputs)."
+        )
+    raise ValueError(
+        f"{fault}; name a layer with layer=..., or pass a network made of layers "
+        "(keras.Sequential or keras.Model(inputs, outputs))."
+    )
+
+
+def _layers_with_maps(model: Any) -> list[Any]:
+    """Return the layers with maps of features; before the first kernel they show the image."""
+    has_kernel = [any(len(w.shape) > 1 for w in layer.weights) for layer in model.layers]
+    first = has_kernel.index(True) if True in has_kernel else len(has_kernel)
+    return [layer for layer in model.layers[first:] if _get_map_size(layer)]
 
 
 def _get_map_size(layer: Any) -> tuple[int, int] | None:

@@ -84,6 +84,12 @@ class SearchResultsDisplay:
         ValueError
             If there is no such metric, or `max_candidates` is below 1.
         """
+        if not hasattr(search, "cv_results_") and not hasattr(search, "param_grid"):
+            check_is_fitted(search)
+            raise ValueError(
+                f"{type(search).__name__} is no search; pass a fitted GridSearchCV or another one "
+                "with cv_results_."
+            )
         check_is_fitted(search, "cv_results_")
         display = cls(search.cv_results_, metric=metric, max_candidates=max_candidates)
         return display.plot(ax=ax)

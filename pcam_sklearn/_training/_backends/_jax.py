@@ -2,13 +2,17 @@
 
 import contextlib
 import copy
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import keras
+import numpy as np
 
 from pcam_sklearn._training._backends._base import Framework
+
+_one_at_a_time = threading.RLock()
 
 
 class Jax(Framework):
@@ -31,6 +35,11 @@ class Jax(Framework):
             return True
         jax.config.update("jax_num_cpu_devices", devices)
         return False
+
+    def infer(self, model: Any, patches: np.ndarray) -> np.ndarray:
+        """Return the output of one batch; Keras moves a model's state, so threads take turns."""
+        with _one_at_a_time:
+            return super().infer(model, patches)
 
     def placement(self) -> Any:
         """Return Keras' distribution, or None."""

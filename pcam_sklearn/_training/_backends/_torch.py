@@ -1,6 +1,7 @@
 """PyTorch."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import torch
 
 from pcam_sklearn._training._backends._base import Framework
+
+_one_at_a_time = threading.RLock()  # The generator belongs to the process.
 
 
 class Torch(Framework):
@@ -23,8 +26,8 @@ class Torch(Framework):
 
     @contextlib.contextmanager
     def seeded(self, seed: int) -> Iterator[None]:
-        """Seed PyTorch's global generator, and put it back afterwards."""
-        with torch.random.fork_rng():
+        """Seed PyTorch's global generator, and put it back afterwards; threads take turns."""
+        with _one_at_a_time, torch.random.fork_rng():
             torch.manual_seed(seed)
             yield
 

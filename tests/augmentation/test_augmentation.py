@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.seeds import seed_keras
 from support.tiny import make_data, quick
 
-from pcam_sklearn.augmentation import RandomD4, build_augmentation
+from pcam_sklearn.augmentation import AUGMENTATIONS, RandomD4, build_augmentation
 
 RNG = np.random.default_rng(0)
 
@@ -81,6 +81,19 @@ def test_a_classifier_refuses_patches_that_are_not_square_and_takes_them_unaugme
     with pytest.raises(ValueError, match=r"^augment='d4' needs square patches, got 18x9"):
         quick(augment="d4").fit(X[:, :, :9], y)
     assert quick(augment=None).fit(X[:, :, :9], y).n_iter_ == 1
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_a_layer_works_in_16_bits_where_a_network_of_ones_own_holds_it(name):
+    kept = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layer = build_augmentation(name, seed=0)
+        output = layer(np.full((2, 8, 8, 3), 0.5, np.float16), training=True)
+    finally:
+        keras.config.set_dtype_policy(kept)
+    values = keras.ops.convert_to_numpy(output)
+    assert ((values >= 0) & (values <= 1)).all()
 
 
 def test_an_unknown_augmentation_is_an_error_that_names_the_known_ones():

@@ -145,11 +145,14 @@ def test_a_file_that_is_not_there_is_an_error_that_names_it(tmp_path):
         mapped.open()
 
 
-def test_another_file_of_the_same_name_is_an_error(tmp_path):
+@pytest.mark.parametrize("changed", [slice(None), slice(5000, 95_000)], ids=["all", "middle"])
+def test_another_file_of_the_same_name_is_an_error(tmp_path, changed):
     path = tmp_path / "X.npy"
-    np.save(path, np.ones(100))
+    np.save(path, np.ones(100_000))
     mapped = pickle.loads(pickle.dumps(find_mapped_file(np.load(path, mmap_mode="r"))))
-    np.save(tmp_path / "other.npy", np.zeros(100))
+    other = np.ones(100_000)
+    other[changed] = 0
+    np.save(tmp_path / "other.npy", other)
     (tmp_path / "other.npy").rename(path)
     with pytest.raises(ValueError, match=r"X\.npy on .* holds other patches than on the client"):
         mapped.open()

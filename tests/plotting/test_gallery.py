@@ -92,6 +92,8 @@ def test_files_are_read_where_they_are_drawn(sample_folder):
         ({"select": "worst"}, "select='worst' is unknown"),
         ({"select": "most wrong", "y_prob": None}, "pass y_prob"),
         ({"n_patches": 0}, "n_patches=0 must be at least 1"),
+        ({"threshold": 5}, "threshold=5 must lie between 0 and 1"),
+        ({"threshold": np.nan}, "threshold=nan must lie between 0 and 1"),
         ({"views": ("center", "side")}, "views holds 'side'"),
         ({"views": ()}, "views is empty"),
         ({"views": ("patch",) * 7}, "views has 7 entries; at most 6 fit"),

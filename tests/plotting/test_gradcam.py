@@ -123,6 +123,31 @@ def test_a_network_without_maps_is_refused(patches):
         grad_cam(classifier, patches[0][:1], layer="dense")
 
 
+def nested(input_shape):
+    """Return a network whose convolution lies in a network within it, behind the scaling."""
+    body = keras.Sequential(
+        [keras.Input(input_shape), keras.layers.Conv2D(2, 3), keras.layers.GlobalMaxPooling2D()],
+        name="body",
+    )
+    inputs = keras.Input(input_shape)
+    scaled = keras.layers.Rescaling(2.0, name="scaling")(inputs)
+    return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(body(scaled)))
+
+
+def test_the_scaled_image_is_no_map_of_features(patches):
+    patches, y = patches
+    classifier = quick(network=nested).initialize(patches, y)
+    with pytest.raises(ValueError, match="'body' is a network within it, whose layers have no map"):
+        grad_cam(classifier, patches)
+    with pytest.raises(ValueError, match=r"layer='scaling' is not a layer with feature maps"):
+        grad_cam(classifier, patches, layer="scaling")
+
+
+def test_patches_of_another_size_are_refused(fitted, patches):
+    with pytest.raises(ValueError, match=r"X has patches of shape \(9, 9, 3\).* was fitted"):
+        grad_cam(fitted, patches[0][:, :9, :9])
+
+
 def test_a_classifier_without_a_network_is_refused(patches):
     X, y = patches
     with pytest.raises(ValueError, match="DummyClassifier has no network"):

@@ -7,6 +7,7 @@ As a script, ``KERAS_BACKEND=jax python -m support.backend_probe FOLDER jax`` re
 import importlib.util
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -87,6 +88,7 @@ def main(folder, backend):
     arrays["averaged"] = averaged.fit(patches, y).predict_proba(patches)
     arrays["averaged and watched"] = watched(averaged).fit(patches, y).predict_proba(patches)
     joblib.dump(averaged.set_params(warm_start=True).fit(patches, y), Path(folder, "again.joblib"))
+    arrays["one by one"], arrays["in threads"] = in_threads(patches, y)
     arrays["pretrained"] = load_pretrained().predict_proba(load_kaggle(DATA).paths[:4])
     found = {
         "history": history,
@@ -98,6 +100,25 @@ def main(folder, backend):
     }
     np.savez(Path(folder, f"{backend}.npz"), **arrays)
     Path(folder, f"{backend}.json").write_text(json.dumps(found))
+
+
+def in_threads(patches, y):
+    """Return probabilities of fits and predictions one by one, and of the same in threads."""
+    from support.tiny import quick, with_dropout
+
+    def fit(seed):
+        classifier = quick(batch_size=20, network=with_dropout, random_state=seed)
+        return classifier.fit(patches, y)
+
+    fits = [fit(seed) for seed in range(3)]
+    alone = [c.predict_proba(patches[:n]) for c in fits for n in (7, 20, 40)]
+    with ThreadPoolExecutor(4) as pool:
+        fits = list(pool.map(fit, range(3)))
+        # Several threads predict with one classifier at a time.
+        asked = [pool.submit(c.predict_proba, patches[:n]) for c in fits for n in (7, 20, 40) * 4]
+        together = [future.result() for future in asked]
+    chosen = [p for start in range(0, len(together), 12) for p in together[start : start + 3]]
+    return np.concatenate(alone), np.concatenate(chosen)
 
 
 def watched(classifier):

@@ -38,6 +38,10 @@ def test_patches_that_stay_on_the_device_train_as_those_handed_over_batch_by_bat
     assert np.array_equal(arrays["handed over batch by batch"], arrays["second"])
 
 
+def test_fits_and_predictions_in_threads_give_what_they_give_one_by_one(found):
+    assert np.array_equal(found["arrays"]["in threads"], found["arrays"]["one by one"])
+
+
 def test_the_whole_recipe_works_in_16_bits(found):
     probabilities = found["arrays"]["the whole recipe in 16 bits"]
     assert np.isfinite(probabilities).all()

@@ -17,6 +17,7 @@ from pcam_sklearn._estimators import knows_its_slides
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._plan import split_rows
 from pcam_sklearn.model_selection import SlideKFold
+from pcam_sklearn.networks import efficientnet_lite0
 from pcam_sklearn.persistence import load_model, save_model
 
 X, Y = make_data(n=48, side=PATCH_SIDE)
@@ -239,6 +240,13 @@ def test_slides_behind_the_weights_of_a_model_file_are_among_them(weights, slide
     of_file = [] if known == "unknown" else ["old"]
     assert sorted(map(str, classifier.groups_)) == sorted([*names, *of_file])
     assert knows_its_slides(classifier) is (known == "known")
+
+
+def test_the_network_s_function_means_the_network(weights):
+    known, weights = weights
+    function = {**LITE, "network": efficientnet_lite0, **weights}
+    classifier = quick(**function).fit(PATCHES, LABELS, groups=np.repeat("new", 8))
+    assert ("old" in classifier.groups_) is (known != "unknown")
 
 
 @pytest.mark.filterwarnings("ignore::pcam_sklearn.persistence.ModelFileWarning")

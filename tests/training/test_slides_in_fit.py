@@ -221,7 +221,7 @@ PATCHES, LABELS = make_data(8, side=32)
 
 @pytest.fixture(scope="module", params=["known", "unknown", "in part"])
 def weights(request, tmp_path_factory):
-    """Return how much is known of the slides behind a model file, and its path as a parameter."""
+    """Return the share of known slides behind a model file, in words, and the file's parameter."""
     path = tmp_path_factory.mktemp("weights") / "first.pcam"
     first = quick(**LITE, model__weights=None)
     first.fit(PATCHES, LABELS, groups=None if request.param == "unknown" else np.repeat("old", 8))

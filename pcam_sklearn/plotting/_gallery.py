@@ -129,6 +129,7 @@ class PatchGalleryDisplay:
             farthest from the label, "most certain" those whose probability is nearest to it.
         threshold : float, default=0.5
             The lowest probability, in [0, 1], at which a patch counts as predicted positive.
+            Infinity, as of an operating point that no patch reaches, calls none positive.
         crop_size : int, default=32
             As in the class.
         views : sequence of str, default=("patch", "center", "histogram")
@@ -154,7 +155,8 @@ class PatchGalleryDisplay:
         else:
             positive, prob = check_probabilities(y_true, y_prob, pos_label)
         check_length(X, len(positive), "X")
-        check_fraction(threshold, "threshold")
+        if threshold != math.inf:
+            check_fraction(threshold, "threshold")
         rows = _choose_rows(positive, prob, n_patches, select, random_state)
         shown_prob = [None] * len(rows) if prob is None else prob[rows]
         shown = zip(np.asarray(y_true)[rows], positive[rows], shown_prob, strict=True)

@@ -48,6 +48,11 @@ def test_the_verdict_goes_by_the_threshold():
     assert draw(select="most wrong", threshold=0.04).titles[0].endswith("right")
 
 
+def test_a_threshold_that_nothing_reaches_calls_no_patch_positive():
+    titles = draw(threshold=np.inf).titles
+    assert {title[:7] for title in titles if title.endswith("right")} == {"label 0"}
+
+
 @pytest.mark.slow
 def test_the_patch_and_its_center_are_shown_as_they_are():
     display = draw(select="most wrong", crop_size=16)

@@ -49,7 +49,7 @@ def test_the_verdict_goes_by_the_threshold():
 
 
 def test_a_threshold_that_nothing_reaches_calls_no_patch_positive():
-    titles = draw(threshold=np.inf).titles
+    titles = draw(threshold=np.inf, n_patches=6).titles
     assert {title[:7] for title in titles if title.endswith("right")} == {"label 0"}
 
 

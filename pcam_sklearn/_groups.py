@@ -17,7 +17,7 @@ def convert_groups(groups: ArrayLike) -> np.ndarray:
         raise ValueError(
             f"groups must hold one slide for each patch, in 1-D; got shape {slides.shape}."
         )
-    # NumPy spells NaN among text so.
+    # In an array of text, NumPy has written NaN as "nan".
     missing = slides == "nan" if slides.dtype.kind == "U" else pd.isna(slides)
     if slides.dtype.kind in "OUT":
         missing = missing | np.array([isinstance(s, str) and not s for s in slides], dtype=bool)

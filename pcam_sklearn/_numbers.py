@@ -13,6 +13,6 @@ def check_real(value: Any, name: str, **bounds: Any) -> Any:
     That function itself lets NaN pass, which no comparison fails.
     """
     check_scalar(value, name, Real, **bounds)
-    if not abs(value) < math.inf:  # NaN is not either.
+    if not abs(value) < math.inf:  # NaN fails each comparison.
         raise ValueError(f"{name} must be a finite number, got {value!r}.")
     return value

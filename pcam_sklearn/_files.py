@@ -29,8 +29,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     final = Path(os.path.realpath(path))
     check_writable(final)
     with name_full_disk(final), workspace(final) as work:
-        # With the same ending, because some writers choose the format by it.
-        temporary = work.path / f"{_NEW}{final.suffix}"
+        # With the same name: some writers choose the format by it, or write it into an archive.
+        temporary = new_folder(work) / final.name
         if final.exists():
             # What nobody else may read must not be read while it is written.
             work.path.chmod(0o700)

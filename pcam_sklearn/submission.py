@@ -71,10 +71,7 @@ def write_submission(
         )
     table = pd.Series(scores, index=pd.Index(names, name="id"), name="label").reindex(order)
     with atomic_path(path) as temporary:
-        # An archive names the file in it.
-        inner = {"archive_name": Path(path).stem} if temporary.suffix.lower() == ".zip" else {}
-        packed = {"method": "infer", **inner}
-        table.to_csv(temporary, lineterminator="\n", compression=packed)
+        table.to_csv(temporary, lineterminator="\n")
     return Path(path)
 
 

@@ -3,6 +3,7 @@
 import csv
 import os
 import stat
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -250,12 +251,16 @@ def test_an_index_of_text_that_ids_has_too_is_a_position(path):
     assert write_submission(path, ids, scores).read_text().split() == ["id,label", "b,0.2", "a,0.3"]
 
 
-@pytest.mark.parametrize("name", ["s.csv.zip", "s.csv.gz", "s.csv.xz"])
-def test_a_packed_file_holds_the_table_under_its_own_name(tmp_path, name):
-    path = write_submission(tmp_path / name, ["b", "a"], [0.25, 0.75])
+@pytest.mark.parametrize("ending", ["gz", "xz", "bz2", "zip", "tar", "tar.gz", "tar.xz"])
+def test_a_packed_file_holds_the_table_under_its_own_name(tmp_path, ending):
+    path = write_submission(tmp_path / f"s.csv.{ending}", ["b", "a"], [0.25, 0.75])
     assert pd.read_csv(path)["label"].tolist() == [0.25, 0.75]
-    if name.endswith("zip"):
+    if ending == "zip":
         assert zipfile.ZipFile(path).namelist() == ["s.csv"]
+    elif ending.startswith("tar"):
+        with tarfile.open(path) as archive:
+            (name,) = archive.getnames()
+        assert name.startswith("s.csv")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -15,12 +15,17 @@ def last_step(estimator: Any) -> Any:
     return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
+def refitted(estimator: Any) -> Any:
+    """Return what a fitted search holds, or the estimator itself."""
+    return getattr(estimator, "best_estimator_", estimator)
+
+
 def classifiers_in(estimator: Any) -> dict[str, Any]:
     """Return the classifiers that predict: members of a vote by name, or one alone by ``""``."""
     if isinstance(estimator, FrozenEstimator):
         return classifiers_in(estimator.estimator)
     # A search does not learn itself: it holds the pipeline that it refitted on all slides.
-    last = last_step(getattr(estimator, "best_estimator_", estimator))
+    last = last_step(refitted(estimator))
     if last is not estimator:
         return classifiers_in(last)
     found = {}

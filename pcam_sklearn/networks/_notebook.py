@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from numbers import Integral
 
 import keras
-import numpy as np
 from keras import layers
 from sklearn.utils import check_scalar
 
 from pcam_sklearn._numbers import check_real
+from pcam_sklearn.networks._parts import check_filters
 
 
 def notebook(
@@ -53,8 +53,7 @@ def notebook(
     >>> notebook((32, 32, 3)).count_params()
     355649
     """
-    if np.ndim(filters) != 1 or len(filters) != 3:
-        raise ValueError(f"filters must hold three numbers, one per convolution; got {filters!r}.")
+    check_filters(filters, "each of three convolutions", "(32, 64, 128)", count=3)
     check_scalar(dense_units, "dense_units", Integral, min_val=1)
     check_real(dropout, "dropout", min_val=0, max_val=1, include_boundaries="left")
     if third_pool not in (1, 2):

@@ -35,7 +35,8 @@ def normalized(x: Any) -> Any:
 
 def trunk(x: Any, filters: Sequence[int], blocks: int, convolve: Step, normalize: Step) -> Any:
     """Return the features of patches x: a stem, then stages that halve the resolution each."""
-    _check_stages(filters, blocks)
+    check_filters(filters, "the stem and for each stage", "(16, 32, 64)")
+    check_scalar(blocks, "blocks", Integral, min_val=1)
     x = convolve(x, filters[0], 5, 2 if x.shape[1] >= _STEM_HALVES_FROM else 1, of_image=True)
     x = layers.ReLU()(normalize(x))
     for n_filters in filters[1:]:
@@ -70,14 +71,16 @@ def probability(features: Any, dropout: float) -> Any:
     return output(layers.Dropout(dropout)(features))
 
 
-def _check_stages(filters: Sequence[int], blocks: int) -> None:
-    listed = np.ndim(filters) == 1 and len(filters) > 0
-    if not listed or not all(isinstance(n, Integral) and n > 0 for n in filters):
+def check_filters(
+    filters: Sequence[int], places: str, example: str, count: int | None = None
+) -> None:
+    """Raise ValueError if these are not numbers of filters, or not `count` of them."""
+    enough = np.ndim(filters) == 1 and (len(filters) == count if count else len(filters) > 0)
+    if not enough or not all(isinstance(n, Integral) and n > 0 for n in filters):
         raise ValueError(
-            "filters must hold a whole number of at least 1 for the stem and for each stage, such "
-            f"as (16, 32, 64); got {filters!r}."
+            f"filters must hold a whole number of at least 1 for {places}, such as {example}; got "
+            f"{filters!r}."
         )
-    check_scalar(blocks, "blocks", Integral, min_val=1)
 
 
 def _border(n: int, side: int) -> int:

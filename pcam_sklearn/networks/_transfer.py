@@ -4,7 +4,9 @@ import inspect
 from types import ModuleType
 
 import keras
+import numpy as np
 from keras import layers
+from sklearn.utils import check_scalar
 
 from pcam_sklearn.networks._parts import probability
 
@@ -42,6 +44,8 @@ def transfer(
 
     Raises
     ------
+    TypeError
+        If `trainable` is no bool.
     ValueError
         If keras.applications lacks the backbone, or the backbone refuses the shape or weights.
 
@@ -52,9 +56,10 @@ def transfer(
     (None, 1)
     """
     family = _family(backbone)
+    check_scalar(trainable, "trainable", (bool, np.bool_))  # "no" would count as yes.
     build = getattr(keras.applications, backbone)
     base = build(include_top=False, weights=weights, input_shape=input_shape, pooling="avg")
-    base.trainable = trainable
+    base.trainable = bool(trainable)
     for layer in base.layers:
         if isinstance(layer, layers.BatchNormalization):
             # Some have a momentum of .999, meant for millions of images: after a short training

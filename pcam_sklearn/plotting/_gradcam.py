@@ -62,8 +62,8 @@ class GradCamDisplay:
 
         Parameters
         ----------
-        estimator : CNNClassifier or sklearn.pipeline.Pipeline
-            The fitted classifier, or a pipeline that ends in one.
+        estimator : CNNClassifier, sklearn.pipeline.Pipeline or GridSearchCV
+            The fitted classifier, a pipeline that ends in one, or a search over either.
         X : array-like of shape (n_patches, height, width, 3) or (n_patches,)
             The patches to draw, or paths of their files. All are drawn side by side.
         y : array-like of shape (n_patches,), default=None

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from pcam_sklearn._estimators import last_step
+from pcam_sklearn._estimators import last_step, refitted
 from pcam_sklearn.preprocessing import check_patches
 
 # Coarser maps than this say no more than "somewhere".
@@ -27,8 +27,9 @@ def grad_cam(
 
     Parameters
     ----------
-    estimator : CNNClassifier or sklearn.pipeline.Pipeline
-        Fitted, or a pipeline that ends in one; its network is Sequential or functional.
+    estimator : CNNClassifier, sklearn.pipeline.Pipeline or GridSearchCV
+        The fitted classifier, a pipeline that ends in one, or a search over either. Its network is
+        Sequential or functional.
     X : array-like of shape (n_samples, height, width, 3) or (n_samples,)
         Patches, or paths of their files, whichever the estimator takes.
     layer : str or None, default=None
@@ -82,6 +83,7 @@ def grad_cam(
 def compute_network_input(estimator: Any, X: Any) -> tuple[Any, np.ndarray]:
     """Return the classifier, and the input of its network for X as floats in [0, 1]."""
     check_is_fitted(estimator)
+    estimator = refitted(estimator)
     classifier = last_step(estimator)
     if classifier is not estimator and len(estimator) > 1:
         X = estimator[:-1].transform(X)

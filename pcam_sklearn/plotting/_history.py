@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.utils.validation import check_is_fitted
 
-from pcam_sklearn._estimators import last_step
+from pcam_sklearn._estimators import last_step, refitted
 from pcam_sklearn.plotting._style import BLUE, VERMILION, check_axes
 
 _STYLES = {"training": (BLUE, "-"), "validation": (VERMILION, "--")}
@@ -55,8 +55,8 @@ class TrainingHistoryDisplay:
 
         Parameters
         ----------
-        estimator : CNNClassifier or sklearn.pipeline.Pipeline
-            The fitted classifier, or a pipeline that ends in one.
+        estimator : CNNClassifier, sklearn.pipeline.Pipeline or GridSearchCV
+            The fitted classifier, a pipeline that ends in one, or a search over either.
         full_range : bool, default=False
             As in :meth:`plot`.
         axes : sequence of matplotlib.axes.Axes, default=None
@@ -74,8 +74,8 @@ class TrainingHistoryDisplay:
         ValueError
             If it keeps no history, as a vote: each of its members keeps its own.
         """
-        classifier = last_step(estimator)
-        check_is_fitted(classifier)
+        check_is_fitted(estimator)
+        classifier = last_step(refitted(estimator))
         if not hasattr(classifier, "history_"):
             raise ValueError(
                 f"{type(classifier).__name__} has no history; pass a fitted CNNClassifier, or a "

@@ -1,12 +1,14 @@
 """The results of a hyper-parameter search: every candidate with its mean and its folds."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, Self, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn.plotting._style import BLUE, VERMILION
@@ -127,10 +129,7 @@ class SearchResultsDisplay:
         return self
 
     def _read_scores(self) -> tuple[np.ndarray, np.ndarray]:
-        if self.max_candidates < 1:
-            raise ValueError(
-                f"max_candidates={self.max_candidates} must be at least 1; type max_candidates=20."
-            )
+        check_scalar(self.max_candidates, "max_candidates", Integral, min_val=1)
         start = "mean_test_"
         if start + self.metric not in self.cv_results:
             known = [key.removeprefix(start) for key in self.cv_results if key.startswith(start)]

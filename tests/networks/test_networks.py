@@ -332,6 +332,11 @@ def test_the_backbone_is_trained_or_its_head_alone(trainable):
     assert (len(network.trainable_weights) == 2) == (not trainable)
 
 
+def test_a_word_is_no_answer_to_whether_the_backbone_is_trained():
+    with pytest.raises(TypeError, match="trainable must be an instance of"):
+        build_network("transfer", (32, 32, 3), weights=None, trainable="no")
+
+
 @pytest.mark.parametrize("backbone", ["ResNet20", "mobilenet", "keras", None])
 def test_an_unknown_backbone_is_an_error_that_names_the_known_ones(backbone):
     with pytest.raises(ValueError, match=rf"ConvNeXtBase, .*Xception; got {backbone!r}"):

@@ -6,10 +6,14 @@ import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from support.tiny import quick
 
 from pcam_sklearn import CNNClassifier
 from pcam_sklearn.plotting import TrainingHistoryDisplay
 
+X = np.random.default_rng(0).random((20, 18, 18, 3), dtype=np.float32)
+Y = np.arange(20) % 2
 HISTORY = {"loss": [0.7, 0.6], "auc": [0.6, 0.8], "val_loss": [0.7, 0.8], "val_auc": [0.6, 0.7]}
 
 
@@ -18,6 +22,11 @@ def _no_window():
     plt.switch_backend("Agg")
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def search():
+    return GridSearchCV(quick(), {"learning_rate": [0.1, 0.2]}, cv=2)
 
 
 def test_each_metric_has_a_panel_with_training_and_validation():
@@ -69,6 +78,17 @@ def test_a_wrong_number_of_axes_is_refused():
 def test_an_empty_history_is_refused():
     with pytest.raises(ValueError, match="train for at least one epoch"):
         TrainingHistoryDisplay({}).plot()
+
+
+def test_a_search_has_the_history_of_the_classifier_that_it_refitted(search):
+    search.set_params(refit=True).fit(X, Y)
+    assert TrainingHistoryDisplay.from_estimator(search).history is search.best_estimator_.history_
+
+
+def test_a_search_without_a_refit_is_refused(search):
+    search.set_params(refit=False).fit(X, Y)
+    with pytest.raises(ValueError, match="GridSearchCV has no history"):
+        TrainingHistoryDisplay.from_estimator(search)
 
 
 def test_a_vote_is_refused_with_the_place_of_its_members():

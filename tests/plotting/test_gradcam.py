@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 from support.tiny import linear, quick, quick_pipeline
 
 from pcam_sklearn import load_pretrained
@@ -68,6 +69,13 @@ def by_hand(classifier, X):
 def test_the_map_is_the_one_computed_by_hand(fitted, patches):
     X = patches[0][:4]
     np.testing.assert_allclose(grad_cam(fitted, X), by_hand(fitted, X), atol=1e-5)
+
+
+def test_a_search_has_the_map_of_the_pipeline_that_it_refitted(patches):
+    grid = {"cnnclassifier__network": [averaging]}
+    search = GridSearchCV(quick_pipeline(), grid, cv=2).fit(*patches)
+    expected = grad_cam(search.best_estimator_, patches[0][:4])
+    np.testing.assert_array_equal(grad_cam(search, patches[0][:4]), expected)
 
 
 def test_a_certain_prediction_keeps_its_map(fitted, patches):

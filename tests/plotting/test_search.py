@@ -80,5 +80,5 @@ def test_parameters_of_one_name_keep_the_names_of_their_steps():
 
 
 def test_no_candidate_at_all_is_refused():
-    with pytest.raises(ValueError, match="max_candidates=0"):
+    with pytest.raises(ValueError, match="max_candidates == 0, must be >= 1"):
         SearchResultsDisplay(results([0.5], [{"C": 1}]), max_candidates=0).plot()

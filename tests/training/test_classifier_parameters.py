@@ -245,9 +245,11 @@ def test_a_wrong_parameter_is_refused_at_fit(name):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"filters": (2, 2)}, "three numbers"),
-        ({"filters": 2}, "three numbers"),
-        ({"filters": (2, 2, -2)}, "filters=-2"),
+        ({"filters": (2, 2)}, "each of three convolutions"),
+        ({"filters": 2}, "each of three convolutions"),
+        ({"filters": (2, "4", 8)}, "each of three convolutions"),
+        ({"filters": (2, 0, 8)}, "each of three convolutions"),
+        ({"filters": (2, 2, -2)}, "each of three convolutions"),
         ({"dropout": 1.0}, "dropout == 1.0, must be < 1"),
         ({"dropout": -0.1}, "dropout == -0.1, must be >= 0"),
         ({"dense_units": 0}, "units"),

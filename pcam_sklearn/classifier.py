@@ -27,6 +27,7 @@ from pcam_sklearn._training._state import network_state, trainer_from_state
 from pcam_sklearn.augmentation import check_test_time_augmentation
 from pcam_sklearn.augmentation._views import find_views
 from pcam_sklearn.networks import check_hyper_parameters, get_network
+from pcam_sklearn.networks._by_name import network_name
 
 __all__ = ["CNNClassifier"]
 
@@ -87,7 +88,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     loss : str, class, instance or function, default="binary_crossentropy"
         The loss, of one probability.
     label_smoothing : float, default=0.05
-        Share by which labels move from 0 and 1 towards one half, in [0, 1).
+        Share by which labels move from 0 and 1 towards one half, in [0, 1). Only the binary
+        cross-entropy can be smoothed; pass 0 with any other loss.
     metrics : sequence, default=("accuracy", "auc")
         Keras metrics followed in `history_`, for training and validation.
     epochs : int, default=10
@@ -401,7 +403,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         check_is_fitted(self)
         X = check_patches(X, channels=None)
         self._check_shape(X.shape)
-        built = self.trainer_.blueprint.parameters["network"]
+        built = network_name(self.trainer_.blueprint.parameters["network"])
         routes = self._routed("predict")
         output = predict_in_batches(
             self.trainer_,
@@ -411,7 +413,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             show_progress=bool(routes.get("verbose", False)),
         ).astype(np.float64)
         require_probabilities(output)
-        return output
+        return np.clip(output, 0, 1)
 
     @property
     def current_epoch(self) -> int:

@@ -1,6 +1,7 @@
 """The blueprint of a network and its optimizer, from which both can be built once more."""
 
 import inspect
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,4 +85,4 @@ def _nothing_pretrained(network: Any, hyper_parameters: dict[str, Any]) -> dict[
     """Return the parameter that keeps a network from loading weights by a name or a path."""
     default = inspect.signature(get_network(network)).parameters.get("weights")
     weights = hyper_parameters.get("weights", default and default.default)
-    return {"weights": None} if isinstance(weights, str) else {}
+    return {"weights": None} if isinstance(weights, str | os.PathLike) else {}

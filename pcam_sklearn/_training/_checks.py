@@ -34,7 +34,7 @@ def encode_labels(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     if len(unknown):
         raise ValueError(
             f"y holds the labels {_listed(unknown)}, but the classes are {_listed(classes)}; "
-            "fit a clone of the classifier to train on other classes."
+            "pass classes= with all labels, or fit a clone of the classifier to train on others."
         )
     return np.searchsorted(classes, y)
 
@@ -58,7 +58,9 @@ def convert_weights(
     weights = np.ones(len(codes))
     if sample_weight is not None:
         refuse_masked(sample_weight, "weights")
-        weights = _non_negative(sample_weight, "sample_weight")
+        weights = np.asarray(sample_weight)
+        if weights.ndim:
+            weights = _non_negative(sample_weight, "sample_weight")
     if weights.shape != codes.shape:
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {codes.shape}: one weight per patch."

@@ -222,7 +222,7 @@ def split_rows(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarra
         counts = dict(zip(data.classes.tolist(), n_of_class, strict=True))
         raise ValueError(
             f"validation_fraction={fraction} cannot be held out of so few patches of each class, "
-            f"{counts}: {error} Pass more patches, or validation_fraction=0 and "
-            "early_stopping=False."
+            f"{counts}: {str(error).rstrip('.')}. Pass more patches, another fraction, or "
+            "validation_fraction=0 and early_stopping=False."
         ) from error
     return rows[stay], rows[held_out]

@@ -14,6 +14,7 @@ from sklearn.utils import check_scalar
 
 from pcam_sklearn._numbers import check_real
 from pcam_sklearn._training._keras_parts import recreate
+from pcam_sklearn.augmentation._by_name import check_augment
 
 SCHEDULES = ("constant", "cosine")
 MONITOR_MODES = ("auto", "min", "max")
@@ -30,6 +31,7 @@ _SHARE = {"min_val": 0, "max_val": 1, "include_boundaries": "left"}
 def check_recipe(classifier: Any) -> None:
     """Raise TypeError or ValueError for a parameter that is not as `CNNClassifier` documents it."""
     _check_numbers(classifier)
+    check_augment(classifier.augment)
     if classifier.schedule not in SCHEDULES:
         allowed = f"one of {list(SCHEDULES)}"
         raise ValueError(f"schedule must be {allowed}, got {classifier.schedule!r}.")
@@ -93,12 +95,17 @@ def smooth_labels(loss: Any, label_smoothing: float) -> Any:
     """
     if not label_smoothing:
         return loss
-    if loss not in ("binary_crossentropy", keras.losses.binary_crossentropy):
+    given = keras.losses.get(loss)
+    if given is keras.losses.binary_crossentropy:
+        given = keras.losses.BinaryCrossentropy()
+    config = given.get_config() if type(given) is keras.losses.BinaryCrossentropy else {}
+    # One with a smoothing of its own must not silently get another.
+    if config.get("label_smoothing") != 0:
         raise ValueError(
             f"label_smoothing={label_smoothing} needs loss='binary_crossentropy', got "
             f"{getattr(loss, '__name__', loss)!r}; pass label_smoothing=0."
         )
-    return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
+    return type(given).from_config({**config, "label_smoothing": label_smoothing})
 
 
 def check_loss(loss: Any) -> None:

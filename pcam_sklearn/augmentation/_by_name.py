@@ -49,8 +49,18 @@ def build_augmentation(
     >>> [type(layer).__name__ for layer in build_augmentation(("d4", "stain")).layers]
     ['RandomD4', 'RandomStain']
     """
+    names = check_augment(augment)
+    # Layers of the same seed would draw the same numbers, and so change together.
+    seeds = [None if seed is None else seed + i for i in range(len(names))]
+    pairs = zip(names, seeds, strict=True)
+    layers = [AUGMENTATIONS[name](seed=seed) for name, seed in pairs]
+    return keras.Sequential(layers) if layers else None
+
+
+def check_augment(augment: str | Sequence[str] | None) -> Sequence[str]:
+    """Return the names in `augment`, or raise ValueError if no augmentation has one of them."""
     if augment is None:
-        return None
+        return []
     names = [augment] if isinstance(augment, str) else augment
     # A set is refused: it would make the order, and so the patches, differ between processes.
     listed = isinstance(names, (list, tuple)) and len(names) > 0
@@ -59,7 +69,4 @@ def build_augmentation(
             f"augment must be one of {sorted(AUGMENTATIONS)}, several of them as a tuple, or None; "
             f"got {augment!r}."
         )
-    # Layers of the same seed would draw the same numbers, and so change together.
-    seeds = [None if seed is None else seed + i for i in range(len(names))]
-    pairs = zip(names, seeds, strict=True)
-    return keras.Sequential([AUGMENTATIONS[name](seed=seed) for name, seed in pairs])
+    return names

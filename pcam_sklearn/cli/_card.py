@@ -13,6 +13,7 @@ from pcam_sklearn.cli._options import (
     check_new_file,
     data_argument,
     data_options,
+    overwrite_file_option,
     rounds_option,
     unseen_option,
 )
@@ -43,6 +44,7 @@ _OF_DATA = ("unseen", "slides", "subset", "random_state")
     default=Path("card.html"),
     help="File to write: .html is one page; .md has its pictures next to it.",
 )
+@overwrite_file_option
 @click.option("--title", help="Name of the model.")
 @unseen_option
 @rounds_option
@@ -52,6 +54,7 @@ def card(
     model: Path,
     data: str | None,
     output: Path,
+    overwrite: bool,
     title: str | None,
     unseen: bool,
     rounds: int | None,
@@ -60,16 +63,16 @@ def card(
 ) -> None:
     """Write the model card of MODEL: of its own run, or measured on DATA.
 
-    MODEL is a run folder or a .pcam file, which run no code, or ``pretrained`` for the model that
-    comes with the package; the latter two need DATA. A pipeline saved with joblib works as well,
-    but loading it runs code, so load only files that you trust.
+    MODEL is a run folder, a .pcam file or an .onnx file, which run no code, or ``pretrained`` for
+    the model that comes with the package; all but the first need DATA. A pipeline saved with joblib
+    works as well, but loading it runs code, so load only files that you trust.
     """
     from pcam_sklearn.cli._run_model import load_model
 
     # Checked first, because measuring may take minutes.
     if output.suffix not in (".html", ".md"):
         raise click.UsageError(f"--output {output} must end in .html or .md")
-    check_new_file(output, "--output", overwrite=True)
+    check_new_file(output, "--output", overwrite=overwrite)
     if data is None:
         _refuse_options_of_data()
     out.step(f"loading {model}")

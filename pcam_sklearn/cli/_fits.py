@@ -40,29 +40,34 @@ def fit_pipeline(
 
 
 @contextmanager
-def show_fits(pipeline: BaseEstimator, *, progress: bool, **parallel: Any) -> Iterator[None]:
-    """Show each finished fit of a search for parameters of the pipeline.
+def show_fits(search: BaseEstimator, *, progress: bool, **parallel: Any) -> Iterator[None]:
+    """Show each finished fit of a search.
 
     `parallel` are options of `joblib.parallel_config`.
     """
-    # One line per fit, which is rewritten where the fit runs in this process.
-    settings = {_VERBOSE: 1} if progress and _VERBOSE in pipeline.get_params() else {}
-    # From 11 on joblib reports each fit, on whichever machine it ran.
-    joblibs = joblib.parallel_config(verbose=11 if progress else 0, **parallel)
-    # scikit-learn prints the number of fits to stdout, which is for results.
-    with _set_for_fit(pipeline, settings), redirect_stdout(sys.stderr), joblibs:
+    alone = not parallel and joblib.effective_n_jobs(search.n_jobs) == 1
+    # scikit-learn tells the number of fits, and with 3 each score.
+    settings = {"verbose": (3 if alone else 1) if progress else 0}
+    if progress and (name := f"estimator__{_VERBOSE}") in search.get_params():
+        # One line per fit, which is rewritten where the fit runs in this process.
+        settings[name] = 1
+    # From 11 on joblib reports each fit, on whichever machine it ran. Where it runs them itself,
+    # that report fails after an error, which it hides (joblib 1.6).
+    joblibs = joblib.parallel_config(verbose=11 if progress and not alone else 0, **parallel)
+    # scikit-learn prints to stdout, which is for results.
+    with _set_for_fit(search, settings), redirect_stdout(sys.stderr), joblibs:
         yield
 
 
 @contextmanager
-def _set_for_fit(pipeline: BaseEstimator, settings: Mapping[str, Any]) -> Iterator[None]:
+def _set_for_fit(estimator: BaseEstimator, settings: Mapping[str, Any]) -> Iterator[None]:
     """Set parameters for the block that the saved model and config.json must not have."""
-    before = pipeline.get_params()
-    pipeline.set_params(**settings)
+    before = estimator.get_params()
+    estimator.set_params(**settings)
     try:
         yield
     finally:
-        pipeline.set_params(**{name: before[name] for name in settings})
+        estimator.set_params(**{name: before[name] for name in settings})
 
 
 def _fit_rows(pipeline: Pipeline, patches: Patches, rows: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that ``--help`` stays quick.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,26 @@ class _ModelPath(click.Path):
             return find_shipped("pcam")
         except (OSError, ValueError) as error:
             self.fail(str(error), param, ctx)
+
+
+class _Fraction(click.FloatRange):
+    """A share of the patches, above 0 and at most one half."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0.5, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number; click itself lets NaN pass."""
+        share = super().convert(value, param, ctx)
+        if math.isnan(share):
+            self.fail("nan is no share; type a number such as 0.2", param, ctx)
+        return share
+
+
+def _check_jobs(_: click.Context, __: click.Parameter, jobs: int) -> int:
+    if jobs == 0:
+        raise click.BadParameter("0 fits at a time do nothing; type 1 or more, or -1 for all cores")
+    return jobs
 
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -91,7 +112,9 @@ def check_new_file(path: Path | None, option: str, *, overwrite: bool) -> None:
 
 # A folder, or the word "synthetic"; it is checked when it is loaded.
 data_argument = partial(click.argument, "data", shell_complete=_complete_data)
-jobs_option = click.option("--jobs", type=int, default=1, help="Number of parallel fits.")
+jobs_option = click.option(
+    "--jobs", type=int, default=1, callback=_check_jobs, help="Number of parallel fits."
+)
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace a folder that this program wrote, and no other."
 )
@@ -121,7 +144,7 @@ data_options = _combine(
     ),
 )
 
-_FRACTION = click.FloatRange(0, 0.5, min_open=True)
+_FRACTION = _Fraction()
 _POSITIVE = click.IntRange(min=1)
 
 training_options = _combine(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from pcam_sklearn import make_pcam_pipeline
@@ -28,7 +29,9 @@ def parse_value(text: str) -> Any:
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     """Return ``name=value`` texts as a dict."""
-    return {name: parse_value(value) for name, value in map(_split_setting, settings)}
+    pairs = [_split_setting(text) for text in settings]
+    _refuse_repeated([name for name, _ in pairs], "--set", "set each name once")
+    return {name: _parse_typed(value) for name, value in pairs}
 
 
 def parse_grid(grid: Iterable[str]) -> dict[str, list[Any]]:
@@ -38,12 +41,13 @@ def parse_grid(grid: Iterable[str]) -> dict[str, list[Any]]:
     {'a': [0.3, 0.5], 'b': [None, 'd4'], 'c': [(8, 8), (4, 4)]}
     """
     pairs = [_split_setting(text) for text in grid]
-    names = [name for name, _ in pairs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(
-            f"--grid names {first_few(twice)} several times; list all values of one name once"
-        )
+    _refuse_repeated([name for name, _ in pairs], "--grid", "list all values of one name once")
     return {name: _parse_list(values) for name, values in pairs}
+
+
+def _refuse_repeated(names: list[str], option: str, advice: str) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{option} names {first_few(twice)} several times; {advice}")
 
 
 def _split_setting(text: str) -> tuple[str, str]:
@@ -59,7 +63,18 @@ def _split_setting(text: str) -> tuple[str, str]:
 def _parse_list(text: str) -> list[Any]:
     # As one literal first: in (8,8),(4,4) not every comma separates values.
     whole = parse_value(f"[{text}]")
-    return whole if isinstance(whole, list) else [parse_value(value) for value in text.split(",")]
+    return whole if isinstance(whole, list) else [_parse_typed(part) for part in text.split(",")]
+
+
+def _parse_typed(text: str) -> Any:
+    """Return a value that a user typed, or raise ValueError if it begins like one of Python."""
+    value = None if text.strip() == "none" else parse_value(text)
+    if isinstance(value, str) and value.startswith(("(", "[", "{")):
+        raise ValueError(
+            f"{text!r} cannot be read; within brackets text needs quotes, such as "
+            "\"('d4', 'stain')\""
+        )
+    return value
 
 
 def parse_augment(text: str) -> Any:
@@ -124,6 +139,13 @@ def check_names(pipeline: Pipeline, names: Iterable[str]) -> None:
             f"{name} is no parameter of the pipeline; "
             + (f"type {meant[0]}" if meant else f"a name begins with one of {prefixes}")
         )
+
+
+def check_values(pipeline: Pipeline, candidates: Iterable[Mapping[str, Any]]) -> None:
+    """Raise what a fit would, for the first candidate with a wrong value."""
+    for candidate in candidates:
+        for _, step in clone(pipeline).set_params(**candidate).steps:
+            step._check_parameters()
 
 
 def to_json_values(pipeline: Pipeline) -> dict[str, Any]:

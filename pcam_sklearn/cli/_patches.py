@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 _SYNTHETIC, _KAGGLE, _OFFICIAL, _FOLDER = "synthetic", "kaggle", "official", "folder"
 _OFFICIAL_START = "camelyonpatch_level_2_split_"
 _PARTS = ("train", "valid", "test")
+_CHUNK = 1024
 _ALLOWED = (
     "pass a folder in Kaggle's layout (train/<id>.tif, train_labels.csv, test/<id>.tif), a folder "
     f"of official files ({_OFFICIAL_START}train_x.h5 and so on), a folder with a subfolder of "
@@ -70,6 +72,14 @@ class Patches:
         """Return the row of each id, or -1 where there is no such patch."""
         row_of = {id_: row for row, id_ in enumerate(self.ids.tolist())}
         return np.array([row_of.get(id_, -1) for id_ in ids])
+
+    def digests(self) -> np.ndarray:
+        """Return a text for the pixels of each patch, by which it is known under any name."""
+        patches = PatchReader(in_memory=False).transform(self.X)
+        starts = range(0, len(self), _CHUNK)
+        chunks = (np.asarray(patches[start : start + _CHUNK]) for start in starts)
+        # Not SHA-1: Kaggle's ids of its test patches must not stand beside their labels in a run.
+        return np.array([sha256(p.tobytes()).hexdigest()[:32] for chunk in chunks for p in chunk])
 
     def fewest_slides(self) -> int:
         """Return the number of slides of the class that comes from fewer slides.
@@ -231,8 +241,6 @@ def _from_folder(data: Path, subset: str | None, part: str, slides: Path | None)
     name = f"{data.resolve().name} ({part})" if parts else data.resolve().name
     if bunch.target is not None:
         _check_two_classes(folder, bunch.target_names)
-        # With the folder's name, so that train/0/1.png and test/0/1.png are two patches.
-        bunch.ids = np.array([f"{folder.resolve().name}/{id_}" for id_ in bunch.ids])
     return _from_files(name, bunch)
 
 

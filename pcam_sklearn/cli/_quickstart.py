@@ -97,7 +97,7 @@ def _tune_and_draw(
     fitting, held_out = hold_out(y, slides, _TEST_FRACTION, random_state=random_state)
     out.note(f"{len(train.paths)} patches, {len(held_out)} of them held out to test on")
     search = _make_search(slides, epochs=epochs, jobs=jobs, random_state=random_state)
-    with show_fits(search.estimator, progress=out.progress):
+    with show_fits(search, progress=out.progress):
         _fit_search(search, train, fitting)
     out.note(f"cross-validated AUC {search.best_score_:.3f} with {search.best_params_}")
     out.step("saving the model, and drawing")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MODEL_FILE, CONFIG_FILE, EVALUATION_FILE = "model.pcam", "config.json", "evaluation.json"
 SPLIT_FILE, PREDICTIONS_FILE = "split.csv", "predictions.csv"
+PIXELS = "sha256"  # The column of split.csv with a digest of each patch's pixels.
 THRESHOLD_SLIDES = "threshold_slides"  # In the metadata of the model file.
 # What stays of a run that ends early, for --resume.
 _CHECKPOINT = "checkpoint"
@@ -170,7 +171,8 @@ def _write_tables(folder: Path, run: "Run") -> None:
     # Unknown slides become empty fields, so that the tables always have the same columns.
     slide = "" if run.patches.groups is None else run.patches.groups
     table = pd.DataFrame({"id": run.patches.ids, "slide": slide})
-    table.assign(part=run.split.parts()).to_csv(folder / SPLIT_FILE, index=False)
+    split = table.assign(part=run.split.parts(), **{PIXELS: run.patches.digests()})
+    split.to_csv(folder / SPLIT_FILE, index=False)
     predictions = table.iloc[run.split.test].assign(
         label=run.evaluation.positive.astype(int),
         probability=run.evaluation.y_prob,

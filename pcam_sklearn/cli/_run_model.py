@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,16 @@ from pcam_sklearn.cli._run_folder import (
     CONFIG_FILE,
     EVALUATION_FILE,
     MODEL_FILE,
+    PIXELS,
     PREDICTIONS_FILE,
     SPLIT_FILE,
     THRESHOLD_SLIDES,
 )
+from pcam_sklearn.datasets._ids import is_id
 from pcam_sklearn.metrics import OperatingPoint
 
 _READ = (MODEL_FILE, CONFIG_FILE, EVALUATION_FILE, SPLIT_FILE, PREDICTIONS_FILE)
+_NO_MODELS = (".csv", ".json", ".txt", ".md", ".html", ".tif", ".png", ".h5", ".npy", ".zip")
 _PARTS = ("training", "threshold", "test")
 _STAINS = {"pinker", "bluer"}
 _TEXT, _NUMBER, _NOTHING = (str,), (int, float), (type(None),)
@@ -86,22 +89,31 @@ class Model:
         if self.folder is None:
             return True
         # An unknown slide is written as an empty field.
-        return bool((_read_used(self.folder)["slide"] != "").all())
+        return bool((self._used["slide"] != "").all())
 
     def find_used(self, patches: Patches) -> tuple[np.ndarray, np.ndarray]:
         """Return two masks: patches that took part in the run, and patches whose slide did.
 
-        Patches are known by their ids, slides by their names. The held-out patches did not take
-        part. Without a run folder only the slides are known.
+        Patches are known by their pixels, or by Kaggle's ids, slides by their names. The held-out
+        patches did not take part. Without a run folder only the slides are known.
         """
-        ids, slides = self._used
-        if patches.groups is None:
-            return np.isin(patches.ids, ids), np.zeros(len(patches), dtype=bool)
-        return np.isin(patches.ids, ids), np.isin(patches.groups, slides)
+        of_patches = of_slides = np.zeros(len(patches), dtype=bool)
+        if self.folder is not None:
+            ids = list(filter(is_id, self._used["id"]))
+            of_patches = np.isin(patches.digests(), self._used[PIXELS]) | np.isin(patches.ids, ids)
+        if patches.groups is not None:
+            of_slides = np.isin(patches.groups, self._used_slides)
+        return of_patches, of_slides
 
     @cached_property
-    def _used(self) -> tuple[list[str], list[str]]:
-        """The ids and slides that the model learned from or its threshold was chosen on."""
+    def _used(self) -> pd.DataFrame:
+        """The patches that took part in the run, with their slides; there is a run folder."""
+        split = _read_split(cast(Path, self.folder))
+        return split[split["part"] != "test"]
+
+    @cached_property
+    def _used_slides(self) -> list[str]:
+        """The slides that the model learned from or its threshold was chosen on."""
         slides = slides_trained_on(self.estimator)
         known = [] if slides is None else [str(slide) for slide in slides]
         if self.folder is None:
@@ -111,10 +123,9 @@ class Model:
                     f"the model file says {THRESHOLD_SLIDES}={chosen_on!r:.100}, and must say a "
                     "list of names; save it again with what train writes there, or without"
                 )
-            return [], [*known, *chosen_on]
-        used = _read_used(self.folder)
+            return [*known, *chosen_on]
         # The network may have begun with weights of other slides.
-        return used["id"].tolist(), [*filter(None, used["slide"].unique()), *known]
+        return [*filter(None, self._used["slide"].unique()), *known]
 
 
 def load_model(path: Path) -> Model:
@@ -135,6 +146,11 @@ def load_model(path: Path) -> Model:
 
         estimator = make_onnx_pipeline(file)
         metadata = estimator[-1].metadata_
+    elif kind in _NO_MODELS:
+        raise ValueError(
+            f"{file} is no model, as its ending says; pass a run folder, a .pcam file, an .onnx "
+            "file, or a file of joblib"
+        )
     else:
         estimator, metadata = _load_joblib(file), {}
     classes = getattr(estimator, "classes_", ())
@@ -256,16 +272,10 @@ def read_predictions(folder: Path) -> pd.DataFrame:
 
 def _read_split(folder: Path) -> pd.DataFrame:
     path = folder / SPLIT_FILE
-    split = read_table(path, ["id", "slide", "part"])
+    split = read_table(path, ["id", "slide", "part", PIXELS])
     if set(split["part"]) != set(_PARTS):
         raise ValueError(f"{path} must name the parts {', '.join(_PARTS)}, and no other")
     return split
-
-
-def _read_used(folder: Path) -> pd.DataFrame:
-    """Return the patches that took part in a run, with their slides."""
-    split = _read_split(folder)
-    return split[split["part"] != "test"]
 
 
 def _read_json(path: Path) -> Any:

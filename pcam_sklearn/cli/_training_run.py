@@ -244,7 +244,14 @@ def _choose_threshold(
 ) -> OperatingPoint:
     # On patches that the fit has not seen: scores of training patches are too good.
     scores = predict_tumour(pipeline, patches.X, "threshold", progress=out.progress)
-    return choose_operating_point(patches.target, scores, pos_label=1, **criterion)
+    point = choose_operating_point(patches.target, scores, pos_label=1, **criterion)
+    if point.threshold == np.inf:
+        out.warn(
+            f"no threshold calls a patch tumour and reaches {point.criterion} on the "
+            f"{len(patches):,} patches to choose it on, so the model calls none; pass a larger "
+            "--threshold-fraction, more epochs, or --operating-point sensitivity=0.9"
+        )
+    return point
 
 
 def _evaluate(

@@ -89,7 +89,7 @@ def _set_best(
 
     Only these rows take part.
     """
-    space = _make_space(pipeline, settings)
+    space = _make_space(pipeline, settings, random_state)
     # To take rows of a memory map would copy gigabytes, and send them to workers.
     part = patches.without_pixels().take(rows)
     folds = make_folds(part, settings["cv"], random_state)
@@ -131,15 +131,23 @@ def _with_full_paths(patches: "Patches") -> "Patches":
     return replace(patches, X=paths)
 
 
-def _make_space(pipeline: "Pipeline", settings: Mapping[str, Any]) -> dict[str, Any]:
+def _make_space(pipeline: "Pipeline", settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return the values to try, or raise now for those at which a search would fail after hours."""
+    from sklearn.model_selection import ParameterGrid, ParameterSampler
+
     from pcam_sklearn import make_search_space
-    from pcam_sklearn.cli._parameters import check_names, parse_grid
+    from pcam_sklearn.cli._parameters import check_names, check_values, parse_grid
 
     space = parse_grid(settings["grid"])
     if not space:
         network = pipeline.get_params()["cnnclassifier__network"]
         space = make_search_space(network=network, distributions=settings["n_iter"] is not None)
     check_names(pipeline, space)
+    if settings["n_iter"] is None:
+        check_values(pipeline, ParameterGrid(space))
+    else:
+        # The same seed as in the search draws the same candidates.
+        check_values(pipeline, ParameterSampler(space, settings["n_iter"], random_state=seed))
     return space
 
 
@@ -184,7 +192,7 @@ def search_parameters(
 
     # No refit: the run fits the best candidate itself, as `train` does.
     settings: dict[str, Any] = {"scoring": "roc_auc", "refit": False, "error_score": "raise"}
-    settings |= {"cv": folds, "n_jobs": jobs, "verbose": int(progress)}
+    settings |= {"cv": folds, "n_jobs": jobs}
     # A worker that comes later finds fits to do, and the number of all fits is known for progress.
     settings |= {} if parallel is None else {"pre_dispatch": "all"}
     if n_iter is None:
@@ -192,7 +200,7 @@ def search_parameters(
     else:
         settings |= {"n_iter": n_iter, "random_state": random_state}
         search = RandomizedSearchCV(pipeline, space, **settings)
-    with show_fits(pipeline, progress=progress, **(parallel or {})):
+    with show_fits(search, progress=progress, **(parallel or {})):
         return search.fit(patches.X, patches.target, **patches.fit_parameters())
 
 

@@ -13,6 +13,7 @@ from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn.augmentation._views import Views, c4_views, d4_views, find_views
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import Enlargement
+from pcam_sklearn.networks._by_name import network_name
 
 Split = tuple[list[layers.Layer], keras.Model]  # What precedes the views, and the network behind.
 
@@ -36,7 +37,7 @@ def split_network(classifier: CNNClassifier) -> Split:
 
 def average_over_views(classifier: CNNClassifier, parts: Split, patches: Any) -> Any:
     """Return the output of a split network for bytes, averaged over the views of each patch."""
-    built = classifier.trainer_.blueprint.parameters["network"]
+    built = network_name(classifier.trainer_.blueprint.parameters["network"])
     views = find_views(classifier.test_time_augmentation, classifier.X_shape_, built)
     before, network = parts
     x = ops.cast(ops.transpose(patches, (0, 3, 1, 2)), "float32") / 255

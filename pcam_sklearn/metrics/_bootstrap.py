@@ -1,5 +1,6 @@
 """Intervals by resampling slides, for the AUC and for any other metric."""
 
+import inspect
 import warnings
 from collections.abc import Callable
 from numbers import Integral
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
-from pcam_sklearn.metrics._inputs import check_fraction, check_groups, check_scores
+from pcam_sklearn.metrics._inputs import ROUNDING, check_fraction, check_groups, check_scores
 from pcam_sklearn.metrics._interval import (
     Interval,
     check_slides_per_class,
@@ -153,6 +154,8 @@ def cluster_bootstrap(
 
     Raises
     ------
+    TypeError
+        If the metric takes no ``sample_weight``.
     ValueError
         If there is one class only, slides are too few, a value is missing, or lengths differ; if
         the metric is not finite, or outside [0, 1] on the logit scale.
@@ -246,14 +249,30 @@ def slide_wins(
     return wins
 
 
+def _require_weights(metric: Callable[..., Any], name: str) -> None:
+    try:
+        parameters = inspect.signature(metric).parameters
+    except (TypeError, ValueError):  # Such as a function of C, which tells none.
+        return
+    kinds = {parameter.kind for parameter in parameters.values()}
+    if "sample_weight" not in parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
+        raise TypeError(
+            f"{name} takes no sample_weight, by which it learns how often each slide was drawn; "
+            "pass a metric such as sklearn.metrics.brier_score_loss, or give yours that parameter"
+        )
+
+
 def _call(
     metric: Callable[..., Any], labels: IntArray, score: FloatArray, weight: FloatArray, scale: str
 ) -> float:
     """Return the metric of the drawn patches, or raise ValueError where the scale excludes it."""
     drawn = weight > 0
+    name = getattr(metric, "__name__", repr(metric))
+    _require_weights(metric, name)
     value = float(metric(labels[drawn], score[drawn], sample_weight=weight[drawn]))
+    if scale == "logit" and -ROUNDING < value < 1 + ROUNDING:
+        value = min(max(value, 0.0), 1.0)  # An average precision of 1 may come out above it.
     if not np.isfinite(value) or (scale == "logit" and not 0 <= value <= 1):
-        name = getattr(metric, "__name__", repr(metric))
         raise ValueError(
             f"{name} returned {value}; scale='logit' takes values in [0, 1], scale='identity' any "
             "finite ones: type scale='identity' for a metric with another range"

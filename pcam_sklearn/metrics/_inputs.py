@@ -12,6 +12,8 @@ from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._messages import first_few
 from pcam_sklearn.metrics._types import BoolArray, FloatArray, IntArray
 
+ROUNDING = 1e-6  # A mean of probabilities of 32 bits may lie so far above 1.
+
 
 def check_scores(
     y_true: ArrayLike,
@@ -29,25 +31,27 @@ def check_scores(
 
 
 def check_probabilities(
-    y_true: ArrayLike, y_prob: ArrayLike, pos_label: Any = None
+    y_true: ArrayLike, y_prob: ArrayLike, pos_label: Any = None, *, both_classes: bool = False
 ) -> tuple[BoolArray, FloatArray]:
     """Return a mask of the positive patches, and their probabilities, checked to lie in [0, 1]."""
     positive, prob = check_scores(
-        y_true, y_prob, pos_label, both_classes=False, score_name="y_prob"
+        y_true, y_prob, pos_label, both_classes=both_classes, score_name="y_prob"
     )
-    outside = (prob < 0) | (prob > 1)
+    outside = (prob < -ROUNDING) | (prob > 1 + ROUNDING)
     if outside.any():
         first = int(np.argmax(outside))
         raise ValueError(
-            f"y_prob[{first}] is {prob[first]:g}, and probabilities lie in [0, 1]; "
+            f"y_prob[{first}] is {prob[first]:.9g}, and probabilities lie in [0, 1]; "
             "type predict_proba(X)[:, 1], not decision scores or logits"
         )
-    return positive, prob
+    return positive, np.clip(prob, 0, 1)
 
 
 def check_labels(y_true: ArrayLike, pos_label: Any = None, *, both_classes: bool) -> BoolArray:
     """Return a mask of the positive labels; a `pos_label` of None means the larger label."""
     codes, labels = _factorize(y_true, "y_true")
+    # As the labels: plain True and 1 instead of NumPy's.
+    pos_label = pos_label.item() if isinstance(pos_label, np.generic) else pos_label
     if len(labels) > 2:
         shown = first_few(map(repr, labels))
         raise ValueError(f"y_true has {len(labels)} labels ({shown}), and 2 are allowed")

@@ -1,10 +1,12 @@
 """Tables of metrics by slide, and by what slides have in common: the hospital, the stain."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
 
 from pcam_sklearn.metrics._bootstrap import auc_cluster_bootstrap
 from pcam_sklearn.metrics._inputs import check_fraction, check_groups, check_scores
@@ -171,6 +173,8 @@ def _measure(
         "mean_score": frame.groupby(key)["score"].mean(),
         "auc": won / (n_positive * n_negative).where(lambda pairs: pairs > 0),
     }
+    if threshold is not None:
+        check_scalar(threshold, "threshold", Real)
     if threshold is not None and np.isnan(threshold):
         raise ValueError("threshold=nan separates nothing; type for example threshold=0.5")
     if threshold is not None:

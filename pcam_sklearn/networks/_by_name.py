@@ -58,6 +58,11 @@ def get_network(network: str | Callable[..., keras.Model]) -> Callable[..., kera
     return NETWORKS[network]
 
 
+def network_name(network: Any) -> Any:
+    """Return the name of a network of this package, or any other network as it is."""
+    return next((name for name, build in NETWORKS.items() if build is network), network)
+
+
 def check_hyper_parameters(build: Callable[..., Any], names: Sequence[str], prefix: str) -> None:
     """Raise ValueError unless the function that builds a network takes these hyper-parameters.
 

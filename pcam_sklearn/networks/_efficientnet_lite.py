@@ -96,7 +96,9 @@ def efficientnet_lite0(
     """
     if input_shape[2] != 3:
         raise ValueError(f"it needs red, green and blue, got {input_shape[2]} channel(s).")
-    if weights not in ("imagenet", "pcam", None) and not str(weights).endswith(".pcam"):
+    named = isinstance(weights, str | os.PathLike)
+    known = weights in ("imagenet", "pcam") or str(weights).endswith(".pcam") if named else False
+    if weights is not None and not known:
         raise ValueError(
             "weights must be 'imagenet', 'pcam', the path of a .pcam file, or None; got "
             f"{weights!r}."

@@ -10,6 +10,9 @@ from sklearn.utils import check_scalar
 from pcam_sklearn._numbers import check_real
 from pcam_sklearn.networks._parts import check_filters
 
+# The least side of a patch by the side of the third pooling.
+_SMALLEST = {1: 18, 2: 22}
+
 
 def notebook(
     input_shape: tuple[int, int, int],
@@ -58,6 +61,8 @@ def notebook(
     check_real(dropout, "dropout", min_val=0, max_val=1, include_boundaries="left")
     if third_pool not in (1, 2):
         raise ValueError(f"third_pool, the last pool_size, must be 1 or 2; got {third_pool!r}.")
+    if min(input_shape[:2]) < (least := _SMALLEST[third_pool]):
+        raise ValueError(f"its layers need {least} pixels; pass crop_size={least}..96.")
     stack = [keras.Input(input_shape)]
     for n_filters, pool in zip(filters, (2, 2, third_pool), strict=True):
         stack += [layers.Conv2D(n_filters, 3, activation="relu"), layers.MaxPooling2D(pool)]

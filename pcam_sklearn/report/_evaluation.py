@@ -261,7 +261,7 @@ def evaluate_predictions(
     >>> print(evaluation.auc)
     0.829 (95 % CI 0.805 to 0.851)
     """
-    positive, prob = check_probabilities(y_true, y_prob, pos_label)
+    positive, prob = check_probabilities(y_true, y_prob, pos_label, both_classes=True)
     groups = _check_if_known(groups, len(positive), "groups")
     hospital = _check_if_known(hospital, len(positive), "hospital")
     stain = _check_if_known(stain, len(positive), "stain")

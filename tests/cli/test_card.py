@@ -90,6 +90,15 @@ def test_card_of_a_model_alone_needs_patches(model, tmp_path):
     assert "pass DATA" in said.stderr
 
 
+def test_a_file_that_is_there_is_replaced_only_if_asked(run, tmp_path):
+    (tmp_path / "notes.md").write_text("precious")
+    said = cli("card", run, "--output", tmp_path / "notes.md", code=2)
+    assert "pass another --output, or --overwrite" in said.stderr
+    assert (tmp_path / "notes.md").read_text() == "precious"
+    cli("card", run, "--output", tmp_path / "notes.md", "--overwrite")
+    assert (tmp_path / "notes.md").read_text().startswith("# Tumour")
+
+
 def test_a_card_is_a_page_or_markdown(run, tmp_path):
     said = cli("card", run, "--output", tmp_path / "card.pdf", code=2)
     assert ".html or .md" in said.stderr

@@ -12,6 +12,7 @@ from support.cli_runs import (
     QUICK,
     as_json,
     cli,
+    make_run,
     read_split,
 )
 
@@ -98,6 +99,28 @@ def test_unseen_leaves_the_patches_that_were_held_out(run, kaggle):
     assert facts["metrics"] == recorded["metrics"]
 
 
+def test_patches_of_a_run_are_known_after_their_folder_was_renamed(kaggle, tmp_path):
+    data, labels = load_kaggle(kaggle), load_kaggle(kaggle).target
+    for path, label in zip(data.paths, labels, strict=True):
+        folder = tmp_path / "mine" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{len(list(folder.iterdir()))}.tif").symlink_to(path)
+    run = make_run(tmp_path / "mine", tmp_path / "run")
+    (tmp_path / "mine").rename(tmp_path / "yours")
+    facts = as_json("evaluate", run, tmp_path / "yours", *QUICK, "--unseen")
+    assert facts["patches"] == (read_split(run)["part"] == "test").sum()
+
+
+def test_other_patches_of_the_same_names_took_no_part_in_the_run(kaggle, others, tmp_path):
+    for source, folder in ((kaggle, tmp_path / "a" / "mine"), (others, tmp_path / "b" / "mine")):
+        data = load_kaggle(source)
+        for row, (path, label) in enumerate(zip(data.paths, data.target, strict=True)):
+            (folder / str(label)).mkdir(parents=True, exist_ok=True)
+            (folder / str(label) / f"{row}.tif").symlink_to(path)
+    run = make_run(tmp_path / "a" / "mine", tmp_path / "run")
+    assert "took part" not in cli("evaluate", run, tmp_path / "b" / "mine", *QUICK).stderr
+
+
 def test_unseen_of_patches_that_were_all_seen_is_an_error(run, kaggle, tmp_path):
     split = read_split(run).query("part == 'training'")
     labels = pd.read_csv(kaggle / "train_labels.csv")
@@ -145,7 +168,7 @@ def test_where_slides_are_not_known_neither_command_takes_them_for_unseen(run, k
     data = without_slides(kaggle, tmp_path / "data")
     said = cli("evaluate", run, data, *QUICK, "--unseen")
     assert "and others of the same slides may stay" in " ".join(said.stderr.split())
-    cli("card", run, data, "--rounds", 100, "--output", tmp_path / "c.md")
+    cli("card", run, data, "--unseen", "--rounds", 100, "--output", tmp_path / "c.md")
     assert "Whether their slides did is not known." in (tmp_path / "c.md").read_text()
 
 

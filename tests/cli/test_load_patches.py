@@ -1,5 +1,6 @@
 """Find and load the patches of DATA: Kaggle's layout, official files, synthetic patches, ids."""
 
+import hashlib
 from functools import partial
 
 import cv2
@@ -118,10 +119,10 @@ BY_CLASS = ("0/a.png", "0/b.png", "1/a.png")
 pytestmark = pytest.mark.filterwarnings("ignore:the slides of the images:UserWarning")
 
 
-def test_a_folder_by_class_is_recognized_and_its_ids_tell_the_folder(tmp_path):
+def test_a_folder_by_class_is_recognized_and_its_ids_are_paths_within_it(tmp_path):
     patches = load(write(tmp_path / "mine", *BY_CLASS))
     assert patches.name == "mine"
-    assert patches.ids.tolist() == ["mine/0/a.png", "mine/0/b.png", "mine/1/a.png"]
+    assert patches.ids.tolist() == ["0/a.png", "0/b.png", "1/a.png"]
     assert patches.target.tolist() == [0, 0, 1]
     assert patches.groups is None
 
@@ -131,7 +132,17 @@ def test_parts_by_class_are_taken_as_kaggle_s_parts_are(tmp_path, default, part)
     names = [f"{part}/{name}" for part in ("train", "test") for name in BY_CLASS]
     patches = load(write(tmp_path / "mine", *names), default=default)
     assert patches.name == f"mine ({part})"
-    assert patches.ids[0] == f"{part}/0/a.png"
+    assert patches.ids[0] == "0/a.png"
+    assert patches.X[0] == str(tmp_path / "mine" / part / "0/a.png")
+
+
+def test_a_patch_is_known_by_its_pixels_under_any_name(tmp_path):
+    names = load(write(tmp_path / "mine", *BY_CLASS)).digests().tolist()
+    assert names == [
+        hashlib.sha256(np.full((96, 96, 3), value, np.uint8)).hexdigest()[:32] for value in range(3)
+    ]
+    (tmp_path / "mine").rename(tmp_path / "yours")
+    assert load(tmp_path / "yours").digests().tolist() == names
 
 
 def test_a_part_and_its_folder_give_the_same_ids(tmp_path):

@@ -10,6 +10,7 @@ from pcam_sklearn import make_pcam_pipeline
 from pcam_sklearn.cli._parameters import (
     build_pipeline,
     check_names,
+    check_values,
     from_json_values,
     parse_grid,
     parse_settings,
@@ -37,6 +38,11 @@ def test_a_grid_is_read_as_it_was_written(values):
     assert parse_grid(["name=" + ",".join(map(str, values))]) == {"name": values}
 
 
+def test_none_may_be_written_as_the_option_augment_takes_it():
+    assert parse_grid(["a=none,d4"]) == {"a": [None, "d4"]}
+    assert parse_settings(["a=none"]) == {"a": None}
+
+
 @pytest.mark.slow
 @settings(deadline=None)
 @given(
@@ -60,6 +66,25 @@ def test_only_given_parameters_differ_from_the_defaults():
     plain, built = make_pcam_pipeline(), build_pipeline({"epochs": 7}, {}, None)
     differing = {k for k, v in built.get_params().items() if repr(plain.get_params()[k]) != repr(v)}
     assert {k for k in differing if "__" in k} == {"cnnclassifier__epochs"}
+
+
+def test_a_name_that_is_set_twice_is_an_error():
+    with pytest.raises(ValueError, match="--set names a several times; set each name once"):
+        parse_settings(["a=1", "a=2"])
+
+
+def test_text_without_quotes_within_brackets_is_an_error_that_shows_them():
+    with pytest.raises(ValueError, match=r"text needs quotes, such as \"\('d4', 'stain'\)\""):
+        parse_grid(["cnnclassifier__augment=(d4,stain),none"])
+    with pytest.raises(ValueError, match="text needs quotes"):
+        parse_settings(["cnnclassifier__augment=(d4,stain)"])
+
+
+def test_a_wrong_value_of_a_later_candidate_is_found_before_the_search():
+    pipeline = make_pcam_pipeline()
+    with pytest.raises(ValueError, match="got 'd5'"):
+        check_values(pipeline, [{"cnnclassifier__augment": name} for name in ("d4", "d5")])
+    assert pipeline[-1].augment == make_pcam_pipeline()[-1].augment
 
 
 def test_a_name_that_a_grid_has_twice_is_an_error_instead_of_half_a_grid():

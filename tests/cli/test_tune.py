@@ -46,8 +46,28 @@ def test_a_search_shows_each_fit_on_stderr_and_nothing_on_stdout(capsys):
     search_parameters(DummyClassifier(), {"strategy": ["prior"]}, patches, folds, **options)
     printed = capsys.readouterr()
     assert "totalling 3 fits" in printed.err
-    assert "3 out of   3" in printed.err
+    assert printed.err.count("] END ") == 3
     assert printed.out == ""
+
+
+class StopsAtTheThirdFit(DummyClassifier):
+    """A classifier whose third fit the user interrupts."""
+
+    n_fits = 0
+
+    def fit(self, X, y):
+        type(self).n_fits += 1
+        if self.n_fits == 3:
+            raise KeyboardInterrupt
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_an_interrupt_after_the_first_fits_is_an_interrupt(progress, monkeypatch):
+    monkeypatch.setattr(StopsAtTheThirdFit, "n_fits", 0)
+    search = GridSearchCV(StopsAtTheThirdFit(), {"random_state": [0, 1]}, cv=2)
+    with pytest.raises(KeyboardInterrupt), show_fits(search, progress=progress):
+        search.fit(*make_data())
 
 
 @pytest.mark.slow
@@ -55,7 +75,7 @@ def test_a_search_shows_a_line_for_each_fit_and_leaves_the_pipeline_as_it_was(ca
     X, y = make_data()
     pipeline = make_pipeline(quick(epochs=2, metrics=("auc",)))
     search = GridSearchCV(pipeline, {"cnnclassifier__learning_rate": [0.1, 0.2]}, cv=2, refit=False)
-    with show_fits(pipeline, progress=True):
+    with show_fits(search, progress=True):
         search.fit(X, y)
     assert capsys.readouterr().err.count("epoch 2/2, loss") == 4
     assert pipeline.get_params()["cnnclassifier__verbose"] == 0

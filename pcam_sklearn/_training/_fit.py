@@ -47,7 +47,7 @@ def run(
     seed = int(rng.integers(2**32))
     with seeded(seed):
         trainer = plan.make_trainer(seed, batch_size)
-        users = plan.make_users_callbacks()
+        users = plan.classifier._build_callbacks()
     framework_seed = int(rng.integers(2**31))
 
     batches = Batches(plan.data, training, batch_size)

@@ -10,14 +10,13 @@ from pcam_sklearn._training._callbacks import (
     recipe_callbacks,
 )
 from pcam_sklearn._training._checkpoint import SaveEpochs
-from pcam_sklearn._training._data import Batches
+from pcam_sklearn._training._data import Batches, check_shares, watched_batch_size
 from pcam_sklearn._training._epoch_tasks import EpochTasks
 from pcam_sklearn._training._history import Record, join_histories
 from pcam_sklearn._training._plan import TrainingPlan
 from pcam_sklearn._training._progress import progress_line
 from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._recipe import warn_of_long_average
-from pcam_sklearn._training._shares import check_shares, watched_batch_size
 from pcam_sklearn._training._weights import restored_on_error, separate_memory
 
 _WATCH_AT_LEAST = 256  # Held-out patches need no small batches.

@@ -82,7 +82,7 @@ def run(
         )
         separate_memory(trainer.trainable_variables)
 
-    best_epoch = find_best_epoch([*users, *([stopper] if stopper is not None else [])])
+    best_epoch = find_best_epoch([*users, stopper])
     history = join_histories(plan.history_done, record.history)
     learned = plan.learned(trainer, history, best_epoch)
     if plan.checkpoint is not None:

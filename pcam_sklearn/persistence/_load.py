@@ -6,10 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
-from pcam_sklearn._archive import read_archive
+from pcam_sklearn._archive import parse_arrays, read_archive
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn._messages import first_few
 from pcam_sklearn._shipped import is_shipped
@@ -137,11 +135,8 @@ def _load(path: str | os.PathLike[str], network: Callable[..., Any] | None) -> A
 def _read_arrays(members: dict[str, bytes]) -> dict[str, np.ndarray]:
     if "weights.safetensors" not in members:
         raise ModelFileError("it has no weights.safetensors")
-    try:
-        # The arrays are copies, and the network will need the memory of the bytes.
-        arrays = load(members.pop("weights.safetensors"))
-    except SafetensorError as error:
-        raise ModelFileError(f"its weights.safetensors is damaged: {error}") from error
+    # The arrays are copies, and the network will need the memory of the bytes.
+    arrays = parse_arrays(members.pop("weights.safetensors"))
     check_arrays(arrays)
     return arrays
 

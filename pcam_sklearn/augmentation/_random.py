@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 
-
 # The darkest byte above black, because the optical density of black is infinite.
 DARKEST = 1 / 255
 

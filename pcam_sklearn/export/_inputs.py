@@ -9,6 +9,7 @@ from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 
 from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn._values import as_python
 from pcam_sklearn.export._graph import THRESHOLDS, inner
 from pcam_sklearn.persistence._thresholds import positive_label
 from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
@@ -84,11 +85,7 @@ def find_threshold(estimator: Any) -> tuple[float | None, Any]:
         else:
             return None, None
     if isinstance(estimator, TunedThresholdClassifierCV):
-        return float(estimator.best_threshold_), _plain(positive_label(estimator))
+        return float(estimator.best_threshold_), as_python(positive_label(estimator))
     threshold = 0.5 if estimator.threshold == "auto" else float(estimator.threshold)
     above = estimator.classes_[1] if estimator.pos_label is None else estimator.pos_label
-    return threshold, _plain(above)
-
-
-def _plain(label: Any) -> Any:
-    return label.item() if hasattr(label, "item") else label
+    return threshold, as_python(above)

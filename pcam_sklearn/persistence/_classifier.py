@@ -22,6 +22,8 @@ from pcam_sklearn.persistence._nodes import (
     Reader,
     Rule,
     Writer,
+    describe,
+    is_left_out,
     part_of,
     read_learned,
     write_values,
@@ -133,7 +135,8 @@ def _write_network(classifier: CNNClassifier, writer: Writer) -> Node:
     silent = Writer(writer.kinds, function=writer.function)
     parameters = _write_parameters(classifier, blueprint.parameters, silent)
     arrays = {f"network/{k}": v for k, v in named_values(trainer.network.variables).items()}
-    if writer.include_optimizer and optimizer is not None and not _lacks(parameters["optimizer"]):
+    left_out = is_left_out(parameters["optimizer"])
+    if writer.include_optimizer and optimizer is not None and not left_out:
         arrays |= {f"optimizer/{k}": v for k, v in named_values(optimizer.variables).items()}
     writer.arrays.update({prefix + name: array for name, array in arrays.items()})
     return {
@@ -153,7 +156,7 @@ def _write_parameters(
     plain: dict[str, Any] = {}
     for name, value in parameters.items():
         route, _, rest = name.partition("__")
-        if rest and _lacks(plain.get(route)):
+        if rest and is_left_out(plain.get(route)):
             plain[name] = writer.leave_out(classifier, name, value)
         elif name == "network" and callable(value):
             plain[name] = _write_function(value, writer)
@@ -189,8 +192,7 @@ def _write_function(function: Any, writer: Writer) -> dict[str, str]:
             "one function of them, with a hyper-parameter"
         )
     writer.function = function
-    kind = function if hasattr(function, "__qualname__") else type(function)
-    return {"function": f"{kind.__module__}.{kind.__qualname__}"}
+    return {"function": describe(function)}
 
 
 def _write_part(name: str, value: Any) -> Any:
@@ -276,7 +278,3 @@ def _check_names(classifier: CNNClassifier) -> None:
         isinstance(name, str) and name in AUGMENTATIONS for name in names
     ):
         raise ModelFileError(f"augment must hold names of {sorted(AUGMENTATIONS)}")
-
-
-def _lacks(plain: Any) -> bool:
-    return isinstance(plain, dict) and plain.keys() == {"left_out"}

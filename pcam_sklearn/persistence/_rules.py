@@ -46,9 +46,7 @@ PLAIN = Rule(
     "finite numbers, text, flags or None, alone or in a list",
     lambda v: _is_simple(v) or _is_list_of_simple(v),
 )
-N_JOBS = Rule(
-    "a small whole number or None", lambda v: v is None or _is_whole(v, -10_000, 10_000)
-)
+N_JOBS = Rule("a small whole number or None", lambda v: v is None or _is_whole(v, -10_000, 10_000))
 SEED = Rule(
     "a whole number from 0 to 2^32 - 1, or None",
     lambda v: v is None or _is_whole(v, 0, 2**32 - 1),

@@ -43,7 +43,6 @@ def _scorers() -> frozenset[str]:
 
 
 _RESPONSES = one_of("auto", "decision_function", "predict_proba")
-_LABEL = SIMPLE
 _TUNED = {
     "scoring": Rule("the name of a scorer", lambda v: isinstance(v, str) and v in _scorers()),
     "response_method": _RESPONSES,
@@ -57,7 +56,7 @@ _TUNED = {
 _TUNED_LEARNED = {"best_threshold_": NUMBER, "best_score_": NUMBER, "n_features_in_": INDEX}
 _FIXED = {
     "threshold": Rule("'auto' or a number", lambda v: v == "auto" or NUMBER.test(v)),
-    "pos_label": _LABEL,
+    "pos_label": SIMPLE,
     "response_method": _RESPONSES,
 }
 

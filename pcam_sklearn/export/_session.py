@@ -12,13 +12,12 @@ from pcam_sklearn.export._facts import INPUT, KEY, OUTPUT, Facts, from_text
 _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return the content of an ONNX file."""
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def open_session(content: bytes, name: str, n_threads: int, providers: Sequence[str]) -> Any:
+def open_session(
+    content: bytes,
+    name: str = "the graph",
+    n_threads: int = 0,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+) -> Any:
     """Return a session for a graph, or raise ModelFileError that calls the file `name`."""
     try:
         import onnxruntime

@@ -9,8 +9,7 @@ from pcam_sklearn._lazy import lazy_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pcam_sklearn.persistence._load import load_model, read_metadata
-    from pcam_sklearn.persistence._pretrained import load_pretrained
+    from pcam_sklearn.persistence._load import load_model, load_pretrained, read_metadata
     from pcam_sklearn.persistence._save import save_model
     from pcam_sklearn.persistence._skops import TRUSTED_TYPES
 
@@ -30,7 +29,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "TRUSTED_TYPES": "_skops",
         "load_model": "_load",
-        "load_pretrained": "_pretrained",
+        "load_pretrained": "_load",
         "read_metadata": "_load",
         "save_model": "_save",
     },

@@ -7,6 +7,7 @@ import numpy as np
 
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._training._blueprint import Blueprint
+from pcam_sklearn._training._layers import hash_layers
 from pcam_sklearn._training._scikeras import ROUTES
 from pcam_sklearn._training._weights import named_values
 from pcam_sklearn._values import decode, encode
@@ -15,7 +16,7 @@ from pcam_sklearn.augmentation._views import check_test_time_augmentation
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import NETWORKS
 from pcam_sklearn.persistence._keras_parts import decode_part, encode_part
-from pcam_sklearn.persistence._networks import hash_layers, require_rebuilt, trainer_from_plain
+from pcam_sklearn.persistence._networks import require_rebuilt, trainer_from_plain
 from pcam_sklearn.persistence._nodes import (
     Kind,
     Node,

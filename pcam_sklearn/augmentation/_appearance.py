@@ -49,7 +49,7 @@ class RandomStain(RandomLayer):
     (2, 8, 8, 3)
     """
 
-    changes_colors_as = "stain"
+    _of_colors = "stain"
 
     def __init__(self, strength: float = 0.4, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)

@@ -55,7 +55,7 @@ class RandomColor(RandomLayer):
     True
     """
 
-    changes_colors_as = "color"
+    _of_colors = "color"
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class RandomGrayscale(RandomLayer):
     True
     """
 
-    changes_colors_as = "grayscale"
+    _of_colors = "grayscale"
 
     def __init__(self, share: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)

@@ -13,7 +13,7 @@ class RandomLayer(keras.layers.Layer):
     """A layer that changes patches at random in training, and returns them unchanged otherwise."""
 
     learns_of_slides = False  # Whether a training calls `adapt(patches, slides)` first.
-    changes_colors_as: str | None = None  # The name of an augmentation that needs three colours.
+    _of_colors: str | None = None  # Its name, if it needs red, green and blue.
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -23,7 +23,7 @@ class RandomLayer(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Raise ValueError unless patches have what this augmentation needs."""
-        name = self.changes_colors_as
+        name = self._of_colors
         if name is not None and input_shape[3] != 3:
             raise ValueError(
                 f"augment={name!r} needs red, green and blue, got {input_shape[3]} channel(s); "

@@ -63,7 +63,7 @@ class RandomRestain(RandomLayer):
     """
 
     learns_of_slides = True
-    changes_colors_as = "restain"
+    _of_colors = "restain"
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ class RandomLayer(keras.layers.Layer):
         self._generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Raise ValueError unless patches have what this augmentation needs."""
+        """Raise ValueError unless patches have the three colours that some augmentations change."""
         name = self._of_colors
         if name is not None and input_shape[3] != 3:
             raise ValueError(

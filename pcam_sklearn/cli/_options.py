@@ -37,7 +37,7 @@ MODEL = _ModelPath(exists=True, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 
-# Of the official files, and of folders that are laid out alike.
+# The parts of the official files, and of folders that are laid out like them.
 PARTS = ("train", "valid", "test")
 # The options that config.json records, by the names of the functions' arguments.
 RECORDED = (

@@ -1,5 +1,6 @@
 """Names of a package whose modules are imported on first use."""
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -15,4 +16,4 @@ def lazy_names(
             return getattr(import_module(f"{package}.{homes[name]}"), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    return find, lambda: sorted(homes)
+    return find, lambda: sorted(sys.modules[package].__all__)

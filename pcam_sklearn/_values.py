@@ -88,6 +88,11 @@ def _decode_pairs(pairs: list[Any], name: str) -> dict[Any, Any]:
     return found
 
 
+def as_python(value: Any) -> Any:
+    """Return a number or text of NumPy as Python's own, and any other value as it is."""
+    return value.item() if hasattr(value, "item") else value
+
+
 def _is_key(value: Any) -> bool:
     return isinstance(value, (str, int, float, np.generic))
 

@@ -274,7 +274,7 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
         shape = (self.crop_size, self.crop_size, 3)
         if X.is_whole and X.shape[1:3] == (self.input_size, self.input_size):
             # The crop needs no resizing, so the reader can read the center alone.
-            return X.mapped(partial(_scale, dtype=self.dtype), shape, self.dtype, self.crop_size)
+            return X.mapped(partial(scale, dtype=self.dtype), shape, self.dtype, self.crop_size)
         prepare = partial(
             _prepare, input_size=self.input_size, crop_size=self.crop_size, dtype=self.dtype
         )
@@ -294,7 +294,7 @@ def _prepare(X: np.ndarray, input_size: int, crop_size: int, dtype: str) -> np.n
         X = _resize(X, input_size)
     start = (input_size - crop_size) // 2
     window = slice(start, start + crop_size)
-    return _scale(X[:, window, window], dtype)
+    return scale(X[:, window, window], dtype)
 
 
 def _resize(X: np.ndarray, size: int) -> np.ndarray:
@@ -318,7 +318,8 @@ def _resize_patch(patch: np.ndarray, size: int) -> np.ndarray:
     return patch
 
 
-def _scale(X: np.ndarray, dtype: str) -> np.ndarray:
+def scale(X: np.ndarray, dtype: str) -> np.ndarray:
+    """Return bytes or floats in [0, 1] as bytes, or as floats of 32 bits."""
     if X.dtype == np.uint8:
         return X if dtype == "uint8" else np.divide(X, np.float32(255), dtype=np.float32)
     if dtype == "uint8":

@@ -4,7 +4,6 @@ import operator
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,8 @@ class PatchFiles:
     """A read-only array of patches whose pixels lie in image files.
 
     It is indexed by its rows; ``np.asarray`` reads it whole. `crop_size` reads the center alone.
-    `finish` treats each batch that was read, and returns patches of `patch_shape` and `dtype`.
+    `finish` treats each batch that was read, one function after the other, and returns patches of
+    `patch_shape` and `dtype`.
     """
 
     ndim = 4
@@ -38,7 +38,7 @@ class PatchFiles:
         file_shape: tuple[int, int, int],
         crop_size: int | None = None,
         *,
-        finish: Callable[[np.ndarray], np.ndarray] | None = None,
+        finish: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
         dtype: Any = np.uint8,
         patch_shape: tuple[int, int, int] | None = None,
     ) -> None:
@@ -61,7 +61,9 @@ class PatchFiles:
     def __getitem__(self, rows: Any) -> np.ndarray:
         if isinstance(rows, slice) or np.ndim(rows):
             patches = self._read(rows)
-            return self._finish(patches) if self._finish else patches
+            for finish in self._finish:
+                patches = finish(patches)
+            return patches
         row = operator.index(rows)
         if not -len(self) <= row < len(self):
             raise IndexError(f"there is no patch {row} among {len(self)}")
@@ -75,7 +77,7 @@ class PatchFiles:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = np.empty(self.shape, dtype=self.dtype)
-        if self._finish is None:
+        if not self._finish:
             self._read(slice(None), array)
         else:
             for start in range(0, len(self), _CHUNK):
@@ -88,7 +90,7 @@ class PatchFiles:
     @property
     def is_whole(self) -> bool:
         """True if the patches are the images in the files, neither cut nor treated."""
-        return self._crop_size is None and self._finish is None
+        return self._crop_size is None and not self._finish
 
     def mapped(
         self,
@@ -101,23 +103,14 @@ class PatchFiles:
 
         `crop_size` reads the center alone, which only whole patches allow.
         """
-        before = self._finish
         return PatchFiles(
             self._paths,
             self.file_shape,
             crop_size or self._crop_size,
-            finish=finish if before is None else partial(_apply_both, before, finish),
+            finish=(*self._finish, finish),
             patch_shape=patch_shape,
             dtype=dtype,
         )
-
-
-def _apply_both(
-    first: Callable[[np.ndarray], np.ndarray],
-    second: Callable[[np.ndarray], np.ndarray],
-    patches: np.ndarray,
-) -> np.ndarray:
-    return second(first(patches))
 
 
 class UnreadablePatchesError(ValueError):

@@ -8,20 +8,19 @@ reads every file of another layout, and both ways give the same pixels. "Plain" 
 import errno
 import os
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from pcam_sklearn._reading._rules import MAX_PIXELS
+from pcam_sklearn._reading._rules import MAX_PIXELS, UnreadableImageError
+from pcam_sklearn._reading._tiff_fields import read_directory
 
 # Tags that decide how the pixels lie; TIFF 6.0, section 8 ("Baseline field reference").
 _MUST_BE = {258: {8}, 259: {1}, 262: {2}, 277: {3}}  # 8 bits, not compressed, RGB, 3 samples
 _MAY_BE = {266: {1}, 274: {1}, 284: {1}, 317: {1}, 339: {1}}
 _PLACES = (256, 257, 273, 278, 279)  # width, height, strip offset, rows per strip, strip byte count
-_WORDS = {254, 270, 271, 272, 282, 283, 296, 305, 306, 315, 33432}  # resolution, software, date ...
-_UNDERSTOOD = {*_MUST_BE, *_MAY_BE, *_PLACES, *_WORDS}
-_NUMBERS = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4)}  # field type -> struct code, size
+_UNDERSTOOD = {*_MUST_BE, *_MAY_BE, *_PLACES}  # Others of `read_directory` make a file not plain.
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _HEADER_LIMIT = 4096
 
 
@@ -96,12 +95,14 @@ def _parse_header(head: bytes) -> _Layout | None:
 
 
 def _describe(head: bytes) -> _Layout | None:
-    try:
-        fields = list(_tags(head))
-    except struct.error:  # The directory goes on behind these bytes.
+    order = _ORDERS.get(head[:4])
+    if order is None:
         return None
-    tags = dict(fields)
-    if len(tags) < len(fields) or not tags.keys() <= _UNDERSTOOD:
+    try:
+        tags = read_directory(head, order)
+    except (struct.error, UnreadableImageError):  # The directory may go on behind these bytes.
+        return None
+    if not tags.keys() <= _UNDERSTOOD:
         return None
     if not all(tag in tags and set(tags[tag]) == allowed for tag, allowed in _MUST_BE.items()):
         return None
@@ -116,21 +117,3 @@ def _describe(head: bytes) -> _Layout | None:
     if rows_per_strip != height or height * width > MAX_PIXELS:
         return None
     return _Layout(offset, (height, width), offset + n_bytes)
-
-
-def _tags(head: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield tag and values of each numeric field of the first directory."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(head[:4])
-    if order is None:
-        return
-    (directory,) = struct.unpack_from(order + "I", head, 4)
-    (n_fields,) = struct.unpack_from(order + "H", head, directory)
-    for at in range(directory + 2, directory + 2 + 12 * n_fields, 12):
-        tag, kind, count = struct.unpack_from(order + "HHI", head, at)
-        if kind not in _NUMBERS or count > _HEADER_LIMIT:
-            yield tag, ()
-            continue
-        code, size = _NUMBERS[kind]
-        inline = count * size <= 4
-        where = at + 8 if inline else struct.unpack_from(order + "I", head, at + 8)[0]
-        yield tag, struct.unpack_from(f"{order}{count}{code}", head, where)

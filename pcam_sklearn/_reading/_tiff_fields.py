@@ -147,13 +147,14 @@ def _read_fields(content: bytes) -> tuple[str, dict[int, tuple[int, ...]]]:
     """Return the byte order and the fields that decide on pixels, with TIFF's defaults."""
     order = "<" if content[:2] == b"II" else ">"
     try:
-        found = _read_directory(content, order)
+        found = read_directory(content, order)
     except (struct.error, OverflowError) as error:
         raise UnreadableImageError("its directory is cut short or damaged") from error
     return order, {**_DEFAULTS, **found}
 
 
-def _read_directory(content: bytes, order: str) -> dict[int, tuple[int, ...]]:
+def read_directory(content: bytes, order: str) -> dict[int, tuple[int, ...]]:
+    """Return the fields that decide on pixels; raise, also struct.error, for a damaged one."""
     is_big = struct.unpack_from(order + "H", content, 2)[0] == 43  # BigTIFF
     word, head = ("Q", 8) if is_big else ("I", 4)
     (at,) = struct.unpack_from(order + word, content, head)

@@ -9,7 +9,7 @@ import numpy as np
 from pcam_sklearn._training._data import Batches
 from pcam_sklearn._training._history import Record, to_number
 from pcam_sklearn._training._recipe import Rate
-from pcam_sklearn._training._weights import copy_values
+from pcam_sklearn._training._weights import assign_values, copy_values
 
 _SETS_THE_RATE = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
@@ -27,21 +27,22 @@ def order_callbacks(
     saver: Any = None,
 ) -> Callbacks:
     """Return all callbacks in the order in which Keras calls them."""
-    callbacks = [
+    possible = [
         # The order of the rows is read when the epoch begins, right after these calls.
         shuffle,
         # Tasks look at weights as they were trained, before `recipe` swaps averaged ones in.
-        *([tasks] if tasks is not None else []),
+        tasks,
         # The user's come before the recipe, whose learning rate then is the one that counts.
         *users,
         *recipe,
         # The line tells what all the others have made of the epoch.
         *progress,
         # The best weights to keep are those that the recipe has put in place.
-        *([stopper] if stopper is not None else []),
+        stopper,
         # It takes what all the others have put among the values of the epoch.
         record,
     ]
+    callbacks = [callback for callback in possible if callback is not None]
     if saver is None:
         return callbacks
     # Last: it saves what all the others have noted, and gives it back to them in the beginning.
@@ -85,27 +86,12 @@ class Shuffle(keras.callbacks.Callback):
 
     def __init__(self, batches: Batches, rng: np.random.Generator) -> None:
         super().__init__()
-        self._batches = batches
-        self._rng = rng
+        self.batches = batches
+        self.rng = rng
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Draw a new order."""
-        self._batches.shuffle(self._rng)
-
-    @property
-    def rows(self) -> np.ndarray:
-        """The rows in the order that the next one is drawn from."""
-        return self._batches.rows
-
-    @property
-    def generator(self) -> dict[str, Any]:
-        """The state of the generator that draws the orders."""
-        return dict(self._rng.bit_generator.state)
-
-    def go_on(self, generator: dict[str, Any], rows: np.ndarray) -> None:
-        """Go on from the state and the order that another process has come to."""
-        self._rng.bit_generator.state = generator
-        self._batches.rows = rows
+        self.batches.shuffle(self.rng)
 
 
 class SetRate(keras.callbacks.Callback):
@@ -140,9 +126,7 @@ class AverageWeights(keras.callbacks.SwapEMAWeights):
         variables = self.model.optimizer.variables
         averages = [variable for variable in variables if variable.path.endswith("_average")]
         if averages:  # The optimizer has none before it has met the weights.
-            weights = copy_values(self.model.trainable_variables)
-            for average, weight in zip(averages, weights, strict=True):
-                average.assign(weight)
+            assign_values(averages, copy_values(self.model.trainable_variables))
 
 
 class BestEpoch(keras.callbacks.EarlyStopping):
@@ -181,7 +165,7 @@ class BestEpoch(keras.callbacks.EarlyStopping):
             ) from error
 
 
-def find_best_epoch(callbacks: Sequence[keras.callbacks.Callback]) -> int | None:
+def find_best_epoch(callbacks: Sequence[keras.callbacks.Callback | None]) -> int | None:
     """Return the epoch, from 1, whose weights a callback has restored in the end, or None."""
     stoppers = [cb for cb in callbacks if isinstance(cb, keras.callbacks.EarlyStopping)]
     restored = [cb for cb in stoppers if cb.restore_best_weights and cb.best_weights is not None]

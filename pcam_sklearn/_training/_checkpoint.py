@@ -117,7 +117,9 @@ class SaveEpochs(keras.callbacks.Callback):
             saved = {name: v for name, v in done.arrays.items() if name.startswith(prefix)}
             values = {name.removeprefix(prefix): v for name, v in saved.items()}
             assign_named(variables, values, f"The {part} of {self._checkpoint.path}")
-        self._shuffle.go_on(done.generator, done.arrays["rows"])
+        self._shuffle.rng.bit_generator.state = done.generator
+        # The next order is drawn from the one that the other process has come to.
+        self._shuffle.batches.rows = done.arrays["rows"]
         current_framework().set_random_state(done.arrays.get("framework"))
         for callback, noted in zip(self.others, done.callbacks, strict=True):
             vars(callback).update(noted)
@@ -125,7 +127,7 @@ class SaveEpochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write the file."""
         self._history = add_epoch(self._history, logs)
-        arrays = {"rows": self._shuffle.rows}
+        arrays = {"rows": self._shuffle.batches.rows}
         random_state = current_framework().random_state()
         if random_state is not None:
             arrays["framework"] = random_state
@@ -139,7 +141,7 @@ class SaveEpochs(keras.callbacks.Callback):
                 n_done=epoch + 1,
                 stopped=self.model.stop_training,
                 history=self._history,
-                generator=self._shuffle.generator,
+                generator=dict(self._shuffle.rng.bit_generator.state),
                 callbacks=[_noted(callback) for callback in self.others],
                 arrays=arrays,
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 from keras import ops
 from sklearn.utils import check_consistent_length
 
@@ -72,20 +73,13 @@ class TrainingSet:
         """Return some patches of each slide among these rows and their slides, None without."""
         if self.groups is None:
             return None
-        of_slides = _split_by(self.groups[rows], rows)
+        of_slides = [own.to_numpy() for _, own in pd.Series(rows).groupby(self.groups[rows])]
         n_in_all = min(_FEW_IN_ALL, most_to_measure(self.X))
         n_each = max(1, min(_FEW_OF_A_SLIDE, n_in_all // len(of_slides)))
         # Of thousands of slides, some are enough.
         some = of_slides[:: -(-len(of_slides) // n_in_all)]
         chosen = np.concatenate([own[:: -(-len(own) // n_each)] for own in some])
         return RowReader(self.X)[chosen], self.groups[chosen]
-
-
-def _split_by(groups: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-    """Return the rows of each group."""
-    order = np.argsort(groups, kind="stable")
-    starts = np.unique(groups[order], return_index=True)[1]
-    return np.split(rows[order], starts[1:])
 
 
 def check_training_set(
@@ -158,3 +152,24 @@ class Batches(keras.utils.PyDataset):
         self.rows = rng.permutation(self.rows)
         if self._reorder is not None:
             self._reorder(self.rows)
+
+
+def check_shares(batch_size: int, n_devices: int) -> None:
+    """Raise ValueError for batches that do not divide among the devices."""
+    if batch_size % n_devices == 0:
+        return
+    below, above = batch_size // n_devices * n_devices, -(-batch_size // n_devices) * n_devices
+    allowed = " or ".join(f"batch_size={size}" for size in (below, above) if size)
+    raise ValueError(
+        f"batch_size={batch_size} does not divide among {n_devices} devices, which share each "
+        f"batch; type {allowed}."
+    )
+
+
+def watched_batch_size(n_rows: int, at_least: int, n_devices: int) -> int:
+    """Return the size of batches of held-out patches, which all devices share if that can be."""
+    most = -(-at_least // n_devices) * n_devices
+    # Each batch size leaves another number of patches for the last batch.
+    sizes = range(most, 0, -n_devices) if n_devices > 1 else ()
+    framework = current_framework()
+    return next((size for size in sizes if framework.copies_of_last(n_rows, size) == 1), most)

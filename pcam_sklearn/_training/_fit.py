@@ -10,14 +10,13 @@ from pcam_sklearn._training._callbacks import (
     recipe_callbacks,
 )
 from pcam_sklearn._training._checkpoint import SaveEpochs
-from pcam_sklearn._training._data import Batches
+from pcam_sklearn._training._data import Batches, check_shares, watched_batch_size
 from pcam_sklearn._training._epoch_tasks import EpochTasks
 from pcam_sklearn._training._history import Record, join_histories
 from pcam_sklearn._training._plan import TrainingPlan
 from pcam_sklearn._training._progress import progress_line
 from pcam_sklearn._training._randomness import seeded
 from pcam_sklearn._training._recipe import warn_of_long_average
-from pcam_sklearn._training._shares import check_shares, watched_batch_size
 from pcam_sklearn._training._weights import restored_on_error, separate_memory
 
 _WATCH_AT_LEAST = 256  # Held-out patches need no small batches.
@@ -47,7 +46,7 @@ def run(
     seed = int(rng.integers(2**32))
     with seeded(seed):
         trainer = plan.make_trainer(seed, batch_size)
-        users = plan.make_users_callbacks()
+        users = plan.classifier._build_callbacks()
     framework_seed = int(rng.integers(2**31))
 
     batches = Batches(plan.data, training, batch_size)
@@ -83,7 +82,7 @@ def run(
         )
         separate_memory(trainer.trainable_variables)
 
-    best_epoch = find_best_epoch([*users, *([stopper] if stopper is not None else [])])
+    best_epoch = find_best_epoch([*users, stopper])
     history = join_histories(plan.history_done, record.history)
     learned = plan.learned(trainer, history, best_epoch)
     if plan.checkpoint is not None:

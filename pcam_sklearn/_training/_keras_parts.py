@@ -47,9 +47,8 @@ def _arguments(part: Any, config: dict[str, Any]) -> dict[str, Any]:
     Few classes of one's own have a `get_config`, and that of their base knows only its arguments.
     The others are looked for among the part's attributes.
     """
-    parameters = list(inspect.signature(type(part).__init__).parameters.values())[1:]
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    names = [p.name for p in parameters if p.kind in kinds]
+    names = argument_names(type(part))
+    parameters = inspect.signature(type(part).__init__).parameters.values()
     takes_more = any(p.kind is p.VAR_KEYWORD for p in parameters)
     arguments = {k: v for k, v in config.items() if takes_more or k in names}
     for name in set(names) - set(arguments):
@@ -61,6 +60,13 @@ def _arguments(part: Any, config: dict[str, Any]) -> dict[str, Any]:
             )
         arguments[name] = vars(part)[name]
     return arguments
+
+
+def argument_names(kind: Any) -> list[str]:
+    """Return the names of the arguments that a class takes by name."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+    return [p.name for p in parameters if p.kind in kinds]
 
 
 def _own_objects(part: Any) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from pcam_sklearn._training._plain_values import is_plain
 
 _INSTALLED = {"site-packages", "dist-packages"}
 _HELPERS = (types.FunctionType, type, functools.partial)
+# Names in each class, such as those of its module and its line.
+_OF_PYTHON = ("__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__")
 
 
 def is_own(module: str | None) -> bool:
@@ -29,7 +31,7 @@ def says_all(value: Any) -> bool:
 def parts_of_code(value: Any) -> list[Any]:
     """Return the parts of a function or a class."""
     if isinstance(value, type):
-        own = {k: _unwrapped(v) for k, v in vars(value).items() if not _is_python_s(k)}
+        own = {k: _unwrapped(v) for k, v in vars(value).items() if k not in _OF_PYTHON}
         bases = [base for base in value.__bases__ if is_own(base.__module__)]
         return [bases, {k: v for k, v in own.items() if says_all(v)}]
     closure = [cell.cell_contents for cell in value.__closure__ or ()]
@@ -65,8 +67,3 @@ def _names(code: types.CodeType) -> set[str]:
     """Return the names that code uses, and the functions within it."""
     inner = [part for part in code.co_consts if isinstance(part, types.CodeType)]
     return {*code.co_names}.union(*map(_names, inner))
-
-
-def _is_python_s(name: str) -> bool:
-    """Return True for names of a class such as its module and its line."""
-    return name in ("__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__")

@@ -10,7 +10,7 @@ import numpy as np
 
 from pcam_sklearn._groups import join_groups
 from pcam_sklearn._training._blueprint import Blueprint, build_optimizer
-from pcam_sklearn._training._callbacks import BestEpoch, Callbacks
+from pcam_sklearn._training._callbacks import BestEpoch
 from pcam_sklearn._training._checkpoint import Checkpoint
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._history import join_histories, values_by_epoch
@@ -136,10 +136,6 @@ class TrainingPlan:
             for layer in learning:
                 layer.adapt(*few)
 
-    def make_users_callbacks(self) -> Callbacks:
-        """Return copies of the callbacks that the user passed."""
-        return self.classifier._build_callbacks()
-
     def make_stopper(self) -> BestEpoch | None:
         """Return the callback that stops early and keeps the best epoch, if asked for."""
         clf = self.classifier
@@ -176,7 +172,7 @@ class TrainingPlan:
             "n_features_in_": self.data.shape[1],
             "model_": trainer.network,
             "trainer_": trainer,
-            "history_": self._whole_history(history),
+            "history_": join_histories(self.classifier.history_ if self.resume else {}, history),
             "n_iter_": n_iter,
             "best_epoch_": n_iter if best_epoch is None else best_epoch,
         }
@@ -201,9 +197,6 @@ class TrainingPlan:
             "groups_": join_groups(known) if known else None,
             "groups_complete_": complete and now is not None,
         }
-
-    def _whole_history(self, later: Mapping[str, list[float]]) -> dict[str, list[float]]:
-        return join_histories(self.classifier.history_ if self.resume else {}, later)
 
 
 def split_rows(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -50,12 +50,8 @@ class EndLine(keras.callbacks.Callback):
 class LiveLine(EndLine):
     """Rewrite the line while training goes on, with the time left instead of that taken."""
 
-    def __init__(
-        self, stopper: keras.callbacks.EarlyStopping | None, logs: dict[int, dict[str, float]]
-    ) -> None:
-        super().__init__(stopper, logs)
-        self._bar: Any = None
-        self._before = 0
+    _bar: Any = None
+    _before = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Show which epoch it is."""

@@ -32,12 +32,9 @@ def check_recipe(classifier: Any) -> None:
     """Raise TypeError or ValueError for a parameter that is not as `CNNClassifier` documents it."""
     _check_numbers(classifier)
     check_augment(classifier.augment)
-    if classifier.schedule not in SCHEDULES:
-        allowed = f"one of {list(SCHEDULES)}"
-        raise ValueError(f"schedule must be {allowed}, got {classifier.schedule!r}.")
-    if classifier.monitor_mode not in MONITOR_MODES:
-        allowed = f"one of {list(MONITOR_MODES)}"
-        raise ValueError(f"monitor_mode must be {allowed}, got {classifier.monitor_mode!r}.")
+    for name, allowed in (("schedule", SCHEDULES), ("monitor_mode", MONITOR_MODES)):
+        if (value := getattr(classifier, name)) not in allowed:
+            raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}.")
     names = ["warmup", "label_smoothing"]
     if classifier.weight_averaging is not None:
         names.append("weight_averaging")

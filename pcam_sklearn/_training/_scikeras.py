@@ -15,7 +15,7 @@ from scikeras.wrappers import BaseWrapper, KerasClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 
-from pcam_sklearn._training._keras_parts import recreate, reduce_part
+from pcam_sklearn._training._keras_parts import argument_names, recreate, reduce_part
 from pcam_sklearn.networks import check_hyper_parameters, get_network
 
 ROUTES = ("model", "fit", "compile", "predict", "optimizer", "loss", "metrics", "callbacks")
@@ -81,9 +81,7 @@ class TrueKerasClassifier(KerasClassifier, metaclass=_TodaysOrder):
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        return sorted(p.name for p in parameters if p.kind in kinds)
+        return sorted(argument_names(cls))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, with the routed ones that were set.

@@ -49,8 +49,7 @@ def assign_named(
             f"{different[0][0]!r}: {wanted.get(different[0][0], 'nothing')} wanted, "
             f"{found.get(different[0][0], 'nothing')} found. Did its function change since?"
         )
-    for name, variable in zip(name_variables(variables), variables, strict=True):
-        variable.assign(values[name])
+    assign_values(variables, [values[name] for name in name_variables(variables)])
 
 
 def separate_memory(variables: Sequence[keras.Variable]) -> None:

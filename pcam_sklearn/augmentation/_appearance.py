@@ -7,12 +7,10 @@ import numpy as np
 from keras import ops
 
 from pcam_sklearn._numbers import check_real
-from pcam_sklearn.augmentation._random import RandomLayer, require_colors
+from pcam_sklearn.augmentation._random import DARKEST, RandomLayer
 
 # Optical densities of hematoxylin, eosin and a residual: Ruifrok and Johnston, 2001.
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-# The darkest byte above black, because the density of black is infinite.
-_DARKEST = 1 / 255
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")
@@ -51,16 +49,13 @@ class RandomStain(RandomLayer):
     (2, 8, 8, 3)
     """
 
+    _of_colors = "stain"
+
     def __init__(self, strength: float = 0.4, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.strength = check_real(
             strength, "strength", min_val=0, max_val=1, include_boundaries="left"
         )
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Raise ValueError unless patches have three colours."""
-        require_colors(input_shape, "stain")
-        super().build(input_shape)
 
     def _augment(self, patches: Any) -> Any:
         to_tensor = ops.convert_to_tensor
@@ -68,7 +63,7 @@ class RandomStain(RandomLayer):
         shape = (ops.shape(patches)[0], 1, 3)
         scale = 1 + self._uniform(shape, -self.strength, self.strength)
         shift = self._uniform(shape, -self.strength / 5, self.strength / 5)
-        density = -ops.log(ops.maximum(patches, _DARKEST))
+        density = -ops.log(ops.maximum(patches, DARKEST))
         # One 3x3 matrix per patch takes colours to stains, scales them and takes them back.
         mixing = ops.matmul(unmixed * ops.cast(scale, patches.dtype), stains)
         pixels = ops.reshape(density, (shape[0], -1, 3))

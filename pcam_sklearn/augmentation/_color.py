@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from pcam_sklearn._numbers import check_real
-from pcam_sklearn.augmentation._random import RandomLayer, require_colors
+from pcam_sklearn.augmentation._random import RandomLayer
 
 # Red, green and blue to luminance and two axes of chrominance: YIQ, of the NTSC standard of 1953.
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
@@ -55,6 +55,8 @@ class RandomColor(RandomLayer):
     True
     """
 
+    _of_colors = "color"
+
     def __init__(
         self,
         hue: float = 0.15,
@@ -67,11 +69,6 @@ class RandomColor(RandomLayer):
         self.hue = check_real(hue, "hue", min_val=0, max_val=1)
         self.saturation = check_real(saturation, "saturation", min_val=0)
         self.brightness = check_real(brightness, "brightness", min_val=0, max_val=1)
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Raise ValueError unless patches have three colours."""
-        require_colors(input_shape, "color")
-        super().build(input_shape)
 
     def _augment(self, patches: Any) -> Any:
         n = ops.shape(patches)[0]
@@ -112,14 +109,11 @@ class RandomGrayscale(RandomLayer):
     True
     """
 
+    _of_colors = "grayscale"
+
     def __init__(self, share: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.share = check_real(share, "share", min_val=0, max_val=1)
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Raise ValueError unless patches have three colours."""
-        require_colors(input_shape, "grayscale")
-        super().build(input_shape)
 
     def _augment(self, patches: Any) -> Any:
         n = ops.shape(patches)[0]

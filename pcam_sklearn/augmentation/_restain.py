@@ -11,10 +11,8 @@ from sklearn.utils import check_consistent_length
 
 from pcam_sklearn._numbers import check_real
 from pcam_sklearn._reading._checks import check_patches
-from pcam_sklearn.augmentation._random import RandomLayer, require_colors
+from pcam_sklearn.augmentation._random import DARKEST, RandomLayer
 
-# The darkest byte above black, because the density of black is infinite.
-_DARKEST = 1 / 255
 # A slide that is nearly white would have its noise enlarged.
 _LARGEST_SCALE = 2.0
 _SMALLEST_DEVIATION = 0.01  # That of a slide in a single colour is 0.
@@ -65,6 +63,7 @@ class RandomRestain(RandomLayer):
     """
 
     learns_of_slides = True
+    _of_colors = "restain"
 
     def __init__(
         self,
@@ -76,11 +75,6 @@ class RandomRestain(RandomLayer):
         super().__init__(seed, **kwargs)
         self.share = check_real(share, "share", min_val=0, max_val=1)
         self.statistics = None if statistics is None else _check_statistics(statistics)
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Raise ValueError unless patches have three colours."""
-        require_colors(input_shape, "restain")
-        super().build(input_shape)
 
     def adapt(self, patches: Any, slides: ArrayLike) -> None:
         """Measure the stain of each slide.
@@ -110,7 +104,7 @@ class RandomRestain(RandomLayer):
         chosen = self._uniform((n, 1, 1, 1), 0.0, 1.0) < self.share
         limit = math.log(_LARGEST_SCALE)
         scale = ops.exp(ops.clip(ops.log(after_spread / before_spread), -limit, limit))
-        density = -ops.log(ops.maximum(ops.cast(patches, "float32"), _DARKEST))
+        density = -ops.log(ops.maximum(ops.cast(patches, "float32"), DARKEST))
         stained = ops.clip(ops.exp(-((density - before) * scale + after)), 0, 1)
         return ops.where(chosen, ops.cast(stained, patches.dtype), patches)
 
@@ -127,7 +121,7 @@ def _measure(patches: np.ndarray) -> list[float]:
     """Return the means of the optical densities of a slide's patches, then their deviations."""
     largest = 255 if patches.dtype == np.uint8 else 1
     pixels = patches.reshape(-1, 3).astype(np.float32) / largest
-    density = -np.log(np.maximum(pixels, _DARKEST))
+    density = -np.log(np.maximum(pixels, DARKEST))
     deviations = np.maximum(density.std(axis=0, dtype=np.float64), _SMALLEST_DEVIATION)
     return [*density.mean(axis=0, dtype=np.float64).tolist(), *deviations.tolist()]
 

@@ -6,33 +6,29 @@ from typing import Any
 
 import click
 
-from pcam_sklearn.cli._options import Command, Decorator
+from pcam_sklearn.cli._options import combine
 
 _SECONDS = 10  # For the scheduler to answer, and for a worker to be there.
 
 
-def cluster_options(command: Command) -> Command:
-    """Add ``--dask``, ``--worker-threads`` and ``--worker-gpus``."""
-    positive = click.IntRange(min=1)
-    options: list[Decorator] = [
-        click.option(
-            "--dask",
-            metavar="ADDRESS",
-            help="Address of a Dask scheduler, such as tcp://host:8786, whose workers do the fits "
-            "of the search.",
-        ),
-        click.option(
-            "--worker-threads", type=positive, help="Threads of a fit on a worker; 1 if not given."
-        ),
-        click.option(
-            "--worker-gpus",
-            type=positive,
-            help="GPUs of each machine, of which every worker gets one for itself.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+cluster_options = combine(
+    click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Address of a Dask scheduler, such as tcp://host:8786, whose workers do the fits of "
+        "the search.",
+    ),
+    click.option(
+        "--worker-threads",
+        type=click.IntRange(min=1),
+        help="Threads of a fit on a worker; 1 if not given.",
+    ),
+    click.option(
+        "--worker-gpus",
+        type=click.IntRange(min=1),
+        help="GPUs of each machine, of which every worker gets one for itself.",
+    ),
+)
 
 
 def check_cluster_options(context: click.Context) -> None:

@@ -61,7 +61,9 @@ def export(
     if calibration is not None and calibration[1] is not None:
         # DATA has the labels 0 and 1, and a model fitted in Python may have others.
         calibration = calibration[0], loaded.estimator.classes_[calibration[1]]
-    metadata = {"operating_point": loaded.operating_point, **_known(loaded.metadata)}
+    # A model file may leave some of its metadata open.
+    known = {name: value for name, value in loaded.metadata.items() if value is not None}
+    metadata = {"operating_point": loaded.operating_point, **known}
     from pcam_sklearn.export import export_onnx
     from pcam_sklearn.export._export import describe
 
@@ -75,11 +77,6 @@ def export(
         verbose=0,
     )
     out.result(describe(written), {**asdict(written), "model": model})
-
-
-def _known(metadata: Any) -> dict[str, Any]:
-    """Return the metadata of a model file, without those that it leaves open."""
-    return {name: value for name, value in metadata.items() if value is not None}
 
 
 def _load_calibration(

@@ -5,10 +5,8 @@ from typing import Any
 
 import click
 
-from pcam_sklearn.cli._options import NEW_FOLDER, after_help
+from pcam_sklearn.cli._options import NEW_FOLDER, PARTS, after_help
 from pcam_sklearn.cli._output import Output, reports
-
-_SPLITS = ("train", "valid", "test")
 
 
 @click.command(
@@ -21,9 +19,9 @@ _SPLITS = ("train", "valid", "test")
 @click.option(
     "--split",
     "splits",
-    type=click.Choice(_SPLITS),
+    type=click.Choice(PARTS),
     multiple=True,
-    default=_SPLITS,
+    default=PARTS,
     help="Split to download; may be repeated. train takes 6.4 GB, valid and test 0.8 GB each.",
 )
 @click.option("--base-url", help="Address of another copy of the files. Default: Zenodo's.")

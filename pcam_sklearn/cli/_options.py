@@ -58,6 +58,8 @@ MODEL = _ModelPath(exists=True, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 
+# The parts of the official files, and of folders that are laid out like them.
+PARTS = ("train", "valid", "test")
 # The options that config.json records, by the names of the functions' arguments.
 RECORDED = (
     "data", "slides", "subset", "test_fraction", "threshold_fraction", "operating_point", "rounds",
@@ -89,7 +91,7 @@ def after_help(*examples: str, exit_codes: str = _EXIT_CODES) -> str:
     return f"\b\nExamples:\n{lines}\nExit codes: {exit_codes}"
 
 
-def _combine(*options: Decorator) -> Decorator:
+def combine(*options: Decorator) -> Decorator:
     """Return one decorator that adds options in this order."""
 
     def add_all(command: Command) -> Command:
@@ -127,7 +129,10 @@ unseen_option = click.option(
     is_flag=True,
     help="Leave out the patches and slides of DATA that took part in the run.",
 )
-data_options = _combine(
+random_state_option = click.option(
+    "--random-state", type=click.IntRange(min=0), default=0, help="Seed for everything random."
+)
+data_options = combine(
     click.option(
         "--slides", type=FILE, help="CSV file with the columns id,slide. Default: DATA/slides.csv."
     ),
@@ -135,19 +140,17 @@ data_options = _combine(
         "--subset",
         "--split",
         "subset",
-        type=click.Choice(["train", "valid", "test"]),
+        type=click.Choice(PARTS),
         help="Part of DATA: train or test in a Kaggle folder; train, valid or test in official "
         "files.",
     ),
-    click.option(
-        "--random-state", type=click.IntRange(min=0), default=0, help="Seed for everything random."
-    ),
+    random_state_option,
 )
 
 _FRACTION = _Fraction()
 _POSITIVE = click.IntRange(min=1)
 
-training_options = _combine(
+training_options = combine(
     data_argument(),
     click.option("--output", type=NEW_FOLDER, required=True, help="Run folder to write."),
     overwrite_option,

@@ -13,7 +13,9 @@ import numpy as np
 
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn._messages import first_few
+from pcam_sklearn._reading._batches import in_batches
 from pcam_sklearn._tables import read_table
+from pcam_sklearn.cli._options import PARTS
 from pcam_sklearn.datasets import load_folder, load_kaggle, load_pcam, make_patches
 from pcam_sklearn.datasets._folder import list_entries
 from pcam_sklearn.datasets._ids import patch_digest
@@ -22,7 +24,6 @@ from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
 _SYNTHETIC, _KAGGLE, _OFFICIAL, _FOLDER = "synthetic", "kaggle", "official", "folder"
 _OFFICIAL_START = "camelyonpatch_level_2_split_"
-_PARTS = ("train", "valid", "test")
 _CHUNK = 1024
 _ALLOWED = (
     "pass a folder in Kaggle's layout (train/<id>.tif, train_labels.csv, test/<id>.tif), a folder "
@@ -76,10 +77,9 @@ class Patches:
     def digests(self) -> np.ndarray:
         """Return a text for the pixels of each patch, by which it is known under any name."""
         patches = PatchReader(in_memory=False).transform(self.X)
-        starts = range(0, len(self), _CHUNK)
-        chunks = (np.asarray(patches[start : start + _CHUNK]) for start in starts)
+        batches = in_batches(patches, _CHUNK, patches.dtype)
         # Not SHA-1: Kaggle's ids of its test patches must not stand beside their labels in a run.
-        return np.array([sha256(p.tobytes()).hexdigest()[:32] for chunk in chunks for p in chunk])
+        return np.array([sha256(p.tobytes()).hexdigest()[:32] for batch in batches for p in batch])
 
     def fewest_slides(self) -> int:
         """Return the number of slides of the class that comes from fewer slides.
@@ -192,7 +192,7 @@ def _find_kind(data: str) -> str:
     if not os.path.isdir(data):
         raise FileNotFoundError(f"there is no folder {data}; {_ALLOWED}")
     names = sorted(os.listdir(data))
-    parts = [name for name in _PARTS if os.path.isdir(os.path.join(data, name))]
+    parts = [name for name in PARTS if os.path.isdir(os.path.join(data, name))]
     kaggle = [name for name in (*parts, "train_labels.csv") if name in names and name != "valid"]
     official = [name for name in names if name.startswith(_OFFICIAL_START)]
     if kaggle and official:
@@ -227,7 +227,7 @@ def _make_synthetic(subset: str | None, random_state: int) -> Patches:
 
 def _from_folder(data: Path, subset: str | None, part: str, slides: Path | None) -> Patches:
     """Load images by class or without labels, of a part where there are parts."""
-    parts = [name for name in _PARTS if (data / name).is_dir()]
+    parts = [name for name in PARTS if (data / name).is_dir()]
     if subset is not None and subset not in parts:
         raise FileNotFoundError(
             f"{data} has no folder {subset}; pass --subset with one of {', '.join(parts)}"

@@ -1,6 +1,5 @@
 """The command ``quickstart``: the whole job once, with the public API alone."""
 
-import hashlib
 import subprocess
 import sys
 from functools import partial
@@ -9,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcam_sklearn.cli._options import FOLDER, NEW_FOLDER, after_help, jobs_option, overwrite_option
+from pcam_sklearn.cli._options import (
+    FOLDER,
+    NEW_FOLDER,
+    after_help,
+    jobs_option,
+    overwrite_option,
+    random_state_option,
+)
 from pcam_sklearn.cli._output import Output, reports
 
 if TYPE_CHECKING:
@@ -36,9 +42,7 @@ _TEST_FRACTION, _WATCHED_FRACTION, _N_FOLDS = 0.25, 0.2, 3
     "--epochs", type=click.IntRange(min=1), default=10, help="Number of epochs of each fit."
 )
 @jobs_option
-@click.option(
-    "--random-state", type=click.IntRange(min=0), default=0, help="Seed for everything random."
-)
+@random_state_option
 @reports
 def quickstart(
     data: Path | None,
@@ -116,11 +120,12 @@ def _write_kaggle_folder(folder: Path, random_state: int) -> None:
     import pandas as pd
 
     from pcam_sklearn.datasets import make_patches
+    from pcam_sklearn.datasets._ids import patch_digest
 
     # Few patches keep the job short. They come from enough slides for a test part and three folds.
     patches = make_patches(n_samples=1000, n_slides=24, random_state=random_state)
     # Kaggle's ids are the SHA-1 of the pixels as well.
-    ids = np.array([hashlib.sha1(image.tobytes()).hexdigest() for image in patches.images])
+    ids = np.array([patch_digest(image).hex() for image in patches.images])
     # The last four slides become Kaggle's test folder: no slide is in both folders.
     in_test = np.isin(patches.groups, np.unique(patches.groups)[-4:])
     subset = np.where(in_test, "test", "train")
@@ -166,9 +171,8 @@ def _make_search(
 
 
 def _fit_search(search: "GridSearchCV", train: "Bunch", rows: "np.ndarray") -> None:
-    slides = {} if train.groups is None else {"groups": train.groups[rows]}
-    if slides:
-        slides["cnnclassifier__groups"] = slides["groups"]
+    takers = ("groups", "cnnclassifier__groups")
+    slides = {} if train.groups is None else dict.fromkeys(takers, train.groups[rows])
     search.fit(train.paths[rows], train.target[rows], **slides)
 
 

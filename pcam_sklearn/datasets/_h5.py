@@ -154,8 +154,5 @@ def _unpack(packed: Path, unpacked: IO[bytes] | None) -> str:
                 if unpacked is not None:
                     unpacked.write(block)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(
-            f"{packed} is cut short or damaged ({error}); delete it and download it again"
-            " with fetch_pcam"
-        ) from error
+        raise ValueError(f"{packed} is cut short or damaged ({error}); {WHAT_TO_DO}") from error
     return digest.hexdigest()

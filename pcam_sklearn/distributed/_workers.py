@@ -9,8 +9,7 @@ from typing import Any
 from distributed import Worker, WorkerPlugin
 
 from pcam_sklearn._messages import first_few
-from pcam_sklearn._training._backends import SUPPORTED, current_framework
-from pcam_sklearn._training._backends._environment import start_variables
+from pcam_sklearn._training._backends import SUPPORTED, current_framework, start_variables
 from pcam_sklearn.distributed._cards import Card, claim_card
 
 _in_this_process: "weakref.WeakSet[Worker]" = weakref.WeakSet()

@@ -124,7 +124,7 @@ def _mean_inputs(
         measured.graph.output.append(
             onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None)
         )
-    session = open_session(measured.SerializeToString(), "the graph", 0, ("CPUExecutionProvider",))
+    session = open_session(measured.SerializeToString())
     found = [session.run(outputs, batch) for batch in batches]
     # Shapes are (n_patches, n_channels, 1, ...).
     return {

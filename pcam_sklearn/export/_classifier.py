@@ -15,8 +15,8 @@ from pcam_sklearn._reading._batches import in_batches
 from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn.export._facts import Facts
 from pcam_sklearn.export._seal import check_seal
-from pcam_sklearn.export._session import open_session, read_facts, read_file, run
-from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
+from pcam_sklearn.export._session import open_session, read_facts, run
+from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader, scale
 
 _MOST_THREADS = 1024
 
@@ -211,7 +211,7 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         """Return the content of the file, which a pickle brings along."""
         name = os.fspath(self.path)
         if self.__dict__.get("_content_of") != name:
-            self._content, self._content_of = read_file(name), name
+            self._content, self._content_of = Path(name).read_bytes(), name
         return self._content
 
     def __getstate__(self) -> dict[str, Any]:
@@ -286,6 +286,4 @@ def _names(providers: Any) -> tuple[Any, ...]:
 
 def as_bytes(patches: np.ndarray) -> np.ndarray:
     """Return bytes or floats in [0, 1] as the bytes that a graph takes."""
-    if patches.dtype != np.uint8:
-        patches = np.rint(patches * np.float32(255)).astype(np.uint8)
-    return np.ascontiguousarray(patches)
+    return np.ascontiguousarray(scale(patches, "uint8"))

@@ -208,7 +208,7 @@ def _differences(content: bytes, pipeline: Any, exact: Any, facts: Facts) -> tup
     Raise ModelFileError if the graph's is too large.
     """
     patches = made_patches(facts.patch_shape)
-    session = open_session(content, "the graph", 0, ("CPUExecutionProvider",))
+    session = open_session(content)
     read_facts(session, "the graph")  # What cannot be read again is not written.
     expected = exact.predict_proba(patches)[:, 1]
     difference = float(np.abs(run(session, patches) - expected).max())

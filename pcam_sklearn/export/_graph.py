@@ -42,6 +42,13 @@ def inner(estimator: Any) -> Any:
             return estimator
 
 
+def members(estimator: Any) -> list[Any]:
+    """Return the classifiers that an estimator calibrates, or that vote in it."""
+    if isinstance(estimator, CalibratedClassifierCV):
+        return [part.estimator for part in estimator.calibrated_classifiers_]
+    return estimator.estimators_ if isinstance(estimator, VotingClassifier) else []
+
+
 class _Graph(keras.Model):
     """The computation of an estimator as a Keras model, from bytes to (n_samples, 2)."""
 
@@ -70,14 +77,9 @@ def build_graph(estimator: Any, patch_shape: tuple[int, int, int]) -> keras.Mode
 def networks_in(estimator: Any) -> list[CNNClassifier]:
     """Return the classifiers with networks that an estimator computes."""
     estimator = inner(estimator)
-    if isinstance(estimator, Pipeline):
-        return networks_in(estimator[-1])
-    if isinstance(estimator, CalibratedClassifierCV):
-        held = [part.estimator for part in estimator.calibrated_classifiers_]
-    elif isinstance(estimator, VotingClassifier):
-        held = estimator.estimators_
-    else:
-        return [estimator] if isinstance(estimator, CNNClassifier) else []
+    if isinstance(estimator, CNNClassifier):
+        return [estimator]
+    held = [estimator[-1]] if isinstance(estimator, Pipeline) else members(estimator)
     return [found for member in held for found in networks_in(member)]
 
 

@@ -2,14 +2,13 @@
 
 from typing import Any, NamedTuple
 
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 
 from pcam_sklearn._errors import ModelFileError
-from pcam_sklearn.export._graph import THRESHOLDS, inner
+from pcam_sklearn._values import as_python
+from pcam_sklearn.export._graph import THRESHOLDS, inner, members
 from pcam_sklearn.persistence._thresholds import positive_label
 from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
@@ -44,11 +43,8 @@ def _inputs(estimator: Any) -> list[Input]:
     estimator = inner(estimator)
     if isinstance(estimator, Pipeline):
         return _inputs_of_pipeline(estimator)
-    if isinstance(estimator, CalibratedClassifierCV):
-        parts = estimator.calibrated_classifiers_
-        return [found for part in parts for found in _inputs(part.estimator)]
-    if isinstance(estimator, VotingClassifier):
-        return [found for member in estimator.estimators_ for found in _inputs(member)]
+    if held := members(estimator):
+        return [found for member in held for found in _inputs(member)]
     if not hasattr(estimator, "X_shape_"):
         raise ModelFileError(
             f"a {type(estimator).__name__} is no classifier of patches; export a fitted pipeline "
@@ -84,11 +80,7 @@ def find_threshold(estimator: Any) -> tuple[float | None, Any]:
         else:
             return None, None
     if isinstance(estimator, TunedThresholdClassifierCV):
-        return float(estimator.best_threshold_), _plain(positive_label(estimator))
+        return float(estimator.best_threshold_), as_python(positive_label(estimator))
     threshold = 0.5 if estimator.threshold == "auto" else float(estimator.threshold)
     above = estimator.classes_[1] if estimator.pos_label is None else estimator.pos_label
-    return threshold, _plain(above)
-
-
-def _plain(label: Any) -> Any:
-    return label.item() if hasattr(label, "item") else label
+    return threshold, as_python(above)

@@ -172,6 +172,5 @@ def _are_positive(labels: Any, n_patches: int, classes: np.ndarray) -> np.ndarra
 
 
 def _predict(content: bytes, patches: np.ndarray) -> np.ndarray:
-    session = open_session(content, "the graph", 0, ("CPUExecutionProvider",))
-    starts = range(0, len(patches), _BATCH)
-    return np.concatenate([run(session, patches[i : i + _BATCH]) for i in starts])
+    session = open_session(content)
+    return np.concatenate([run(session, batch[INPUT]) for batch in _cut(patches)])

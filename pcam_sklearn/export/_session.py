@@ -12,13 +12,12 @@ from pcam_sklearn.export._facts import INPUT, KEY, OUTPUT, Facts, from_text
 _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return the content of an ONNX file."""
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def open_session(content: bytes, name: str, n_threads: int, providers: Sequence[str]) -> Any:
+def open_session(
+    content: bytes,
+    name: str = "the graph",
+    n_threads: int = 0,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+) -> Any:
     """Return a session for a graph, or raise ModelFileError that calls the file `name`."""
     try:
         import onnxruntime
@@ -69,18 +68,15 @@ def read_facts(session: Any, name: str) -> Facts:
 def _check_ends(session: Any, facts: Facts) -> None:
     """Raise ModelFileError if the graph takes or gives something else than the facts say."""
     ends = [*session.get_inputs(), *session.get_outputs()]
-    found = [(end.name, end.type, tuple(map(_number, end.shape))) for end in ends]
+    # The graph leaves a side of an array open by whatever name.
+    shapes = [tuple(n if isinstance(n, int) else None for n in end.shape) for end in ends]
+    found = [(end.name, end.type, shape) for end, shape in zip(ends, shapes, strict=True)]
     wanted = [
         (INPUT, "tensor(uint8)", (None, *facts.patch_shape)),
         (OUTPUT, "tensor(float)", (None, 2)),
     ]
     if found != wanted:
         raise ModelFileError(f"its graph has the ends {found}, and must have {wanted}")
-
-
-def _number(side: Any) -> int | None:
-    """Return a side of an array, or None if the graph leaves it open, by whatever name."""
-    return side if isinstance(side, int) else None
 
 
 def run(session: Any, patches: np.ndarray, name: str = "the graph") -> np.ndarray:

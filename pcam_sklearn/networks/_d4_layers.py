@@ -11,6 +11,7 @@ from sklearn.utils import check_scalar
 
 from pcam_sklearn._numbers import check_real
 from pcam_sklearn._training._backends import current_framework
+from pcam_sklearn.networks._normalized import follow_batch
 
 # The symmetries of the square, as matrices that act on (row, column).
 _QUARTER, _MIRROR = np.array([[0, -1], [1, 0]]), np.array([[1, 0], [0, -1]])
@@ -184,7 +185,7 @@ class D4Normalization(layers.Layer):
             if done is not None:
                 return done
             mean, variance = self._moments(x)
-            self._follow(mean, variance)
+            follow_batch(self, mean, variance)
         # One multiplication and one addition of all of x, whatever the number of statistics.
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         offset = self.beta - mean * scale
@@ -200,7 +201,7 @@ class D4Normalization(layers.Layer):
         if done is None:
             return None
         y, mean, variance = done
-        self._follow(mean, variance)
+        follow_batch(self, mean, variance)
         return ops.reshape(y, shape)
 
     def _moments(self, x: Any) -> tuple[Any, Any]:
@@ -210,11 +211,6 @@ class D4Normalization(layers.Layer):
         within = ops.mean(ops.reshape(variances, (len(_GROUP), -1)), axis=0)
         # The law of total variance joins the 8 symmetries without laying them out as pixels.
         return ops.mean(means, axis=0), within + ops.var(means, axis=0)
-
-    def _follow(self, mean: Any, variance: Any) -> None:
-        """Let the statistics of a batch enter the running ones."""
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + now * (1 - self.momentum))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the shape of the input, which the output shares."""

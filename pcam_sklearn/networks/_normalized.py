@@ -24,8 +24,7 @@ class BatchNormalization(layers.BatchNormalization):
         if done is None:
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance = done
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + now * (1 - self.momentum))
+        follow_batch(self, mean, variance)
         return outputs
 
     def _is_plain(self, n_axes: int) -> bool:
@@ -34,6 +33,12 @@ class BatchNormalization(layers.BatchNormalization):
             return False
         # Older versions of Keras do not know the second.
         return not self.synchronized and not getattr(self, "renorm", False)
+
+
+def follow_batch(layer: Any, mean: Any, variance: Any) -> None:
+    """Let the statistics of a batch enter the running ones of a normalization."""
+    for moving, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        moving.assign(moving * layer.momentum + now * (1 - layer.momentum))
 
 
 @keras.saving.register_keras_serializable("pcam_sklearn")

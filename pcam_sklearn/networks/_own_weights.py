@@ -6,10 +6,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
-from pcam_sklearn._archive import read_archive
+from pcam_sklearn._archive import parse_arrays, read_archive
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._shipped import find_shipped
 from pcam_sklearn._values import decode
@@ -58,11 +56,7 @@ def slides_behind(weights: Any) -> tuple[np.ndarray | None, bool]:
 
 def _read_network(path: str | os.PathLike[str]) -> Arrays:
     """Return the arrays of the one network in a model file, by layer and weight."""
-    content = read_archive(path).get("weights.safetensors", b"")
-    try:
-        arrays = load(content)
-    except SafetensorError as error:
-        raise ModelFileError(f"its weights.safetensors is damaged: {error}") from error
+    arrays = parse_arrays(read_archive(path).get("weights.safetensors", b""))
     parts = {name: name.partition("/network/") for name in arrays}
     owners = {owner for owner, found, _ in parts.values() if found}
     if len(owners) != 1:

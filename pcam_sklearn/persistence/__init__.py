@@ -9,10 +9,8 @@ from pcam_sklearn._lazy import lazy_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pcam_sklearn.persistence._load import load_model, read_metadata
-    from pcam_sklearn.persistence._pretrained import load_pretrained
+    from pcam_sklearn.persistence._load import load_model, load_pretrained, read_metadata
     from pcam_sklearn.persistence._save import save_model
-    from pcam_sklearn.persistence._skops import TRUSTED_TYPES
 
 __all__ = [
     "TRUSTED_TYPES",
@@ -24,13 +22,20 @@ __all__ = [
     "save_model",
 ]
 
+# The types that skops must be told to trust. It trusts scikit-learn's own estimators and NumPy's
+# arrays by itself.
+TRUSTED_TYPES = (
+    "pcam_sklearn.classifier.CNNClassifier",
+    "pcam_sklearn.preprocessing.CenterCropNormalizer",
+    "pcam_sklearn.preprocessing.PatchReader",
+)
+
 # Those who serve a model read values by `_values`, without Keras.
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "TRUSTED_TYPES": "_skops",
         "load_model": "_load",
-        "load_pretrained": "_pretrained",
+        "load_pretrained": "_load",
         "read_metadata": "_load",
         "save_model": "_save",
     },

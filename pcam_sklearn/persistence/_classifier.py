@@ -7,6 +7,7 @@ import numpy as np
 
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._training._blueprint import Blueprint
+from pcam_sklearn._training._layers import hash_layers
 from pcam_sklearn._training._scikeras import ROUTES
 from pcam_sklearn._training._weights import named_values
 from pcam_sklearn._values import decode, encode
@@ -15,13 +16,15 @@ from pcam_sklearn.augmentation._views import check_test_time_augmentation
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import NETWORKS
 from pcam_sklearn.persistence._keras_parts import decode_part, encode_part
-from pcam_sklearn.persistence._networks import hash_layers, require_rebuilt, trainer_from_plain
+from pcam_sklearn.persistence._networks import require_rebuilt, trainer_from_plain
 from pcam_sklearn.persistence._nodes import (
     Kind,
     Node,
     Reader,
     Rule,
     Writer,
+    describe,
+    is_left_out,
     part_of,
     read_learned,
     write_values,
@@ -133,7 +136,8 @@ def _write_network(classifier: CNNClassifier, writer: Writer) -> Node:
     silent = Writer(writer.kinds, function=writer.function)
     parameters = _write_parameters(classifier, blueprint.parameters, silent)
     arrays = {f"network/{k}": v for k, v in named_values(trainer.network.variables).items()}
-    if writer.include_optimizer and optimizer is not None and not _lacks(parameters["optimizer"]):
+    left_out = is_left_out(parameters["optimizer"])
+    if writer.include_optimizer and optimizer is not None and not left_out:
         arrays |= {f"optimizer/{k}": v for k, v in named_values(optimizer.variables).items()}
     writer.arrays.update({prefix + name: array for name, array in arrays.items()})
     return {
@@ -153,7 +157,7 @@ def _write_parameters(
     plain: dict[str, Any] = {}
     for name, value in parameters.items():
         route, _, rest = name.partition("__")
-        if rest and _lacks(plain.get(route)):
+        if rest and is_left_out(plain.get(route)):
             plain[name] = writer.leave_out(classifier, name, value)
         elif name == "network" and callable(value):
             plain[name] = _write_function(value, writer)
@@ -189,8 +193,7 @@ def _write_function(function: Any, writer: Writer) -> dict[str, str]:
             "one function of them, with a hyper-parameter"
         )
     writer.function = function
-    kind = function if hasattr(function, "__qualname__") else type(function)
-    return {"function": f"{kind.__module__}.{kind.__qualname__}"}
+    return {"function": describe(function)}
 
 
 def _write_part(name: str, value: Any) -> Any:
@@ -276,7 +279,3 @@ def _check_names(classifier: CNNClassifier) -> None:
         isinstance(name, str) and name in AUGMENTATIONS for name in names
     ):
         raise ModelFileError(f"augment must hold names of {sorted(AUGMENTATIONS)}")
-
-
-def _lacks(plain: Any) -> bool:
-    return isinstance(plain, dict) and plain.keys() == {"left_out"}

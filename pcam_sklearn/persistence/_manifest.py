@@ -13,7 +13,7 @@ import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
-from pcam_sklearn._training._backends import current_framework
+from pcam_sklearn._training._backends import SUPPORTED, current_framework
 
 FORMAT = "pcam-sklearn model"
 FORMAT_VERSION = 1
@@ -26,14 +26,13 @@ _PACKAGES = (
     "pcam-sklearn", "scikit-learn", "keras", "scikeras", "numpy", "scipy", "pandas",
     "opencv-python-headless", "safetensors",
 )  # fmt: skip
-_BACKENDS = ("tensorflow", "jax", "torch")
 
 
 @functools.cache
 def versions() -> Mapping[str, str]:
     """Return the versions of Python, of this package and of what it depends on."""
     found = {"python": platform.python_version()}
-    for package in (*_PACKAGES, *(b for b in _BACKENDS if b == current_framework().name)):
+    for package in (*_PACKAGES, *{*SUPPORTED} & {current_framework().name}):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

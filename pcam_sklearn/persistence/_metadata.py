@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pcam_sklearn._errors import ModelFileError
-from pcam_sklearn._values import decode, encode
+from pcam_sklearn._values import as_python, decode, encode
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RATES = ("threshold", "sensitivity", "specificity", "criterion")
@@ -66,7 +66,7 @@ def _point_to_plain(point: Any) -> dict[str, Any] | None:
             f"metadata['operating_point']={point!r} is none; pass the result of "
             "pcam_sklearn.metrics.choose_operating_point"
         )
-    return {name: encode(_python(values[name]), name) for name in _RATES}
+    return {name: encode(as_python(values[name]), name) for name in _RATES}
 
 
 def point_from_plain(plain: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -105,7 +105,3 @@ def _metrics_to_plain(evaluation: Any) -> dict[str, Any]:
         "data_sha256": encode(evaluation.data_sha256, "data_sha256"),
         **measured,
     }
-
-
-def _python(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value

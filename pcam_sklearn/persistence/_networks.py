@@ -1,8 +1,8 @@
 """Networks from and to plain data: what they are built from, and arrays by name."""
 
 import math
-import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from typing import Any
 
@@ -157,21 +157,12 @@ def _in_a_thread(call: Callable[[], Any]) -> Any:
     Keras lists variables without memory by thread, and gives it to all in the list at once. Those
     of a network that was refused must not stay there.
     """
-    result: list[Any] = []
-    errors: list[BaseException] = []
     framework = current_framework()
     placement = framework.placement()  # A new thread has none.
 
-    def run() -> None:
-        try:
-            with framework.under(placement):
-                result.append(call())
-        except BaseException as error:
-            errors.append(error)
+    def run() -> Any:
+        with framework.under(placement):
+            return call()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return result[0]
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result()

@@ -77,7 +77,7 @@ class Writer:
     def leave_out(self, owner: Any, name: str, value: Any) -> dict[str, str]:
         """Note a parameter that cannot be kept, and return what the file says about it."""
         self.left_out.append(f"{name}={value!r} of {type(owner).__name__}")
-        return {"left_out": _describe(value)}
+        return {"left_out": describe(value)}
 
 
 @dataclass
@@ -130,7 +130,7 @@ class Reader:
 
     def note_left_out(self, owner: str, name: str, plain: Any) -> bool:
         """Return whether the file says that it lacks a parameter, and note that."""
-        if not (isinstance(plain, dict) and plain.keys() == {"left_out"}):
+        if not is_left_out(plain):
             return False
         self.left_out.append(f"{name}={plain['left_out']} of {owner}")
         return True
@@ -203,10 +203,9 @@ def read_learned(node: Node, rules: dict[str, Rule], needed: tuple[str, ...]) ->
     return found
 
 
-def note_others(estimator: Any, writer: Writer, learned: tuple[str, ...] = ()) -> None:
+def note_others(estimator: Any, writer: Writer) -> None:
     """Note attributes that are neither parameters nor learned, such as scikit-learn's callbacks."""
-    known = {*estimator.get_params(deep=False), *learned}
-    for name in sorted(vars(estimator).keys() - known):
+    for name in sorted(vars(estimator).keys() - estimator.get_params(deep=False).keys()):
         if not (name.endswith("_") and not name.startswith("_")):
             writer.leave_out(estimator, name, vars(estimator)[name])
 
@@ -244,7 +243,12 @@ def _searched(estimator: Any, name: str) -> Any:
     return learned.get("best_estimator_", estimator)
 
 
-def _describe(value: Any) -> str:
+def is_left_out(plain: Any) -> bool:
+    """Return whether JSON is what `Writer.leave_out` returned."""
+    return isinstance(plain, dict) and plain.keys() == {"left_out"}
+
+
+def describe(value: Any) -> str:
     """Return a name for a value that does not differ from process to process."""
     kind = value if hasattr(value, "__qualname__") else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"

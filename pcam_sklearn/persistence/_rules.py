@@ -11,9 +11,9 @@ from pcam_sklearn.persistence._nodes import Rule
 _LARGEST = 2**31
 
 
-def _is_count(value: Any, least: int = 1) -> bool:
+def _is_whole(value: Any, least: int, most: int = _LARGEST) -> bool:
     whole = type(value) is not bool and isinstance(value, Integral)
-    return whole and least <= int(value) <= _LARGEST
+    return whole and least <= int(value) <= most
 
 
 def _is_finite(value: Any) -> bool:
@@ -31,18 +31,14 @@ def _is_list_of_simple(value: Any) -> bool:
 
 def one_of(*allowed: Any) -> Rule:
     """Return a rule for a value out of a few."""
-    kinds = {(type(value), value) for value in allowed}
     words = "one of " + ", ".join(map(repr, allowed))
-    return Rule(words, lambda v: _hashable(v) and (type(v), v) in kinds)
-
-
-def _hashable(value: Any) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))
+    # To Python True is 1, and to compare arrays gives no flag. So types are compared first.
+    return Rule(words, lambda v: any(type(v) is type(a) and v == a for a in allowed))
 
 
 FLAG = one_of(True, False)
-COUNT = Rule("a whole number from 1 to 2^31", _is_count)
-INDEX = Rule("a whole number from 0 to 2^31", lambda v: _is_count(v, 0))
+COUNT = Rule("a whole number from 1 to 2^31", lambda v: _is_whole(v, 1))
+INDEX = Rule("a whole number from 0 to 2^31", lambda v: _is_whole(v, 0))
 NUMBER = Rule("a number", lambda v: type(v) is not bool and isinstance(v, Real))
 FINITE = Rule("a finite number", _is_finite)
 SIMPLE = Rule("a finite number, text, a flag or None", _is_simple)
@@ -50,15 +46,10 @@ PLAIN = Rule(
     "finite numbers, text, flags or None, alone or in a list",
     lambda v: _is_simple(v) or _is_list_of_simple(v),
 )
-N_JOBS = Rule(
-    "a small whole number or None",
-    lambda v: v is None or (_is_count(v, -_LARGEST) and abs(v) <= 10_000),
-)
+N_JOBS = Rule("a small whole number or None", lambda v: v is None or _is_whole(v, -10_000, 10_000))
 SEED = Rule(
     "a whole number from 0 to 2^32 - 1, or None",
-    lambda v: (
-        v is None or (isinstance(v, Integral) and type(v) is not bool and 0 <= int(v) < 2**32)
-    ),
+    lambda v: v is None or _is_whole(v, 0, 2**32 - 1),
 )
 CLASSES = Rule(
     "two different sorted labels",

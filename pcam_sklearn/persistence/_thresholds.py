@@ -1,7 +1,6 @@
 """Classifiers with a threshold as nodes."""
 
 import copy
-import functools
 from typing import Any
 
 import numpy as np
@@ -36,16 +35,11 @@ from pcam_sklearn.persistence._rules import (
 )
 from pcam_sklearn.persistence._toys import TOY_CODES, TOY_X, Toy
 
-
-@functools.cache
-def _scorers() -> frozenset[str]:
-    return frozenset(get_scorer_names())
-
-
 _RESPONSES = one_of("auto", "decision_function", "predict_proba")
-_LABEL = SIMPLE
 _TUNED = {
-    "scoring": Rule("the name of a scorer", lambda v: isinstance(v, str) and v in _scorers()),
+    "scoring": Rule(
+        "the name of a scorer", lambda v: isinstance(v, str) and v in get_scorer_names()
+    ),
     "response_method": _RESPONSES,
     "thresholds": Rule("at most 100,000", lambda v: COUNT.test(v) and 2 <= v <= 100_000),
     "cv": CV,
@@ -57,7 +51,7 @@ _TUNED = {
 _TUNED_LEARNED = {"best_threshold_": NUMBER, "best_score_": NUMBER, "n_features_in_": INDEX}
 _FIXED = {
     "threshold": Rule("'auto' or a number", lambda v: v == "auto" or NUMBER.test(v)),
-    "pos_label": _LABEL,
+    "pos_label": SIMPLE,
     "response_method": _RESPONSES,
 }
 

@@ -304,22 +304,16 @@ def _measure(
         }
     boot = metrics.cluster_bootstrap
     # The default scale, logit, keeps intervals in [0, 1]; the log-likelihood may exceed 1.
+    cost = boot(_average_loss, positive, nll, groups, scale="identity", **settings)
     return {
         "auc": metrics.auc_cluster_bootstrap(positive, prob, groups, **settings),
         "brier": boot(_average_loss, positive, brier, groups, **settings),
-        "nll": _not_negative(
-            boot(_average_loss, positive, nll, groups, scale="identity", **settings)
-        ),
+        "nll": replace(cost, low=max(cost.low, 0.0)),  # No patch makes a loss negative.
     }
 
 
 def _average_loss(positive: np.ndarray, loss: np.ndarray, *, sample_weight: np.ndarray) -> float:
     return float(np.average(loss, weights=sample_weight))
-
-
-def _not_negative(interval: Interval) -> Interval:
-    """Return the interval of a loss, which no patch makes negative."""
-    return replace(interval, low=max(interval.low, 0.0))
 
 
 def _without_ends(estimate: float, confidence: float) -> Interval:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pcam_sklearn._reading._batches import in_batches
 from pcam_sklearn.preprocessing import PatchReader, check_patches
 
 # So many patches of 96 x 96 pixels take 28 MB of memory.
@@ -36,14 +37,13 @@ def hash_patches(X: Any) -> str:
     >>> hash_patches(np.zeros((2, 96, 96, 3), dtype=np.uint8))[:8]
     'eaac4468'
     """
+    if isinstance(X, list | tuple) and np.ndim(X) == 4:
+        X = np.asarray(X)
     patches = check_patches(PatchReader(in_memory=False).transform(X), channels=None)
+    # Without the shape, a set of small patches could share its bytes with a set of large.
+    shape = tuple(map(int, patches.shape))
+    digest = hashlib.sha256(f"{shape} {patches.dtype.name} ".encode())
     # Patches are read chunk by chunk: an evaluation may hold more of them than memory does.
-    chunks = (patches[start : start + _CHUNK] for start in range(0, len(patches), _CHUNK))
-    digest = hashlib.sha256()
-    for number, chunk in enumerate(chunks):
-        if number == 0:
-            # Without the shape, a set of small patches could share its bytes with a set of large.
-            shape = (len(patches), *chunk.shape[1:])
-            digest.update(f"{shape} {np.asarray(chunk).dtype.name} ".encode())
-        digest.update(np.ascontiguousarray(chunk).tobytes())
+    for chunk in in_batches(patches, _CHUNK, patches.dtype):
+        digest.update(np.ascontiguousarray(chunk).data)
     return digest.hexdigest()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support import several_devices
 
-from pcam_sklearn._training._shares import check_shares, watched_batch_size
+from pcam_sklearn._training._data import check_shares, watched_batch_size
 
 slow = pytest.mark.slow
 

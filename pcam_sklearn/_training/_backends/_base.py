@@ -22,7 +22,7 @@ class Framework:
         """Set what has to be set before the framework touches a GPU."""
 
     def has_started(self) -> bool:
-        """Return True if it is too late for the variables of `_environment`."""
+        """Return True if it is too late for `start_variables`."""
         return True
 
     def set_threads(self, threads: int) -> None:

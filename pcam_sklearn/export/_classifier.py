@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import Tags, check_scalar
 
+from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._reading._batches import in_batches
 from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn.export._facts import Facts
@@ -19,6 +20,9 @@ from pcam_sklearn.export._session import open_session, read_facts, run
 from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader, scale
 
 _MOST_THREADS = 1024
+_MOST_BYTES = 2**31  # The format has no larger files.
+_ROUNDING = 1e-7
+_UNBOUND = ("_opened", "_opened_as")  # A session is bound to its process.
 
 
 class OnnxClassifier(ClassifierMixin, BaseEstimator):
@@ -96,6 +100,10 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         OSError, ModelFileError, ValueError
             As in `predict_proba`.
         """
+        if os.path.exists(self.path):
+            # It may have been written again. Where it is not, a pickle has brought its content.
+            for name in ("_content", "_content_of", *_UNBOUND):
+                self.__dict__.pop(name, None)
         self._open()  # Raises if the file is no good.
         return self
 
@@ -128,9 +136,12 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         session, facts = self._open()
         name = os.fspath(self.path)
         if X.shape[1:] != facts.patch_shape:
+            advice = "use make_onnx_pipeline, which resizes them"
+            if not facts.resizes:
+                advice = "resize them, or export a pipeline that has a CenterCropNormalizer"
             raise ValueError(
-                f"X has patches of shape {X.shape[1:]}, but {name} takes "
-                f"{facts.patch_shape}; use make_onnx_pipeline, which resizes them."
+                f"X has patches of shape {X.shape[1:]}, but {name} takes {facts.patch_shape}; "
+                f"{advice}."
             )
         positive = np.empty(len(X))
         done = 0
@@ -162,7 +173,8 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         if facts.threshold is None:
             return self.classes_[probabilities.argmax(axis=1)]
         above = self.classes_.tolist().index(facts.above)
-        reached = probabilities[:, above] >= facts.threshold
+        # The file computes in 32 bits, and the threshold may be a value that many patches have.
+        reached = probabilities[:, above] >= facts.threshold - _ROUNDING
         return self.classes_[np.where(reached, above, 1 - above)]
 
     @property
@@ -194,6 +206,8 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
 
     def _open(self) -> tuple[Any, Facts]:
         """Return the session and the facts of the file, opened once for the same parameters."""
+        if not isinstance(self.path, str | os.PathLike):
+            raise TypeError(f"path must be the path of an ONNX file, got {self.path!r}.")
         name, n_threads = os.fspath(self.path), 0  # No number of threads: all cores.
         if self.n_threads is not None:
             bounds = {"min_val": 1, "max_val": _MOST_THREADS}
@@ -211,14 +225,14 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         """Return the content of the file, which a pickle brings along."""
         name = os.fspath(self.path)
         if self.__dict__.get("_content_of") != name:
+            if os.path.getsize(name) > _MOST_BYTES:
+                raise ModelFileError(f"{name} cannot be loaded: no ONNX file has over 2 GB.")
             self._content, self._content_of = Path(name).read_bytes(), name
         return self._content
 
     def __getstate__(self) -> dict[str, Any]:
         self._read()  # The file may not be where the pickle goes.
-        # A session is bound to its process.
-        unbound = ("_opened", "_opened_as")
-        return {name: v for name, v in super().__getstate__().items() if name not in unbound}
+        return {name: v for name, v in super().__getstate__().items() if name not in _UNBOUND}
 
     def __sklearn_clone__(self) -> Self:
         copied = super().__sklearn_clone__()
@@ -263,7 +277,7 @@ def make_onnx_pipeline(path: str | os.PathLike[str], **parameters: Any) -> Pipel
     --------
     export_onnx : Write the file, with an example.
     """
-    classifier = OnnxClassifier(Path(path), **parameters)
+    classifier = OnnxClassifier(path, **parameters)
     return make_pipeline(*preparation(classifier._open()[1]), classifier)
 
 

@@ -1,7 +1,10 @@
 """A Keras model as the bytes of an ONNX file, with the package's names and facts."""
 
+import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import keras
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn.export._facts import INPUT, KEY, OUTPUT, Facts, to_text
+from pcam_sklearn.export._operations import replace_operations
 from pcam_sklearn.persistence._manifest import versions
 
 _EXTRA = "type: pip install onnx onnxruntime tf2onnx"
@@ -24,9 +28,8 @@ def convert(graph: keras.Model, patch_shape: tuple[int, int, int]) -> bytes:
             "pipeline with pcam_sklearn.persistence.save_model, and type: "
             "KERAS_BACKEND=tensorflow pcam-sklearn export model.pcam --output model.onnx"
         )
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # Converters warn of what may go wrong. Whether it did is measured afterwards.
-        warnings.simplefilter("ignore")
+    onnx = _import_onnx()
+    with tempfile.TemporaryDirectory() as folder, _without_doubts():
         file = Path(folder) / "graph.onnx"
         try:
             takes = keras.InputSpec(shape=(None, *patch_shape), dtype="uint8", name=INPUT)
@@ -38,15 +41,42 @@ def convert(graph: keras.Model, patch_shape: tuple[int, int, int]) -> bytes:
                 f"Keras cannot export the network from its backend {framework.name!r}: "
                 f"{type(error).__name__}: {str(error)[:500]}"
             ) from error
-        return file.read_bytes()
+        model = onnx.load(str(file))
+    if len(model.graph.input) > 1:
+        raise ModelFileError(
+            "the network holds constants that are no weights, which Keras does not write: "
+            f"{[end.name for end in model.graph.input[1:]]}; make each a NumPy array, or a weight "
+            "by add_weight(trainable=False)"
+        )
+    replace_operations(model)
+    return bytes(model.SerializeToString())
 
 
-def with_facts(content: bytes, facts: Facts) -> bytes:
-    """Return a graph with the package's names, which says the facts."""
+@contextmanager
+def _without_doubts() -> Iterator[None]:
+    """Silence converters, which warn of what may go wrong: whether it did is measured later."""
+    logger = logging.getLogger("tf2onnx")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def _import_onnx() -> Any:
     try:
         import onnx
     except ImportError as error:
         raise ImportError(f"to export needs onnx, which is not installed; {_EXTRA}") from error
+    return onnx
+
+
+def with_facts(content: bytes, facts: Facts) -> bytes:
+    """Return a graph with the package's names, which says the facts."""
+    onnx = _import_onnx()
     model = onnx.load_from_string(content)
     _rename(model.graph)
     for end in (*model.graph.input, *model.graph.output):

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._estimators import knows_its_slides, slides_trained_on
-from pcam_sklearn._files import atomic_path
+from pcam_sklearn._files import atomic_path, check_writable
+from pcam_sklearn.export._calibration import shown_rounding
 from pcam_sklearn.export._conversion import convert, with_facts
 from pcam_sklearn.export._facts import Facts
-from pcam_sklearn.export._graph import build_graph, in_float32
+from pcam_sklearn.export._graph import build_graph, calibrations_in, in_float32
 from pcam_sklearn.export._inputs import find_input, find_threshold
 from pcam_sklearn.export._int8 import Int8Change, measure_change, quantize_graph
 from pcam_sklearn.export._seal import seal
@@ -40,6 +42,9 @@ class OnnxExport:
     difference : float
         The largest difference of a probability between the graph in 32 bits and the pipeline in 32
         bits, on patches that the export made.
+    calibration_rounding : float
+        What a probability may change by where a calibration is steepest, if the one before it is
+        off by the last digit of 32 bits: 0 without a calibration.
     rounding : float
         The largest difference between the pipeline in 32 bits and as it is: 0, unless it computes
         in 16 bits.
@@ -51,6 +56,7 @@ class OnnxExport:
     path: Path
     size: int
     difference: float
+    calibration_rounding: float = 0.0
     rounding: float = 0.0
     int8: Int8Change | None = None
 
@@ -135,6 +141,11 @@ def export_onnx(
     """
     path = Path(path)
     _check_arguments(path, quantize, calibration)
+    if not isinstance(pipeline, BaseEstimator):
+        raise ModelFileError(
+            f"a {type(pipeline).__name__} is no estimator of scikit-learn; export a fitted "
+            "pipeline that ends in a CNNClassifier"
+        )
     check_is_fitted(pipeline)
     facts = _facts_of(pipeline, metadata or {}, quantize)
     exact = in_float32(pipeline)
@@ -149,7 +160,8 @@ def export_onnx(
         int8 = measure_change(in_32_bits, content, prepared, labels, facts.classes)
     with atomic_path(path) as temporary:
         temporary.write_bytes(sealed := seal(content))
-    export = OnnxExport(path, len(sealed), difference, rounding, int8)
+    shown = max(map(shown_rounding, calibrations_in(pipeline)), default=0.0)
+    export = OnnxExport(path, len(sealed), difference, shown, rounding, int8)
     if verbose:
         print(describe(export))
     return export
@@ -161,6 +173,11 @@ def describe(export: OnnxExport) -> str:
         f"{export.path}: {export.size:,} bytes; the graph differs from the pipeline by at most "
         f"{export.difference:.1g}"
     )
+    if export.calibration_rounding > MOST_DIFFERENCE:
+        text += (
+            "; where its calibration is steepest, the last digit of a probability before it changes"
+            f" one behind it by up to {export.calibration_rounding:.1g}"
+        )
     if export.rounding:
         text += (
             f"; the pipeline computes in 16 bits, which changes its own probabilities by up to "
@@ -175,6 +192,7 @@ def _check_arguments(path: Path, quantize: str | None, calibration: Any) -> None
             f"an ONNX file ends in {EXTENSION}, got {path.name!r}; type "
             f"{str(path.parent / (path.stem.removeprefix(EXTENSION) or 'model')) + EXTENSION!r}"
         )
+    check_writable(path)
     if quantize not in (None, "int8"):
         raise ValueError(f"quantize must be 'int8' or None, got {quantize!r}.")
     if (quantize is None) != (calibration is None):
@@ -188,6 +206,9 @@ def _facts_of(pipeline: Any, metadata: Mapping[str, Any], quantize: str | None) 
     takes = find_input(pipeline)
     threshold, above = find_threshold(pipeline)
     about = {**metadata_to_plain(metadata), "versions": dict(versions())}
+    if point := about["operating_point"]:
+        # A probability of 32 bits that equals the threshold must still reach it.
+        point["threshold"] = min(point["threshold"], float(np.float32(point["threshold"])))
     return Facts(
         classes=np.asarray(pipeline.classes_),
         patch_shape=takes.shape,
@@ -211,13 +232,17 @@ def _differences(content: bytes, pipeline: Any, exact: Any, facts: Facts) -> tup
     session = open_session(content)
     read_facts(session, "the graph")  # What cannot be read again is not written.
     expected = exact.predict_proba(patches)[:, 1]
-    difference = float(np.abs(run(session, patches) - expected).max())
+    # Alone as well: a network may look at the other patches of a batch.
+    singly = [run(session, patches[i : i + 1]) for i in range(len(patches))]
+    found = np.stack([run(session, patches), np.concatenate(singly)])
+    difference = float(np.abs(found - expected).max())
     if not difference <= MOST_DIFFERENCE:
         raise ModelFileError(
             f"the graph differs from the pipeline by {difference:.2g} on patches made to compare "
             f"them, more than the {MOST_DIFFERENCE:g} that rounding explains, so no file was "
-            "written; the pipeline does something that the graph does not, or a calibration by "
-            "method='isotonic' is so steep that it shows any rounding"
+            "written; the pipeline does something that the graph does not, such as a layer that "
+            "another framework computes otherwise, or its calibration is so steep that it shows "
+            "any rounding; calibrate on more patches, or save the pipeline with save_model"
         )
     if exact is pipeline:
         return difference, 0.0
@@ -235,7 +260,11 @@ def made_patches(shape: tuple[int, int, int]) -> np.ndarray:
 
 def _split(calibration: Any) -> tuple[Any, Any]:
     """Return calibration patches, and their labels or None."""
+    if isinstance(calibration, Mapping):
+        raise ValueError("calibration is a dict; pass its patches, such as data.images.")
     if isinstance(calibration, tuple) and len(calibration) == 2:
+        if isinstance(calibration[0], str | os.PathLike):
+            raise ValueError("calibration is a tuple of two paths; pass a list of them.")
         return calibration
     sets = isinstance(calibration, list) and any(np.ndim(item) == 4 for item in calibration)
     if sets or isinstance(calibration, tuple):

@@ -83,6 +83,14 @@ def networks_in(estimator: Any) -> list[CNNClassifier]:
     return [found for member in held for found in networks_in(member)]
 
 
+def calibrations_in(estimator: Any) -> list[Any]:
+    """Return the `calibrated_classifiers_` that an estimator computes."""
+    estimator = inner(estimator)
+    own = list(getattr(estimator, "calibrated_classifiers_", []))
+    held = [estimator[-1]] if isinstance(estimator, Pipeline) else members(estimator)
+    return own + [found for member in held for found in calibrations_in(member)]
+
+
 def in_float32(estimator: Any) -> Any:
     """Return the estimator, or a copy that computes in 32 bits if a network of it does not."""
     if all(c.trainer_.blueprint.dtype_policy == "float32" for c in networks_in(estimator)):
@@ -165,6 +173,8 @@ def _of_vote(voting: VotingClassifier, parts: Parts, patches: Any) -> Any:
 
 def _mean(probabilities: list[Any], weights: list[float]) -> Any:
     """Return the weighted mean, which rounding must not lift above 1."""
+    if not sum(weights):
+        raise ModelFileError(f"the weights of a vote are {weights}, whose sum is 0; pass others")
     shares = [weight / sum(weights) for weight in weights]
     parts = [p * share for p, share in zip(probabilities, shares, strict=True)]
     return ops.clip(sum(parts[1:], start=parts[0]), 0.0, 1.0)

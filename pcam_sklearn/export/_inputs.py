@@ -27,7 +27,7 @@ class Input(NamedTuple):
 
 def find_input(estimator: Any) -> Input:
     """Return the input of an estimator, or raise ModelFileError if its members disagree."""
-    found = sorted(set(_inputs(estimator)), key=str)
+    found = sorted({i._replace(resizes=False) for i in _inputs(estimator)}, key=str)
     if len(found) != 1:
         raise ModelFileError(
             "one graph takes one kind of patches, and the members take "
@@ -36,7 +36,8 @@ def find_input(estimator: Any) -> Input:
             )
             + "; fit them with the same input_size of CenterCropNormalizer"
         )
-    return found[0]
+    # Where one member takes no other size, neither does the whole.
+    return found[0]._replace(resizes=all(i.resizes for i in _inputs(estimator)))
 
 
 def _inputs(estimator: Any) -> list[Input]:
@@ -55,14 +56,20 @@ def _inputs(estimator: Any) -> list[Input]:
 
 
 def _inputs_of_pipeline(pipeline: Pipeline) -> list[Input]:
-    crop_size = None
-    for _, step in pipeline.steps[:-1]:
-        if isinstance(step, PatchReader):
-            crop_size = None if step.crop_size is None else int(step.crop_size)
-        elif isinstance(step, CenterCropNormalizer):
-            side = int(step.input_size)  # It may be one of NumPy's, which a file does not hold.
-            return [Input((side, side, 3), crop_size, True)]
-    return [found._replace(reader_crop_size=crop_size) for found in _inputs(pipeline[-1])]
+    steps = [step for _, step in pipeline.steps]
+    crops = [isinstance(step, CenterCropNormalizer) for step in steps]
+    end = crops.index(True) if any(crops) else len(steps) - 1
+    if any(crops):
+        side = int(steps[end].input_size)  # It may be one of NumPy's, which a file does not hold.
+        found = [Input((side, side, 3), None, True)]
+    else:
+        found = _inputs(steps[end])
+    readers = [step for step in steps[:end] if isinstance(step, PatchReader)]
+    if not readers:
+        return found
+    # The first one opens the files, and others get pixels.
+    size = readers[0].crop_size
+    return [i._replace(reader_crop_size=None if size is None else int(size)) for i in found]
 
 
 def find_threshold(estimator: Any) -> tuple[float | None, Any]:

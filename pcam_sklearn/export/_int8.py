@@ -44,7 +44,7 @@ class Int8Change:
             f"{self.difference:.3f}, by {self.mean_difference:.4f} on average"
         )
         if self.auc is None:
-            return f"{text}; for the change of the AUC, pass labels too"
+            return f"{text}; for the change of the AUC, pass labels of both classes"
         return f"{text}; their AUC is {self.auc:.4f}, and was {self.auc_before:.4f}"
 
 

@@ -1,5 +1,6 @@
 """Graphs that give the probabilities of the pipelines that they were exported from."""
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from support.model_files import KINDS, X, Y, blend, built_pipeline, own_pipeline
@@ -196,6 +197,52 @@ def test_calibration_by_temperature_gives_the_same(tmp_path):
     assert_same(exported(pipeline, tmp_path), pipeline)
 
 
+def test_calibration_by_temperature_of_a_certain_network_gives_the_same(tmp_path):
+    if "temperature" not in str(CalibratedClassifierCV._parameter_constraints["method"][0]):
+        pytest.skip("needs scikit-learn 1.8")
+    pipeline = own_pipeline()
+    kernel, bias = pipeline[-1].model_.get_weights()
+    pipeline[-1].model_.set_weights([20 * kernel, bias - 20])
+    calibration = CalibratedClassifierCV(FrozenEstimator(pipeline), method="temperature").fit(X, Y)
+    assert_same(exported(calibration, tmp_path), calibration)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_threshold_at_a_plateau_of_a_calibration_calls_the_same_patches(label, tmp_path):
+    frozen = FrozenEstimator(confident())
+    calibration = CalibratedClassifierCV(frozen, method="isotonic").fit(X, np.roll(Y, 7))
+    values, counts = np.unique(calibration.predict_proba(X)[:, label], return_counts=True)
+    for plateau in values[counts > 1]:
+        fixed = FixedThresholdClassifier(
+            FrozenEstimator(calibration), threshold=plateau, pos_label=label
+        ).fit(X, Y)
+        served = exported(fixed, tmp_path)
+        assert served.predict(OTHERS).tolist() == fixed.predict(OTHERS).tolist()
+
+
+def test_an_operating_point_at_a_plateau_calls_the_same_patches(tmp_path):
+    frozen = FrozenEstimator(confident())
+    calibration = CalibratedClassifierCV(frozen, method="isotonic").fit(X, np.roll(Y, 7))
+    scores = calibration.predict_proba(X)[:, 1]
+    for sensitivity in (0.2, 0.5, 0.8):
+        point = choose_operating_point(Y, scores, sensitivity=sensitivity)
+        served = exported(calibration, tmp_path, metadata={"operating_point": point})
+        threshold = served[-1].metadata_["operating_point"]["threshold"]
+        called = served.predict_proba(OTHERS)[:, 1] >= threshold
+        expected = calibration.predict_proba(OTHERS)[:, 1] >= point.threshold
+        assert called.tolist() == expected.tolist()
+
+
+def test_what_a_steep_calibration_makes_of_rounding_is_told(tmp_path, capsys):
+    calibration = CalibratedClassifierCV(FrozenEstimator(confident()), method="isotonic")
+    thresholds = calibration.fit(X, Y).calibrated_classifiers_[0].calibrators[0]
+    x, y = thresholds.X_thresholds_, thresholds.y_thresholds_
+    written = export_onnx(calibration, tmp_path / "model.onnx")
+    assert written.calibration_rounding == pytest.approx(np.max(np.diff(y) / np.diff(x)) * 2**-24)
+    said = "where its calibration is steepest" in capsys.readouterr().out
+    assert said == (written.calibration_rounding > 1e-5)
+
+
 def test_a_calibration_in_the_pipeline_averages_its_folds(tmp_path):
     classifier = quick_pipeline()[-1]
     steps = [
@@ -251,6 +298,81 @@ def test_a_classifier_alone_takes_its_own_patches(tmp_path):
     classifier = built_pipeline()[-1]
     patches = X[:, 1:-1, 1:-1]
     assert_same(exported(classifier, tmp_path), classifier, patches)
+
+
+def write_images(folder, patches):
+    paths = [str(folder / f"{i}.png") for i in range(len(patches))]
+    for path, patch in zip(paths, patches, strict=True):
+        cv2.imwrite(path, patch[..., ::-1])
+    return paths
+
+
+@pytest.mark.parametrize("around", ["a pipeline", "a second reader"])
+def test_the_reader_that_opens_the_files_decides_on_their_center(around, tmp_path):
+    classifier = built("residual", 32)[-1]
+    steps = [PatchReader(64), CenterCropNormalizer(32, 64), classifier]
+    if around == "a second reader":
+        pipeline = make_pipeline(steps[0], PatchReader(), *steps[1:])
+    else:
+        pipeline = make_pipeline("passthrough", make_pipeline(*steps))
+    paths = write_images(tmp_path, whole_patches())
+    assert_same(exported(pipeline, tmp_path), pipeline, paths)
+
+
+def test_a_vote_resizes_only_if_all_its_members_do(tmp_path):
+    pipeline, alone = built("residual", 96), built("residual", 96)[-1]
+    served = exported(blend(pipeline[1:], alone), tmp_path)
+    assert [type(step).__name__ for _, step in served.steps] == ["PatchReader", "OnnxClassifier"]
+
+
+def gelu(input_shape):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Conv2D(2, 3, activation="gelu")(inputs)
+    mean = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(mean))
+
+
+def test_an_activation_that_onnx_lacks_is_exported_without_a_word(tmp_path, capfd):
+    pipeline = built(gelu)
+    capfd.readouterr()
+    assert_same(exported(pipeline, tmp_path), pipeline, whole_patches())
+    assert "Erfc" not in "".join(capfd.readouterr())
+
+
+def constant(input_shape):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Normalization(mean=[0.5] * 3, variance=[0.1] * 3)(inputs)
+    mean = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(mean))
+
+
+def test_a_constant_that_keras_does_not_write_is_refused_with_what_to_do(tmp_path):
+    with pytest.raises(ModelFileError, match=r"constants that are no weights.*add_weight"):
+        export_onnx(built(constant), tmp_path / "model.onnx")
+
+
+def centred(input_shape):
+    inputs = keras.Input(input_shape)
+    mean = keras.layers.GlobalAveragePooling2D()(inputs)
+    rest = keras.layers.Lambda(lambda x: x - keras.ops.mean(x, axis=0, keepdims=True))(mean)
+    return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(rest))
+
+
+def test_a_network_that_looks_at_other_patches_of_its_batch_is_refused(tmp_path):
+    with pytest.raises(ModelFileError, match="differs from the pipeline"):
+        export_onnx(built(centred), tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("thing", [keras.Sequential(), "model", None])
+def test_what_is_no_estimator_is_refused(thing, tmp_path):
+    with pytest.raises(ModelFileError, match=r"is no estimator of scikit-learn"):
+        export_onnx(thing, tmp_path / "model.onnx")
+
+
+def test_votes_of_no_weight_are_refused(tmp_path):
+    voting = blend(built_pipeline()[1:], built_pipeline()[1:], weights=[0, 0])
+    with pytest.raises(ModelFileError, match=r"weights of a vote.*sum is 0"):
+        export_onnx(voting, tmp_path / "model.onnx")
 
 
 def test_labels_may_be_text(tmp_path):

@@ -49,12 +49,31 @@ def changed(file, folder, change):
 # --- what it takes
 
 
+def test_fit_reads_a_file_that_was_written_again(file, tmp_path):
+    path = tmp_path / "model.onnx"
+    shutil.copy(file, path)
+    served = OnnxClassifier(path)
+    patches = np.random.default_rng(0).integers(0, 256, (9, 20, 20, 3), dtype=np.uint8)
+    before = served.predict_proba(patches)
+    export_onnx(built_pipeline(random_state=5), path, verbose=0)
+    np.testing.assert_array_equal(served.predict_proba(patches), before)
+    after = served.fit(patches).predict_proba(patches)
+    np.testing.assert_array_equal(after, OnnxClassifier(path).predict_proba(patches))
+    assert np.abs(after - before).max() > 1e-4
+
+
 def test_files_give_what_their_pixels_give(file, tmp_path):
     paths = [str(tmp_path / f"{i}.png") for i in range(4)]
     for path, patch in zip(paths, X, strict=False):
         cv2.imwrite(path, patch[..., ::-1])
     served = make_onnx_pipeline(file)
     np.testing.assert_array_equal(served.predict_proba(paths), served.predict_proba(X[:4]))
+
+
+@pytest.mark.parametrize("path", [None, 3, b"model.onnx"])
+def test_a_path_that_is_none_is_refused(path):
+    with pytest.raises(TypeError, match="path must be the path of an ONNX file"):
+        make_onnx_pipeline(path)
 
 
 def test_patches_of_another_size_are_resized_as_in_the_pipeline(file, pipeline):

@@ -125,7 +125,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     checkpoint_dir : str, path or None, default=None
         A folder for the state after each epoch. After a kill or an error the same fit, with equal
         parameters and data, goes on at its last whole epoch, with the bits of `random_state`.
-        Each fit has a file of its own, and removes it when it is done.
+        Each fit has a file of its own, and removes it when it is done. Of your own callbacks it
+        keeps attributes that are numbers, text, arrays, generators of NumPy, or containers of such.
 
     Attributes
     ----------

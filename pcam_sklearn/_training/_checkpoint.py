@@ -17,10 +17,11 @@ import keras
 import numpy as np
 
 from pcam_sklearn._files import atomic_path
+from pcam_sklearn._training import KEEP
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._callbacks import Callbacks, Shuffle
 from pcam_sklearn._training._history import add_epoch
-from pcam_sklearn._training._plain_values import from_json, is_plain, to_json
+from pcam_sklearn._training._plain_values import from_json, is_state, to_json
 from pcam_sklearn._training._weights import assign_named, named_values
 from pcam_sklearn._workspaces import workspace
 
@@ -48,8 +49,10 @@ class Checkpoint:
     def __init__(self, folder: str | Path, identity: str) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
         self._held = ExitStack()
-        for number in itertools.count(1):
-            self.path = Path(folder) / f"fit-{identity}-{number}.npz"
+        # First the files that are there: their fits may have ended, and not this one's.
+        found = sorted(Path(folder).glob(f"fit-{identity}-*.npz"))
+        names = (Path(folder) / f"fit-{identity}-{number}.npz" for number in itertools.count(1))
+        for self.path in itertools.chain(found, names):
             with suppress(BlockingIOError):
                 self._held.enter_context(workspace(self.path, alone=True))
                 break
@@ -74,15 +77,17 @@ class Checkpoint:
             np.savez(path, **{"state": np.array(text), **arrays})  # type: ignore[arg-type]
 
     def remove(self) -> None:
-        """Remove the file, once the fit is done."""
-        self.path.unlink(missing_ok=True)
+        """Remove the file, once the fit is done, unless the folder keeps it."""
+        if not (self.path.parent / KEEP).exists():
+            self.path.unlink(missing_ok=True)
 
     def _read(self) -> Epochs:
         try:
             with open(self.path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             state = from_json(json.loads(str(arrays.pop("state"))), arrays)
-            return Epochs(**state, arrays=arrays)
+            state["callbacks"] = [dict(noted) for noted in state["callbacks"]]
+            return Epochs(**state, arrays={"rows": arrays["rows"], **arrays})
         except OSError:
             raise
         except Exception as error:  # A damaged file can make NumPy raise anything.
@@ -107,6 +112,13 @@ class SaveEpochs(keras.callbacks.Callback):
         done = checkpoint.done
         self._history = {k: list(v) for k, v in done.history.items()} if done else {}
 
+    def set_model(self, model: keras.Model) -> None:
+        """Let logs go on: they are opened when training begins."""
+        super().set_model(model)
+        for callback in self.others:
+            if self._checkpoint.done and isinstance(callback, keras.callbacks.CSVLogger):
+                callback.append = True
+
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Put everything back as it was after the last epoch in the file."""
         done = self._checkpoint.done
@@ -122,7 +134,9 @@ class SaveEpochs(keras.callbacks.Callback):
         self._shuffle.batches.rows = done.arrays["rows"]
         current_framework().set_random_state(done.arrays.get("framework"))
         for callback, noted in zip(self.others, done.callbacks, strict=True):
-            vars(callback).update(noted)
+            vars(callback).update(_allowed(callback, noted))
+            if isinstance(callback, keras.callbacks.CSVLogger):
+                callback.append_header = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write the file."""
@@ -157,10 +171,20 @@ def _storable(values: np.ndarray) -> np.ndarray:
 
 
 def _noted(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Return the attributes of a callback that are numbers, text or arrays, and no settings."""
-    settings = _settings(type(callback))
-    noted = {name: value for name, value in vars(callback).items() if name not in settings}
-    return {name: value for name, value in noted.items() if is_plain(value)}
+    """Return the attributes of a callback that can be written, and are no settings."""
+    noted = _allowed(callback, vars(callback))
+    return {name: value for name, value in noted.items() if is_state(value)}
+
+
+def _allowed(callback: keras.callbacks.Callback, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of attributes that are neither settings nor methods."""
+    kind = type(callback)
+    settings = _settings(kind)
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in settings and not callable(getattr(kind, name, None))
+    }
 
 
 def _settings(kind: type) -> set[str]:

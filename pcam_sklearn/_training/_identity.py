@@ -1,6 +1,7 @@
 """The identity of a fit: equal for the same training in another process, and for no other."""
 
 import hashlib
+import os
 import sys
 import types
 from typing import Any
@@ -35,6 +36,10 @@ def identify(plan: Any) -> str:
     backend = current_framework().name
     surroundings = [backend, keras.config.dtype_policy().name, keras.config.floatx()]
     surroundings += [__version__, keras.__version__, sys.modules[backend].__version__]
+    weights = parameters.get("model__weights")
+    if isinstance(weights, str | os.PathLike) and os.path.isfile(weights):
+        with open(weights, "rb") as file:
+            surroundings.append(hashlib.file_digest(file, "sha256").hexdigest())
     start = []
     if plan.resume:
         start = [*clf.model_.variables, *getattr(clf.model_.optimizer, "variables", ())]
@@ -57,6 +62,7 @@ def _columns(data: TrainingSet) -> list[Any]:
 
 def _describe(value: Any, around: tuple[int, ...] = ()) -> str:
     """Return text that is the same in each process; `around` holds what a value lies in."""
+    value = value.item() if isinstance(value, np.generic) else value  # 0.1 is one number.
     if isinstance(value, (*SCALARS, bytes)):
         return repr(value)
     if id(value) in around:
@@ -67,8 +73,8 @@ def _describe(value: Any, around: tuple[int, ...] = ()) -> str:
         # Quotes within quotes would double with each level.
         return text if len(text) <= _SHORT else hashlib.sha256(text.encode()).hexdigest()
 
-    if isinstance(value, (np.ndarray, np.generic)):
-        return _describe_array(np.asarray(value))
+    if isinstance(value, np.ndarray):
+        return _describe_array(value)
     if isinstance(value, dict):
         return repr(sorted((inner(key), inner(item)) for key, item in value.items()))
     if isinstance(value, (set, frozenset)):
@@ -88,7 +94,7 @@ def _describe_array(array: np.ndarray) -> str:
 def _parts(value: Any) -> list[Any]:
     """Return plainer parts of which an object consists."""
     if isinstance(value, np.random.RandomState):
-        return ["a generator"]  # It draws another seed each time.
+        return list(value.get_state())
     if isinstance(value, types.CodeType):
         return [value.co_code, value.co_consts, value.co_names]
     if isinstance(value, types.FunctionType | type):

@@ -1,5 +1,7 @@
 """The user's own functions and classes: what they consist of, as far as it decides on results."""
 
+import dataclasses
+import enum
 import functools
 import sys
 import types
@@ -46,7 +48,11 @@ def _globals(function: types.FunctionType) -> dict[str, Any]:
         if is_own(module.__name__):
             inside = vars(module)
             found |= {f"{module.__name__}.{n}": inside[n] for n in names & inside.keys()}
-    return {name: _unwrapped(v) for name, v in found.items() if is_plain(v) or _is_own_helper(v)}
+    return {
+        name: _unwrapped(v)
+        for name, v in found.items()
+        if is_plain(v) or _is_own_helper(v) or _is_settings(v)
+    }
 
 
 def _is_own_helper(value: Any) -> bool:
@@ -54,6 +60,14 @@ def _is_own_helper(value: Any) -> bool:
     if isinstance(value, functools.partial):
         return True
     return isinstance(value, _HELPERS) and is_own(value.__module__)
+
+
+def _is_settings(value: Any) -> bool:
+    """Return True for values in a namespace or a dataclass, and for one of an enumeration."""
+    if isinstance(value, enum.Enum):
+        return True
+    holds = isinstance(value, types.SimpleNamespace) or dataclasses.is_dataclass(value)
+    return holds and not isinstance(value, type) and all(map(is_plain, vars(value).values()))
 
 
 def _unwrapped(value: Any) -> Any:

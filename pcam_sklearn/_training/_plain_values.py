@@ -1,30 +1,46 @@
 """Numbers, text, lists and arrays as JSON, and back with the same types."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 SCALARS = (type(None), bool, int, float, str)
-_ARRAY, _TUPLE, _DICT = "array", "tuple", "dict"
+_ARRAY, _TUPLE, _DICT, _GENERATOR = "array", "tuple", "dict", "generator"
+_SETS = {"set": set, "frozenset": frozenset, "deque": deque}
+_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
 def is_plain(value: Any) -> bool:
-    """Return whether a value is a number, text or an array, or a list, tuple or dict of such."""
+    """Return whether a value is a number, text or an array, or a container of such."""
     if isinstance(value, np.ndarray | np.generic):
         return not value.dtype.hasobject
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return all(map(is_plain, value))
     if isinstance(value, dict):
         return all(map(is_plain, value.keys())) and all(map(is_plain, value.values()))
     return isinstance(value, SCALARS)
 
 
+def is_state(value: Any) -> bool:
+    """Return whether a value is plain, or else a deque of such or a generator of NumPy."""
+    if isinstance(value, np.random.Generator):
+        return value.bit_generator.state["bit_generator"] in _GENERATORS
+    return is_plain(list(value) if isinstance(value, deque) else value)
+
+
 def to_json(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Return a value that `json` can write, and put arrays into `arrays`, as they are.
 
-    The value must be plain.
+    The value must be one of `is_state`.
     """
+    if isinstance(value, np.random.Generator):
+        return {_GENERATOR: to_json(value.bit_generator.state, arrays)}
+    for name, kind in _SETS.items():
+        if isinstance(value, kind):
+            items = [to_json(item, arrays) for item in value]
+            return {name: items, "maxlen": getattr(value, "maxlen", None)}
     if isinstance(value, np.ndarray | np.generic):
         name = f"array/{len(arrays)}"
         arrays[name] = np.asarray(value)
@@ -48,6 +64,20 @@ def from_json(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if _ARRAY in value:
         array = arrays[value[_ARRAY]]
         return array[()] if value["scalar"] else array
+    if _GENERATOR in value:
+        return _generator(from_json(value[_GENERATOR], arrays))
+    for name in _SETS.keys() & value.keys():
+        items = from_json(value[name], arrays)
+        return deque(items, value["maxlen"]) if name == "deque" else _SETS[name](items)
     if _TUPLE in value:
         return tuple(from_json(value[_TUPLE], arrays))
     return {from_json(key, arrays): from_json(item, arrays) for key, item in value[_DICT]}
+
+
+def _generator(state: dict[str, Any]) -> np.random.Generator:
+    """Return a generator that goes on from a state."""
+    if state["bit_generator"] not in _GENERATORS:
+        raise ValueError(f"{state['bit_generator']!r} is no generator of NumPy")
+    bits = getattr(np.random, state["bit_generator"])()
+    bits.state = state
+    return np.random.Generator(bits)

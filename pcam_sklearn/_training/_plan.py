@@ -51,6 +51,11 @@ class TrainingPlan:
         folder = self.classifier.checkpoint_dir
         if folder is None or not self.keeps_checkpoint:
             return None
+        if "steps_per_epoch" in self.classifier._routed("fit"):
+            raise ValueError(
+                "checkpoint_dir keeps whole epochs, and with fit__steps_per_epoch they begin in "
+                "the midst of the patches; leave one of the two out."
+            )
         return Checkpoint(folder, identify(self))
 
     @property

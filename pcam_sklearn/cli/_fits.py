@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from pcam_sklearn._training import KEEP
 from pcam_sklearn.cli._parameters import CHECKPOINT
 from pcam_sklearn.cli._patches import Patches
 
@@ -35,6 +36,9 @@ def fit_pipeline(
         settings[_VERBOSE] = 1 if sys.stderr.isatty() else 2
     if checkpoint is not None:
         settings[CHECKPOINT] = checkpoint
+        checkpoint.mkdir(exist_ok=True)
+        # What comes after the fit may be interrupted as well.
+        (checkpoint / KEEP).touch()
     with _set_for_fit(pipeline, settings), redirect_stdout(sys.stderr):
         _fit_rows(pipeline, patches, rows)  # Only results go to stdout.
 

@@ -1,6 +1,7 @@
 """A run folder: where it is written, what it holds, and when it may be replaced."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pandas as pd
 
 from pcam_sklearn._files import atomic_path, folder_in_progress, new_folder
 from pcam_sklearn._messages import first_few
+from pcam_sklearn._training import KEEP
 from pcam_sklearn._workspaces import Workspace
 from pcam_sklearn.cli._manifest import MANIFEST_FILE, find_files, read_manifest, write_manifest
 from pcam_sklearn.cli._output import Output, to_json
@@ -44,7 +46,7 @@ class RunInProgress:
 
     def resume(self, config: Mapping[str, Any]) -> Path:
         """Keep the checkpoint of a run with the same config, and return a folder for the files."""
-        if not self.work.names() >= _TO_RESUME:
+        if not self.work.names() >= _TO_RESUME or not self._has_epochs():
             self.out.note("There is no run to resume, so this one starts from the beginning.")
             return self.start()
         path = self.work.path / CONFIG_FILE
@@ -69,9 +71,12 @@ class RunInProgress:
                 self._keep(error)
             raise
 
-    def _keep(self, error: BaseException) -> None:
+    def _has_epochs(self) -> bool:
         folder = self.work.path / _CHECKPOINT
-        if folder.is_dir() and any(folder.iterdir()):
+        return folder.is_dir() and bool({*os.listdir(folder)} - {KEEP})
+
+    def _keep(self, error: BaseException) -> None:
+        if self._has_epochs():
             self.work.kept |= _TO_RESUME
             error.add_note(
                 f"The epochs so far are kept in {self.work.path}: go on with --resume, or start "

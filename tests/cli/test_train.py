@@ -334,3 +334,22 @@ def test_a_run_that_was_killed_ends_with_resume_as_one_that_was_not(kaggle, tmp_
     assert contents(tmp_path) == ["killed", "undisturbed"]
     for name in ("predictions.csv", "history.csv", "config.json"):
         assert (killed / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
+def test_a_run_that_ends_after_its_fit_does_not_train_again(kaggle, tmp_path, monkeypatch):
+    cli("train", kaggle, "--output", tmp_path / "undisturbed", *TINY)
+    command = ["train", kaggle, "--output", tmp_path / "ended", *TINY]
+    with monkeypatch.context() as patch:
+        patch.setattr("pcam_sklearn.cli._training_run._choose_threshold", interrupt)
+        said = cli(*command, code=130)
+    assert "go on with --resume" in " ".join(said.stderr.split())
+    said = cli(*command, "--resume").stderr
+    assert "Resuming the run" in said
+    assert "poch 1" not in said
+    for name in ("predictions.csv", "history.csv", "config.json"):
+        expected = (tmp_path / "undisturbed" / name).read_bytes()
+        assert (tmp_path / "ended" / name).read_bytes() == expected, name
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt

@@ -1,9 +1,15 @@
 """A fit that was killed goes on at its last whole epoch, and ends as if nothing had happened."""
 
+import copy
+import enum
+import gc
 import logging
 import os
 import signal
 import threading
+from collections import deque
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -16,6 +22,7 @@ from support.own_parts import Count, Damped, Falling, Squares
 from support.tiny import make_data, quick, small
 
 from pcam_sklearn import CNNClassifier
+from pcam_sklearn._training import KEEP
 from pcam_sklearn._training._checkpoint import Checkpoint
 from pcam_sklearn._training._identity import identify
 from pcam_sklearn._training._plan import TrainingPlan
@@ -390,6 +397,147 @@ def test_equal_fits_at_the_same_time_have_files_of_their_own(tmp_path):
     with Checkpoint(tmp_path, "same") as third:
         assert third.path == first.path
     assert os.listdir(tmp_path) == []
+
+
+def test_the_file_of_a_killed_fit_comes_before_a_free_name(tmp_path):
+    with Checkpoint(tmp_path, "same"), Checkpoint(tmp_path, "same") as second:
+        second.path.touch()
+    with pytest.raises(ValueError, match=f"{second.path.name} is damaged"):
+        Checkpoint(tmp_path, "same")
+
+
+def test_a_folder_may_keep_the_epochs_of_a_fit_that_is_done(tmp_path):
+    (tmp_path / KEEP).touch()
+    classifier = quick(epochs=2, checkpoint_dir=tmp_path).fit(X, Y)
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+    again = quick(epochs=2, checkpoint_dir=tmp_path).fit(X, Y)
+    assert again.history_ == classifier.history_
+    assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+
+
+class Forgetful(keras.callbacks.Callback):
+    """A callback whose state is a generator, a set and a queue."""
+
+    seen = ()
+
+    def __init__(self):
+        super().__init__()
+        self.generator, self.epochs = np.random.default_rng(0), set()
+        self.last = deque(maxlen=2)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.add(epoch)
+        self.last.append(self.generator.integers(1000))
+
+    def on_train_end(self, logs=None):
+        type(self).seen = (self.epochs, self.last, self.generator.integers(1000))
+
+
+def test_generators_sets_and_queues_of_callbacks_are_given_back(monkeypatch, tmp_path):
+    quick(callbacks=[Forgetful()], epochs=3).fit(X, Y)
+    whole = Forgetful.seen
+    settings = {"epochs": 3, "checkpoint_dir": tmp_path}
+    kill(monkeypatch, lambda: quick(callbacks=[Forgetful()], **settings).fit(X, Y), after=2)
+    quick(callbacks=[Forgetful()], **settings).fit(X, Y)
+    assert Forgetful.seen == whole
+
+
+# A process that is killed closes its files; here they are left to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_log_of_keras_keeps_the_epochs_before(monkeypatch, tmp_path):
+    log = str(tmp_path / "log.csv")
+    callbacks = [keras.callbacks.CSVLogger(log)]
+    classifier = quick(callbacks=callbacks, epochs=3, checkpoint_dir=tmp_path / "new")
+    kill(monkeypatch, lambda: classifier.fit(X, Y), after=2)
+    gc.collect()
+    classifier.fit(X, Y)
+    assert pd.read_csv(log)["epoch"].astype(str).tolist() == ["0", "1", "2"]
+
+
+def test_a_file_cannot_change_settings_and_methods_of_callbacks(monkeypatch, tmp_path):
+    saved = [keras.callbacks.ModelCheckpoint(str(tmp_path / "good.keras"))]
+    classifier = quick(callbacks=saved, epochs=2, checkpoint_dir=tmp_path / "new")
+    kill(monkeypatch, lambda: classifier.fit(X, Y), after=1)
+    (path,) = (tmp_path / "new").glob("*.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    forged = str(arrays["state"]).replace('"callbacks", [{"dict": [', FORGED)
+    assert forged != str(arrays["state"])
+    np.savez(path, **{**arrays, "state": np.array(forged)})
+    classifier.fit(X, Y)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["good.keras", "new"]
+
+
+FORGED = '"callbacks", [{"dict": [["filepath", "evil.keras"], ["on_epoch_end", "x"], '
+
+
+def test_epochs_that_begin_in_the_midst_of_the_patches_are_refused(tmp_path):
+    classifier = quick(fit__steps_per_epoch=1, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match="checkpoint_dir keeps whole epochs, and with fit__steps"):
+        classifier.fit(X, Y)
+
+
+def test_a_file_that_lacks_a_part_is_an_error_that_names_it(monkeypatch, tmp_path):
+    classifier = quick(epochs=2, checkpoint_dir=tmp_path)
+    kill(monkeypatch, lambda: classifier.fit(X, Y), after=1)
+    (path,) = tmp_path.glob("*.npz")
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files if name != "rows"}
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=r"npz is damaged.*Remove it"):
+        classifier.fit(X, Y)
+
+
+def test_other_weights_under_the_same_path_are_another_fit(tmp_path):
+    (tmp_path / "w.pcam").write_bytes(b"a")
+    first = identity_of(network="efficientnet-lite0", model__weights=tmp_path / "w.pcam")
+    (tmp_path / "w.pcam").write_bytes(b"b")
+    assert identity_of(network="efficientnet-lite0", model__weights=tmp_path / "w.pcam") != first
+
+
+def test_numbers_of_numpy_are_the_same_numbers():
+    assert identity_of(learning_rate=np.float64(0.01)) == identity_of(learning_rate=0.01)
+    assert identity_of(batch_size=np.int64(32)) == identity_of(batch_size=32)
+
+
+def test_generators_of_another_seed_are_another_fit():
+    same, equal, other = (identity_of(random_state=np.random.RandomState(s)) for s in (1, 1, 2))
+    assert same == equal != other
+
+
+class Mode(enum.Enum):
+    SLOW = 0.01
+    FAST = 0.1
+
+
+@dataclass
+class Config:
+    slope: float
+
+
+SETTINGS = {
+    "a namespace": (SimpleNamespace(slope=0.1), SimpleNamespace(slope=0.2)),
+    "a dataclass": (Config(0.1), Config(0.2)),
+    "an enumeration": (Mode.SLOW, Mode.FAST),
+    "a set": ({1, 2}, {1, 3}),
+}
+HELD = None
+
+
+def with_settings(input_shape):
+    """Return a network whose function reads a global value."""
+    assert HELD is not None
+    end = keras.layers.Dense(1, activation="sigmoid", dtype="float32")
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), end])
+
+
+@pytest.mark.parametrize("values", SETTINGS.values(), ids=SETTINGS)
+def test_global_settings_are_part_of_the_identity(values, monkeypatch):
+    found = []
+    for value in (values[0], copy.deepcopy(values[0]), values[1]):
+        monkeypatch.setitem(globals(), "HELD", value)
+        found.append(identity_of(network=with_settings))
+    assert found[0] == found[1] != found[2]
 
 
 def test_another_verbosity_goes_on_as_well(monkeypatch, tmp_path):

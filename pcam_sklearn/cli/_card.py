@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from pcam_sklearn.cli._options import (
     MODEL,
     NEW_FILE,
+    OF_DATA,
     after_help,
     check_new_file,
     data_argument,
     data_options,
     overwrite_file_option,
+    refuse_options,
     rounds_option,
     unseen_option,
 )
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from pcam_sklearn.cli._patches import Patches
     from pcam_sklearn.cli._run_model import Model
     from pcam_sklearn.report import ModelCard
-
-
-_OF_DATA = ("unseen", "slides", "subset", "random_state")
 
 
 @click.command(
@@ -74,7 +72,7 @@ def card(
         raise click.UsageError(f"--output {output} must end in .html or .md")
     check_new_file(output, "--output", overwrite=overwrite)
     if data is None:
-        _refuse_options_of_data()
+        refuse_options(click.get_current_context(), ("unseen", *OF_DATA), "DATA")
     out.step(f"loading {model}")
     loaded = load_model(model)
     titled = {} if title is None else {"title": title}
@@ -87,18 +85,6 @@ def card(
     names = [picture.name for picture in written.pictures]
     facts = {"output": output, "title": written.title, "pictures": names}
     out.result(f"Card written to {output}", facts)
-
-
-def _refuse_options_of_data() -> None:
-    """Raise UsageError if an option was given that means DATA, which was not."""
-    context = click.get_current_context()
-    for option in context.command.params:
-        given = context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
-        if given and option.name in _OF_DATA:
-            raise click.UsageError(
-                f"{option.opts[0]} is about DATA, and the card of the run itself is asked for; "
-                "pass DATA, or leave it out"
-            )
 
 
 def _card_of_run(

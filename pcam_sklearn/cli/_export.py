@@ -9,10 +9,12 @@ import click
 from pcam_sklearn.cli._options import (
     MODEL,
     NEW_FILE,
+    OF_DATA,
     after_help,
     check_new_file,
     data_options,
     overwrite_file_option,
+    refuse_options,
 )
 from pcam_sklearn.cli._output import Output, reports
 
@@ -40,8 +42,15 @@ _CALIBRATION = 256
 )
 @data_options
 @reports
+@click.pass_context
 def export(
-    model: Path, output: Path, overwrite: bool, int8: str | None, out: Output, **options: Any
+    context: click.Context,
+    model: Path,
+    output: Path,
+    overwrite: bool,
+    int8: str | None,
+    out: Output,
+    **options: Any,
 ) -> None:
     """Write MODEL as one ONNX graph, from the bytes of patches to probabilities.
 
@@ -54,6 +63,10 @@ def export(
 
     # Keras takes seconds to load. Errors in the arguments come before.
     check_new_file(output, "--output", overwrite=overwrite)
+    if output.suffix != ".onnx":
+        raise click.UsageError(f"--output {output} must end in .onnx")
+    if int8 is None:
+        refuse_options(context, OF_DATA, "--int8 DATA")
     find_run(model)
     calibration = None if int8 is None else _load_calibration(int8, options, out)
     out.step(f"loading {model}")

@@ -4,12 +4,13 @@ Nothing heavy is imported here, so that ``--help`` stays quick.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from pcam_sklearn._files import check_writable
@@ -60,6 +61,8 @@ NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 # The parts of the official files, and of folders that are laid out like them.
 PARTS = ("train", "valid", "test")
+# The options about patches, for which `data_options` asks.
+OF_DATA = ("slides", "subset", "random_state")
 # The options that config.json records, by the names of the functions' arguments.
 RECORDED = (
     "data", "slides", "subset", "test_fraction", "threshold_fraction", "operating_point", "rounds",
@@ -110,6 +113,17 @@ def check_new_file(path: Path | None, option: str, *, overwrite: bool) -> None:
     check_writable(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; pass another {option}, or --overwrite")
+
+
+def refuse_options(context: click.Context, names: Sequence[str], lacking: str) -> None:
+    """Raise UsageError if one of these options was given, which mean nothing without another."""
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
+        if given and option.name in names:
+            raise click.UsageError(
+                f"{option.opts[0]} is about {lacking}, which was not given; pass it, or leave "
+                f"{option.opts[0]} out"
+            )
 
 
 # A folder, or the word "synthetic"; it is checked when it is loaded.

@@ -131,6 +131,9 @@ def build_network(
     except ValueError as error:
         wanted = f"for patches of shape {input_shape} with {hyper_parameters}"
         raise ValueError(f"The network {network!r} cannot be built {wanted}: {error}") from error
+    except Exception as error:
+        error.add_note(f"The network {network!r} was called with the shape {input_shape}, a tuple.")
+        raise
     if not isinstance(model, keras.Model):
         wanted = f"a function that returns a keras.Model, got {type(model).__name__}"
         raise TypeError(f"The network {network!r} must be {wanted}.")

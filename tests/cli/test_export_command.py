@@ -55,3 +55,18 @@ def test_an_exported_model_is_not_exported_again(named, tmp_path):
     said = cli("export", tmp_path / "m.onnx", "--output", tmp_path / "again.onnx", code=2)
     assert "OnnxClassifier cannot be exported" in said.stderr
     assert "Exception encountered" not in said.stderr  # Keras' words around it.
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--subset", "train"), "--subset is about --int8 DATA"),
+        (("--random-state", 0), "--random-state is about --int8 DATA"),
+        (("--output", "model"), "must end in .onnx"),
+    ],
+    ids=str,
+)
+def test_options_that_mean_nothing_are_found_before_the_model_is_loaded(options, message, tmp_path):
+    (tmp_path / "model.pcam").touch()
+    said = cli("export", tmp_path / "model.pcam", *options, code=2)
+    assert message in " ".join(said.stderr.split())

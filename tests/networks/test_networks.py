@@ -168,6 +168,17 @@ def test_an_unknown_network_is_an_error_that_names_the_known_ones():
         get_network("resnet")
 
 
+def of_meta(meta):
+    """Return a network as SciKeras' functions do, which get a dict."""
+    return keras.Sequential([keras.Input(meta["X_shape_"][1:])])
+
+
+def test_an_error_of_an_own_function_comes_with_what_it_was_called_with():
+    with pytest.raises(TypeError) as caught:
+        build_network(of_meta, (8, 8, 3))
+    assert "was called with the shape (8, 8, 3), a tuple" in caught.value.__notes__[0]
+
+
 def test_a_layer_is_no_function_that_builds_a_network():
     with pytest.raises(ValueError, match=r"or a function \(input_shape, "):
         get_network(keras.layers.Dense(1))

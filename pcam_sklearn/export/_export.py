@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._estimators import knows_its_slides, slides_trained_on
-from pcam_sklearn._files import atomic_path
+from pcam_sklearn._files import atomic_path, expand_home
 from pcam_sklearn.export._conversion import convert, with_facts
 from pcam_sklearn.export._facts import Facts
 from pcam_sklearn.export._graph import build_graph, in_float32
@@ -133,7 +133,7 @@ def export_onnx(
     >>> bool(np.allclose(probabilities, pipeline.predict_proba(X), atol=1e-5))
     True
     """
-    path = Path(path)
+    path = expand_home(path)
     _check_arguments(path, quantize, calibration)
     check_is_fitted(pipeline)
     facts = _facts_of(pipeline, metadata or {}, quantize)

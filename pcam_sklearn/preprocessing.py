@@ -263,6 +263,8 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
 
         Raises
         ------
+        TypeError
+            If a parameter is of another type than documented, such as ``crop_size="32"``.
         ValueError
             If X is empty, has another shape or dtype, or holds floats that are NaN or lie
             outside [0, 1].

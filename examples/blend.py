@@ -13,10 +13,10 @@ import numpy as np
 from build_pipeline import load
 from sklearn.ensemble import VotingClassifier
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 
 from pcam_sklearn import PatchReader, make_pcam_pipeline
+from pcam_sklearn.model_selection import SlideKFold
 from pcam_sklearn.persistence import load_model, save_model
 
 RECIPES = {
@@ -28,7 +28,7 @@ RECIPES = {
 def main():
     """Train both networks, print what each and both together reach, save and load the vote."""
     X, y, slides = load(sys.argv[1] if len(sys.argv) > 1 else None)
-    folds = StratifiedGroupKFold(4, shuffle=True, random_state=0)
+    folds = SlideKFold(4, random_state=0)
     train, test = next(folds.split(X, y, slides))
 
     # [1:] leaves out the reader of each pipeline: one reader in front reads the patches for both.

@@ -9,10 +9,10 @@ It prints the pipeline and the AUC on the slides held out.
 import sys
 
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
 
 from pcam_sklearn import make_pcam_pipeline
 from pcam_sklearn.datasets import load_kaggle, make_patches
+from pcam_sklearn.model_selection import SlideKFold
 
 
 def load(folder):
@@ -28,7 +28,7 @@ def main():
     """Train on three quarters of the slides, test on the others."""
     X, y, slides = load(sys.argv[1] if len(sys.argv) > 1 else None)
     # Patches of one slide look alike, so a slide must not be on both sides of the split.
-    folds = StratifiedGroupKFold(4, shuffle=True, random_state=0)
+    folds = SlideKFold(4, random_state=0)
     train, test = next(folds.split(X, y, slides))
 
     pipeline = make_pcam_pipeline(crop_size=32, network="notebook", epochs=8, random_state=0)

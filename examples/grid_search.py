@@ -10,9 +10,10 @@ import sys
 
 import pandas as pd
 from build_pipeline import load
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import GridSearchCV
 
 from pcam_sklearn import make_pcam_pipeline
+from pcam_sklearn.model_selection import SlideKFold
 from pcam_sklearn.persistence import save_model
 
 
@@ -23,7 +24,7 @@ def main():
         make_pcam_pipeline(network="notebook", epochs=5, random_state=0),
         {"cnnclassifier__dropout": [0.3, 0.5]},
         scoring="roc_auc",
-        cv=StratifiedGroupKFold(3, shuffle=True, random_state=0),
+        cv=SlideKFold(3, random_state=0),
     )
     # The slides decide the folds, and each fit varies stains as they differ between slides.
     search.fit(X, y, groups=slides, cnnclassifier__groups=slides)

@@ -11,9 +11,10 @@ import sys
 import pandas as pd
 from build_pipeline import load
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.model_selection import HalvingGridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import HalvingGridSearchCV
 
 from pcam_sklearn import make_pcam_pipeline
+from pcam_sklearn.model_selection import SlideKFold
 
 
 def main():
@@ -27,7 +28,7 @@ def main():
         max_resources=3,
         factor=3,
         scoring="roc_auc",
-        cv=StratifiedGroupKFold(2, shuffle=True, random_state=0),
+        cv=SlideKFold(2, random_state=0),
         refit=False,
     )
     search.fit(X, y, groups=slides)

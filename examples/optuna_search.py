@@ -13,9 +13,9 @@ import keras
 import optuna
 from build_pipeline import load
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
 
 from pcam_sklearn import make_pcam_pipeline
+from pcam_sklearn.model_selection import SlideKFold
 
 N_TRIALS, EPOCHS = 5, 4
 
@@ -61,7 +61,7 @@ def run_trial(study, X, y, slides):
 def main():
     """Search on three quarters of the slides, and measure the best candidate on the others."""
     X, y, slides = load(sys.argv[1] if len(sys.argv) > 1 else None)
-    folds = StratifiedGroupKFold(4, shuffle=True, random_state=0)
+    folds = SlideKFold(4, random_state=0)
     train, test = next(folds.split(X, y, slides))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

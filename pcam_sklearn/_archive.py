@@ -86,6 +86,7 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
 
     The file is read once and kept, so that nobody can change what was checked.
     """
+    path = os.path.expanduser(path)
     if os.path.isdir(path):
         raise ModelFileError("it is a folder; give the name of the .pcam file in it")
     with open(path, "rb", opener=_without_waiting) as file:

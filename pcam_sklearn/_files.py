@@ -18,6 +18,16 @@ _NEW, _OLD = "new", "old"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def expand_home(path: str | os.PathLike[str]) -> Path:
+    """Return the path, with the home folder of the user in the place of a ``~`` at its start.
+
+    A shell does so itself, but neither in ``--output=~/file`` nor in Python.
+    """
+    expanded = Path(os.path.expanduser(path))
+    # Path("./~") is Path("~"), and a second call must not take that for the home folder.
+    return expanded.absolute() if str(expanded).startswith("~") else expanded
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path to write to, and give the file its final name after the block.
@@ -26,7 +36,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     the old one. A link is followed. What killed processes left behind when they wrote this file is
     removed.
     """
-    final = Path(os.path.realpath(path))
+    final = Path(os.path.realpath(expand_home(path)))
     check_writable(final)
     with name_full_disk(final), workspace(final) as work:
         # With the same name: some writers choose the format by it, or write it into an archive.
@@ -75,7 +85,7 @@ def folder_in_progress(
     old folder must stay; it is called before the block, which may take hours, and after it. What a
     killed process left in the workspace is still there: clear it, or go on with it.
     """
-    final = Path(os.path.realpath(path))
+    final = Path(os.path.realpath(expand_home(path)))
     _check_parent(final)
     if final.is_file():
         raise NotADirectoryError(f"{final} is a file; give the name of a folder")
@@ -100,7 +110,7 @@ def new_folder(work: Workspace) -> Path:
 
 def check_writable(path: Path) -> None:
     """Raise OSError if a file cannot be written here, or if something else than a file is here."""
-    final = Path(os.path.realpath(path))
+    final = Path(os.path.realpath(expand_home(path)))
     if final.is_dir():
         raise IsADirectoryError(f"{final} is a folder; give the name of a file in it")
     if final.exists() and not final.is_file():

@@ -19,7 +19,8 @@ def find_shipped(name: str) -> Path:
     if found != _SHA256[name]:
         raise ValueError(
             f"{path} is not the file that came with the package: its SHA-256 is {found}, and must "
-            f"be {_SHA256[name]}; type: pip install --force-reinstall pcam-sklearn"
+            f"be {_SHA256[name]}; install the package again: type pip install --force-reinstall "
+            "--no-deps . in a clone of its repository"
         )
     return path
 

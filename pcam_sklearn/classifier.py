@@ -118,15 +118,17 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
     random_state : int, RandomState instance or None, default=None
         Fixes all that is random. On a CPU the same number gives the same bits; on TensorFlow,
         "transfer" and your own networks may need ``TF_NUM_INTEROP_THREADS=1`` for it.
-    verbose : {0, 1, 2}, default=0
+    verbose : {0, 1, 2, "auto"}, default=0
         0 is silent. 1 shows one line per fit on stderr: epoch, loss, AUC of the held-out patches
         (of the training patches if none are held out), time left. A screen shows it all the time,
         a file or a parallel fit only at the end. 2 is Keras' own output, one line per epoch.
+        "auto" is 1.
     checkpoint_dir : str, path or None, default=None
-        A folder for the state after each epoch. After a kill or an error the same fit, with equal
-        parameters and data, goes on at its last whole epoch, with the bits of `random_state`.
-        Each fit has a file of its own, and removes it when it is done. Of your own callbacks it
-        keeps attributes that are numbers, text, arrays, generators of NumPy, or containers of such.
+        A folder for the state after each epoch. After a kill or an error, call the same `fit`
+        again, with equal parameters and data: it continues after the last complete epoch, with the
+        bits of `random_state`. Each fit has a file of its own, and removes it when it is done. Of
+        your own callbacks it keeps attributes that are numbers, text, arrays, generators of NumPy,
+        or containers of such.
 
     Attributes
     ----------
@@ -265,6 +267,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
 
         Raises
         ------
+        TypeError
+            If a parameter is of another type than documented, such as ``epochs="3"``.
         ValueError
             If a parameter or an argument is not as documented, or there are too few patches, or
             slides, to hold out `validation_fraction` of them.
@@ -306,7 +310,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             As in `fit`. Also if `classes` differ from those of an earlier call, or `class_weight`
             is "balanced", which needs all of the data.
         """
@@ -319,7 +323,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         return self._train(TrainingPlan(self, data, epochs=1, resume=hasattr(self, "model_")))
 
     def initialize(self, X: Any, y: Any) -> Self:
-        """Build the network for these patches with random weights, without training.
+        """Build the network for these patches, with its starting weights and without training.
 
         Parameters
         ----------

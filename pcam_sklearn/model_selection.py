@@ -342,7 +342,12 @@ def _check_target(y: ArrayLike) -> np.ndarray:
 
 def _check_slides(groups: ArrayLike | None, n_at_least: int) -> np.ndarray:
     if groups is None:
-        raise ValueError("groups is None; pass the slide of each patch, such as data.groups.")
+        raise ValueError(
+            "groups is None; pass the slide of each patch, such as groups=data.groups. Where "
+            "scikit-learn does not pass groups on, as in CalibratedClassifierCV, pass "
+            "cv=list(SlideKFold(5).split(X, y, groups)). If data.groups is None, the data tell no "
+            "slides: see load_kaggle(folder, slides=...)."
+        )
     slides = convert_groups(groups)
     n_slides = len(np.unique(slides))
     if n_slides < n_at_least:

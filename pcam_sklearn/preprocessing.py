@@ -121,6 +121,8 @@ class PatchReader(_StatelessPatchTransformer):
 
         Raises
         ------
+        TypeError
+            If a parameter is of another type than documented, such as ``crop_size="32"``.
         ValueError
             If a parameter is not as documented, or X is neither 1-D paths, at least one, nor 4-D
             patches. If files are missing, cannot be decoded, have transparent pixels or more than
@@ -263,6 +265,8 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
 
         Raises
         ------
+        TypeError
+            If a parameter is of another type than documented, such as ``crop_size="32"``.
         ValueError
             If X is empty, has another shape or dtype, or holds floats that are NaN or lie
             outside [0, 1].

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcam_sklearn._files import atomic_path
+from pcam_sklearn._files import atomic_path, expand_home
 from pcam_sklearn._masked import refuse_masked
 from pcam_sklearn._messages import first_few
 from pcam_sklearn._tables import read_table, select_columns
@@ -72,7 +72,7 @@ def write_submission(
     table = pd.Series(scores, index=pd.Index(names, name="id"), name="label").reindex(order)
     with atomic_path(path) as temporary:
         table.to_csv(temporary, lineterminator="\n")
-    return Path(path)
+    return expand_home(path)
 
 
 def check_submission_ids(
@@ -209,7 +209,7 @@ def _read_sample_ids(sample: str | os.PathLike[str] | pd.DataFrame) -> list[str]
     if isinstance(sample, pd.DataFrame):
         table = select_columns(sample, "sample", ["id"])
     else:
-        table = read_table(Path(sample), ["id"])
+        table = read_table(expand_home(sample), ["id"])
     return _check_ids(table["id"], "ids of sample")
 
 
@@ -223,6 +223,6 @@ def _check_same_ids(names: list[str], order: list[str]) -> None:
     if len(missing) and len(unknown):
         raise ValueError(f"{lack}; {surplus}; {form}")
     if len(missing):
-        raise ValueError(f"{lack}; predict all test patches")
+        raise ValueError(f"{lack}; predict all test patches, or leave out the sample")
     if len(unknown):
         raise ValueError(f"{surplus}; {form}, and no other than those of sample may be passed")

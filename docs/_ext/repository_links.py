@@ -1,7 +1,8 @@
 """Pages whose text stands in files outside of docs/, and links between all of them.
 
 In the repository every link leads to a file, so that it works there too. Here a link to a file that
-the site shows leads to its page, and of a link to any other file of the repository the text stays.
+the site shows leads to its page, an example of the gallery to the page that is made of it, and of a
+link to any other file of the repository the text stays.
 """
 
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
+EXAMPLES = ROOT / "examples" / "gallery"
 # The name of a page, and the file that holds its text.
 FILES = {
     "changelog": ROOT / "CHANGELOG.md",
@@ -40,6 +42,8 @@ def _point(link: re.Match[str], folder: Path) -> str:
     target = (folder / name).resolve()
     if target.is_relative_to(DOCS) or not target.exists():
         page = os.path.relpath(target, DOCS)
+    elif target.parent == EXAMPLES and target.suffix == ".py":
+        page = f"gallery/{target.stem}.rst"
     elif target in PAGES:
         page = PAGES[target]
     else:

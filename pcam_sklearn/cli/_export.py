@@ -13,6 +13,7 @@ from pcam_sklearn.cli._options import (
     after_help,
     check_new_file,
     data_options,
+    expand_data,
     overwrite_file_option,
     refuse_options,
 )
@@ -37,6 +38,7 @@ _CALIBRATION = 256
 @overwrite_file_option
 @click.option(
     "--int8",
+    callback=expand_data,
     metavar="DATA",
     help="Compute with 8-bit integers, whose ranges are taken from patches of DATA.",
 )
@@ -55,9 +57,10 @@ def export(
     """Write MODEL as one ONNX graph, from the bytes of patches to probabilities.
 
     MODEL is a run folder or a .pcam file, or ``pretrained`` for the model that comes with the
-    package. The graph is compared with the model, and written only if they agree. ``predict`` and
-    ``evaluate`` take the file in the place of a model, and need neither Keras nor TensorFlow for
-    it. DATA is as for train; its labels, if there are any, show what --int8 does to the AUC.
+    package. The graph is compared with the model, and written only if they agree. ``predict``,
+    ``evaluate`` and ``card`` take the file in the place of a model, and need neither Keras nor
+    TensorFlow for it. DATA is as for train; its labels, if there are any, show what --int8 does to
+    the AUC.
     """
     from pcam_sklearn.cli._run_model import find_run, load_model
 

@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that ``--help`` stays quick.
 """
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,14 +14,22 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from pcam_sklearn._files import check_writable
+from pcam_sklearn._files import check_writable, expand_home
 from pcam_sklearn._shipped import find_shipped
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
 
-class _ModelPath(click.Path):
+class _UserPath(click.Path):
+    """A path in which ``~`` is the home folder: a shell does not see it in ``--output=~/file``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        return super().convert(value and str(expand_home(value)), param, ctx)
+
+
+class _ModelPath(_UserPath):
     """A path of a model, or the word ``pretrained`` for the one that comes with the package."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -53,11 +62,16 @@ def _check_jobs(_: click.Context, __: click.Parameter, jobs: int) -> int:
     return jobs
 
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+def expand_data(_: click.Context, __: click.Parameter, data: str | None) -> str | None:
+    """Return DATA with the home folder in the place of ``~``."""
+    return None if data is None else os.path.expanduser(data)
+
+
+FOLDER = _UserPath(exists=True, file_okay=False, path_type=Path)
+FILE = _UserPath(exists=True, dir_okay=False, path_type=Path)
 MODEL = _ModelPath(exists=True, path_type=Path)
-NEW_FILE = click.Path(dir_okay=False, path_type=Path)
-NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+NEW_FILE = _UserPath(dir_okay=False, path_type=Path)
+NEW_FOLDER = _UserPath(file_okay=False, path_type=Path)
 
 # The parts of the official files, and of folders that are laid out like them.
 PARTS = ("train", "valid", "test")
@@ -127,7 +141,7 @@ def refuse_options(context: click.Context, names: Sequence[str], lacking: str) -
 
 
 # A folder, or the word "synthetic"; it is checked when it is loaded.
-data_argument = partial(click.argument, "data", shell_complete=_complete_data)
+data_argument = partial(click.argument, "data", callback=expand_data, shell_complete=_complete_data)
 jobs_option = click.option(
     "--jobs", type=int, default=1, callback=_check_jobs, help="Number of parallel fits."
 )
@@ -136,7 +150,9 @@ overwrite_option = click.option(
 )
 overwrite_file_option = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 rounds_option = click.option(
-    "--rounds", type=click.IntRange(min=100), help="Number of bootstrap rounds."
+    "--rounds",
+    type=click.IntRange(min=100),
+    help="Number of bootstrap rounds. Default: 1000, or in the card of a run as many as it took.",
 )
 unseen_option = click.option(
     "--unseen",
@@ -156,7 +172,7 @@ data_options = combine(
         "subset",
         type=click.Choice(PARTS),
         help="Part of DATA: train or test in a Kaggle folder; train, valid or test in official "
-        "files.",
+        "files, and in folders by class.",
     ),
     random_state_option,
 )

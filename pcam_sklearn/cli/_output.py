@@ -130,7 +130,8 @@ def _convert_errors() -> Iterator[None]:
         if not isinstance(error, ModuleNotFoundError) or error.name.startswith("pcam_sklearn"):
             raise  # A fault, and nothing that a user left out.
         raise UnusableInput(
-            f"{error}, which this command needs; type: pip install pcam-sklearn"
+            f"{error}, which this command needs; install the package again with all that it "
+            "depends on: type pip install . in a clone of its repository"
         ) from error
 
 

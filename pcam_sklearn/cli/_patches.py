@@ -24,6 +24,7 @@ from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
 _SYNTHETIC, _KAGGLE, _OFFICIAL, _FOLDER = "synthetic", "kaggle", "official", "folder"
 _OFFICIAL_START = "camelyonpatch_level_2_split_"
+_KAGGLE_PARTS = ("train", "test")
 _CHUNK = 1024
 _ALLOWED = (
     "pass a folder in Kaggle's layout (train/<id>.tif, train_labels.csv, test/<id>.tif), a folder "
@@ -120,6 +121,11 @@ def load_patches(
     if kind == _SYNTHETIC:
         return _make_synthetic(subset, random_state)
     part = subset or default[kind]
+    if kind == _KAGGLE and part not in _KAGGLE_PARTS:
+        raise ValueError(
+            f"--subset {part} is for official files and folders by class, and {data} is in Kaggle's"
+            " layout; pass --subset train or --subset test"
+        )
     name = f"{Path(data).resolve().name} ({part})"
     # To predict takes no labels.
     if kind == _KAGGLE and default is TO_PREDICT and not _has_labels(data, part, slides):

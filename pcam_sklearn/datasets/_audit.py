@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from pcam_sklearn._files import expand_home
 from pcam_sklearn._messages import first_few
 from pcam_sklearn._tables import is_missing, read_table
 from pcam_sklearn.datasets._audit_pixels import check_pixels
@@ -65,7 +66,7 @@ def audit_patches(folder: str | os.PathLike[str], *, progress: bool = True) -> A
     >>> report.to_frame()[["kind", "id"]].to_dict("records")
     [{'kind': 'malformed id', 'id': '../secret'}]
     """
-    root = Path(folder)
+    root = expand_home(folder)
     labels = _read_labels(root)
     counts: dict[str, int] = {"rows": len(labels)}
     for value in (0, 1):

@@ -94,11 +94,17 @@ class Download:
                     failures += 1
                 if failures > self.retries:
                     raise TransferError(
-                        f"{self.url}: {failure}, {failures} times in a row; {self._size():,} bytes"
-                        f" are kept in {self.part}; call again later to continue from there, or"
-                        " delete it to begin again"
+                        f"{self.url}: {failure}, {failures} times in a row; {self._advice()}"
                     ) from failure
                 self._wait(failures, failure)
+
+    def _advice(self) -> str:
+        if not (kept := self._size()):
+            return "nothing came, so call again later"
+        return (
+            f"{kept:,} bytes are kept in {self.part}; call again later to continue from there, or "
+            "delete it to begin again"
+        )
 
     def _wait(self, failures: int, failure: _TemporaryFailure) -> None:
         seconds = min(_LONGEST_WAIT, self.backoff * 2 ** max(0, failures - 1))

@@ -2,10 +2,11 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pcam_sklearn._files import md5_of, replace_file
+from pcam_sklearn._files import expand_home, md5_of, replace_file
 from pcam_sklearn._workspaces import workspace
 from pcam_sklearn.datasets._download import Download, TransferError
 from pcam_sklearn.datasets._pcam_files import ARCHIVE_MD5, SPLITS, check_split, file_name
@@ -67,7 +68,8 @@ def fetch_pcam(
     OSError
         If the server refuses a file, the transfer fails more than `retries` times in a row, the
         MD5 is wrong twice, the file is far larger than the official ones, or the disk is full. The
-        bytes that came stay in ``<name>.part``. If another process downloads the same file.
+        bytes that came stay in ``<name>.part``. If nothing came, a folder that the call made is
+        removed. If another process downloads the same file.
 
     Warns
     -----
@@ -92,14 +94,28 @@ def fetch_pcam(
     _check_options(base_url, retries, backoff, timeout)
     sums = ARCHIVE_MD5 if md5 is None else md5
     names = _list_names(splits, sums)
-    root = Path(folder)
-    root.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        url, part = _make_url(base_url, name), root / f"{name}.part"
-        largest = _LARGEST[name.rpartition("_")[2]]
-        download = Download(url, part, sums[name], largest, retries, backoff, timeout, progress)
-        _fetch(root / name, download)
+    root = expand_home(folder)
+    with _made_folder(root):
+        for name in names:
+            url, part = _make_url(base_url, name), root / f"{name}.part"
+            largest = _LARGEST[name.rpartition("_")[2]]
+            download = Download(url, part, sums[name], largest, retries, backoff, timeout, progress)
+            _fetch(root / name, download)
     return [root / name for name in names]
+
+
+@contextmanager
+def _made_folder(root: Path) -> Iterator[None]:
+    """Make a folder, and after an error remove what was made of its path and is still empty."""
+    made = [folder for folder in (root, *root.parents) if not folder.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _check_options(base_url: str, retries: int, backoff: float, timeout: float) -> None:

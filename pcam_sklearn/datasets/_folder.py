@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from pcam_sklearn._files import expand_home
 from pcam_sklearn._messages import first_few
 from pcam_sklearn.datasets._kaggle import read_slides
 from pcam_sklearn.datasets._patch_names import IMAGE_ENDINGS, is_image_name
@@ -102,7 +103,7 @@ def load_folder(
     >>> data.ids.tolist(), data.target.tolist(), data.target_names
     (['normal/7.png', 'normal/8.jpg', 'tumor/7.png'], [0, 0, 1], ['normal', 'tumor'])
     """
-    root = Path(folder)
+    root = expand_home(folder)
     names, classes = _list_images(root, class_names)
     ids = np.array([name for part in names for name in part], dtype=str)
     start = os.path.join(root, "")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from pcam_sklearn._files import expand_home
 from pcam_sklearn._messages import first_few
 from pcam_sklearn._tables import is_missing, read_table, select_columns
 from pcam_sklearn.datasets._patch_names import count_kinds, is_patch_name, list_names
@@ -108,7 +109,7 @@ def load_kaggle(
     >>> data.ids.tolist(), data.target.tolist(), data.groups.tolist()
     (['b', 'a'], [1, 0], ['s2', 's1'])
     """
-    root = Path(folder)
+    root = expand_home(folder)
     if subset not in ("train", "test"):
         raise ValueError(f"subset={subset!r} is unknown; pass 'train' or 'test'")
     if subset == "test" and slides is not None:
@@ -192,7 +193,8 @@ def _find_slides(
     warnings.warn(
         f"there is no {path}, so groups is None: a random split puts patches of one slide on"
         " both sides, which flatters the AUC by .03 to .065. slides_from_official(h5, meta)"
-        " finds the slides; pass what it returns as slides=",
+        " finds the slides; pass what it returns as slides=, or the CSV file of it as --slides to a"
+        " command",
         stacklevel=3,
     )
     return None
@@ -208,7 +210,7 @@ def read_slides(source: pd.DataFrame | str | os.PathLike[str], ids: np.ndarray) 
             f"a CSV file; got a {type(source).__name__}"
         )
     else:
-        name, table = str(source), read_table(Path(source), ["id", "slide"])
+        name, table = str(source), read_table(expand_home(source), ["id", "slide"])
     _check_not_empty(table, name)
     table = table[~is_missing(table["slide"])].astype(str)
     _check_unique(table["id"], name)

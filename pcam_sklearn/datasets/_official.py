@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
+from pcam_sklearn._files import expand_home
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn.datasets._h5 import find_h5
 from pcam_sklearn.datasets._meta import (
@@ -118,7 +119,7 @@ def load_pcam(
     >>> pcam.images.shape  # doctest: +SKIP
     (32768, 96, 96, 3)
     """
-    root = Path(folder)
+    root = expand_home(folder)
     labels = _find_labels(root, check_split(split))
     # Labels first: they are read in a moment, while the patches may take minutes.
     target = read_labels(labels, split)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pcam_sklearn._files import expand_home
 from pcam_sklearn._hospitals import hospitals_of_slides
 from pcam_sklearn.datasets._h5 import Table, find_h5
 from pcam_sklearn.datasets._ids import patch_digest
@@ -65,9 +66,10 @@ def slides_from_official(
         ...
     ValueError: camelyonpatch_level_2_split_test_x.h5 is of the split 'test'; ...
     """
-    _refuse_name(Path(h5))
-    slides = _read_training_slides(Path(h5), meta)
-    with open_patches(Path(h5), "train") as patches:
+    file = expand_home(h5)
+    _refuse_name(file)
+    slides = _read_training_slides(file, meta)
+    with open_patches(file, "train") as patches:
         _refuse_content(patches)
         if len(patches) != len(slides):
             raise ValueError(
@@ -105,7 +107,7 @@ def _read_training_slides(h5: Path, meta: str | os.PathLike[str] | pd.DataFrame)
     """Return the slide of each row, or raise ValueError unless all are training slides."""
     path, name = None, "meta"
     if not isinstance(meta, pd.DataFrame):
-        path, name = Path(meta), str(meta)
+        path, name = expand_home(meta), str(meta)
         _refuse_name(path)
         meta = read_meta(path)
     slides = slides_of(meta, name)

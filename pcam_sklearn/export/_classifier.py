@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Sequence
 from numbers import Integral
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import Tags, check_scalar
 
 from pcam_sklearn._errors import ModelFileError
+from pcam_sklearn._files import expand_home
 from pcam_sklearn._reading._batches import in_batches
 from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn.export._facts import Facts
@@ -100,7 +100,7 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         OSError, ModelFileError, ValueError
             As in `predict_proba`.
         """
-        if os.path.exists(self.path):
+        if isinstance(self.path, str | os.PathLike) and expand_home(self.path).exists():
             # It may have been written again. Where it is not, a pickle has brought its content.
             for name in ("_content", "_content_of", *_UNBOUND):
                 self.__dict__.pop(name, None)
@@ -225,9 +225,10 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         """Return the content of the file, which a pickle brings along."""
         name = os.fspath(self.path)
         if self.__dict__.get("_content_of") != name:
-            if os.path.getsize(name) > _MOST_BYTES:
+            file = expand_home(name)
+            if file.stat().st_size > _MOST_BYTES:
                 raise ModelFileError(f"{name} cannot be loaded: no ONNX file has over 2 GB.")
-            self._content, self._content_of = Path(name).read_bytes(), name
+            self._content, self._content_of = file.read_bytes(), name
         return self._content
 
     def __getstate__(self) -> dict[str, Any]:

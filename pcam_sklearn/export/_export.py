@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._estimators import knows_its_slides, slides_trained_on
-from pcam_sklearn._files import atomic_path, check_writable
+from pcam_sklearn._files import atomic_path, check_writable, expand_home
 from pcam_sklearn.export._calibration import shown_rounding
 from pcam_sklearn.export._conversion import convert, with_facts
 from pcam_sklearn.export._facts import Facts
@@ -139,7 +139,7 @@ def export_onnx(
     >>> bool(np.allclose(probabilities, pipeline.predict_proba(X), atol=1e-5))
     True
     """
-    path = Path(path)
+    path = expand_home(path)
     _check_arguments(path, quantize, calibration)
     if not isinstance(pipeline, BaseEstimator):
         raise ModelFileError(

@@ -76,7 +76,8 @@ def from_text(text: str | None) -> Facts:
         if plain["format_version"] > FORMAT_VERSION:
             raise ModelFileError(
                 f"its format has version {plain['format_version']!r:.50}, and this package reads "
-                f"up to {FORMAT_VERSION}; type: pip install --upgrade pcam-sklearn"
+                f"up to {FORMAT_VERSION}; install a newer one: type git pull and pip install . in "
+                "a clone of its repository"
             )
         facts = _facts_of(plain)
     except ModelFileError:

@@ -123,7 +123,7 @@ def _check_format(found: Any) -> None:
     if found > FORMAT_VERSION:
         raise ModelFileError(
             f"its format has version {found}, and this package reads up to {FORMAT_VERSION}; "
-            "type: pip install --upgrade pcam-sklearn"
+            "install a newer one: type git pull and pip install . in a clone of its repository"
         )
 
 

@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pcam_sklearn._archive import write_archive
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
-from pcam_sklearn._files import atomic_path
+from pcam_sklearn._files import atomic_path, expand_home
 from pcam_sklearn._messages import first_few
 from pcam_sklearn.persistence._card import write_card, write_requirements
 from pcam_sklearn.persistence._kinds import KINDS
@@ -95,7 +94,7 @@ def save_model(
     >>> bool((again.predict_proba(X) == pipeline.predict_proba(X)).all())
     True
     """
-    path = Path(path)
+    path = expand_home(path)
     if path.suffix != EXTENSION:
         raise ModelFileError(
             f"a model file ends in {EXTENSION}, got {path.name!r}; type "

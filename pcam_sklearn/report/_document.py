@@ -5,11 +5,10 @@ import html
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
-from pcam_sklearn._files import atomic_path
+from pcam_sklearn._files import atomic_path, expand_home
 from pcam_sklearn._markdown import escape_markdown
 
 _STYLE = """
@@ -152,7 +151,7 @@ class ModelCard:
         FileNotFoundError
             If the folder does not exist.
         """
-        path = Path(path)
+        path = expand_home(path)
         prefix = f"{path.stem}-"
         with ExitStack() as stack:
             # Files get their names in the reverse order, when all are written. So the card comes

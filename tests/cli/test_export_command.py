@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import pytest
-from support.cli_runs import as_json, cli
+from support.cli_runs import as_json, cli, make_kaggle
 from support.model_files import X, Y, built_pipeline
+from support.other_process import run_python
 
 from pcam_sklearn.persistence import save_model
 
@@ -41,6 +42,32 @@ def test_labels_of_a_folder_stand_for_those_of_the_model(named, by_class, tmp_pa
     facts = as_json("export", named, "--output", tmp_path / "m.onnx", "--int8", by_class)
     assert facts["int8"]["n_patches"] == 12
     assert 0 <= facts["int8"]["auc"] <= 1
+
+
+_WITHOUT_KERAS = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("keras", "scikeras", "tensorflow", "jax", "torch"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from pcam_sklearn.cli import main
+model, data, folder = sys.argv[1:]
+for command in ("predict", "evaluate", "card"):
+    output = {"predict": ["--output", f"{folder}/p.csv"], "card": ["--output", f"{folder}/c.html"]}
+    main([command, model, data, "-q", *output.get(command, [])], standalone_mode=False)
+"""
+
+
+def test_predict_evaluate_and_card_take_the_file_where_there_is_no_keras(named, tmp_path):
+    cli("export", named, "--output", tmp_path / "m.onnx")
+    patches = make_kaggle(tmp_path / "kaggle", n_slides=4)
+    said, _ = run_python("-c", _WITHOUT_KERAS, tmp_path / "m.onnx", patches, tmp_path)
+    assert "ROC AUC" in said
+    assert {"p.csv", "c.html"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_folder_that_is_missing_is_named_before_a_model_is_read(tmp_path):

@@ -30,6 +30,11 @@ def test_a_kaggle_folder_is_recognized_by_its_names(tmp_path):
     assert patches.X[0].endswith(".tif")
 
 
+def test_a_part_that_kaggle_has_not_is_an_error_that_names_the_option(tmp_path):
+    with pytest.raises(ValueError, match=r"--subset valid .* --subset train or --subset test"):
+        load(make_kaggle(tmp_path / "kaggle"), subset="valid")
+
+
 @pytest.mark.parametrize(("default", "part"), [(TO_LEARN, "train"), (TO_MEASURE, "test")])
 def test_official_files_are_recognized_by_their_names(tmp_path, default, part):
     make_official(tmp_path / "pcam", part)

@@ -114,7 +114,7 @@ def run_and_raise(error):
         (ImportError("it is not installed; type: pip install x"), "type: pip install x"),
         (
             ModuleNotFoundError("No module named 'keras'", name="keras"),
-            "'keras', which this command needs; type: pip install pcam-sklearn",
+            "'keras', which this command needs; install the package again with all that it",
         ),
     ],
 )

@@ -221,6 +221,23 @@ def test_a_download_of_an_earlier_call_is_continued(server, fetch, tmp_path):
     assert server.ranges() == [None, "bytes=100000-"]
 
 
+def test_a_download_of_which_nothing_came_leaves_neither_advice_about_a_file_nor_a_folder(
+    server, fetch, tmp_path
+):
+    server.orders[BIG] = [hang_up, hang_up]
+    with pytest.raises(OSError, match="nothing came, so call again later"):
+        fetch(retries=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_there_stays_when_nothing_came(server, fetch, tmp_path):
+    (tmp_path / "pcam").mkdir()
+    server.orders[BIG] = [hang_up]
+    with pytest.raises(OSError, match="nothing came"):
+        fetch(retries=0)
+    assert list(tmp_path.iterdir()) == [tmp_path / "pcam"]
+
+
 def test_a_connection_that_is_closed_without_an_answer_is_tried_again(server, fetch, tmp_path):
     server.orders[BIG] = [hang_up]
     fetch()
@@ -458,7 +475,7 @@ def test_bytes_that_are_wrong_twice_are_an_error_and_nothing_is_left(server, fet
     with pytest.raises(OSError, match=f"instead of {MD5[BIG]}.*another base_url"):
         fetch()
     assert server.ranges() == [None, None]
-    assert list((tmp_path / "pcam").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_part_of_another_file_is_found_out_and_replaced(server, fetch, tmp_path):
@@ -521,7 +538,7 @@ def test_a_server_that_stays_busy_is_given_up_after_the_retries(server, fetch, t
     with pytest.raises(OSError, match=r"answers 503 .*4 times in a row"):
         fetch(retries=3)
     assert len(server.requests) == 4
-    assert list((tmp_path / "pcam").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_transfer_that_brought_much_before_it_broke_is_no_failure(server, fetch, monkeypatch):
@@ -601,7 +618,7 @@ def test_a_full_disk_is_an_error_before_anything_is_written(fetch, tmp_path, mon
     monkeypatch.setattr(_download.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(OSError, match=r"needs another 300,001 bytes .* has 1,000 left"):
         fetch()
-    assert list((tmp_path / "pcam").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_base_url_without_a_place_for_the_name_has_it_appended(server, fetch, tmp_path):

@@ -235,6 +235,12 @@ def test_a_patch_on_two_slides_is_an_error(folder):
         load_kaggle(folder)
 
 
+def test_without_slides_a_warning_names_what_to_pass_in_python_and_to_a_command(folder):
+    (folder / "slides.csv").unlink()
+    with pytest.warns(UserWarning, match=r"slides_from_official.* slides=, or .* --slides to a"):
+        load_kaggle(folder)
+
+
 # Tables and files that do not fit together.
 
 

@@ -50,7 +50,7 @@ def parts(tmp_path):
 def test_a_newer_version_of_the_format_is_refused(parts):
     path, members, manifest = parts
     put_together(path, members, manifest | {"format_version": FORMAT_VERSION + 1})
-    with pytest.raises(ModelFileError, match=r"its format has version 2.*pip install --upgrade"):
+    with pytest.raises(ModelFileError, match=r"its format has version 2.*git pull and pip install"):
         load_model(path)
 
 

@@ -121,7 +121,7 @@ def test_a_file_that_was_changed_is_refused_with_the_command_that_mends_it(tmp_p
     content[len(content) // 2] ^= 1
     (tmp_path / "models" / "pcam.pcam").write_bytes(content)
     monkeypatch.setattr(_shipped, "_FOLDER", tmp_path / "models")
-    with pytest.raises(ValueError, match=r"SHA-256 is .*, and must be .*type: pip install --force"):
+    with pytest.raises(ValueError, match=r"SHA-256 is .*, and must be .*type pip install --force"):
         load_pretrained()
 
 

@@ -8,11 +8,14 @@ import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     LeaveOneGroupOut,
     StratifiedGroupKFold,
+    TunedThresholdClassifierCV,
     cross_val_score,
 )
 
@@ -113,6 +116,20 @@ def test_a_fold_of_one_class_is_an_error_that_names_its_slides():
 def test_without_groups_there_is_an_error_that_says_what_to_pass(splitter):
     with pytest.raises(ValueError, match=r"groups is None; pass the slide of each patch"):
         next(splitter.split(Y, Y))
+
+
+def test_where_groups_do_not_reach_the_splitter_the_error_names_a_list_of_folds():
+    calibrated = CalibratedClassifierCV(DummyClassifier(), cv=SlideKFold(2))
+    with pytest.raises(ValueError, match=r"pass cv=list\(SlideKFold\(5\)\.split\(X, y, groups\)\)"):
+        calibrated.fit(Y.reshape(-1, 1), Y, groups=SLIDES)
+
+
+@pytest.mark.parametrize("wrapper", [CalibratedClassifierCV, TunedThresholdClassifierCV])
+def test_a_list_of_folds_by_slide_is_taken_where_groups_are_not_passed_on(wrapper):
+    folds = list(SlideKFold(2, random_state=0).split(Y, Y, SLIDES))
+    X = np.arange(len(Y)).reshape(-1, 1)
+    fitted = wrapper(LogisticRegression(), cv=folds).fit(X, Y)
+    assert fitted.predict(X).shape == Y.shape
 
 
 @pytest.mark.parametrize(

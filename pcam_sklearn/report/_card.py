@@ -19,6 +19,7 @@ from pcam_sklearn.plotting import (
     RocBandDisplay,
     TrainingHistoryDisplay,
 )
+from pcam_sklearn.preprocessing import PatchReader
 from pcam_sklearn.report._document import ModelCard, Picture, Section
 from pcam_sklearn.report._evaluation import Evaluation
 
@@ -227,8 +228,10 @@ def _list_slides(evaluation: Evaluation) -> list[Any]:
 def _draw_worst_patches(evaluation: Evaluation, X: Any) -> list[Picture]:
     if X is None:
         return []
+    height, width = PatchReader().transform(X[:1]).shape[1:3]
     gallery = PatchGalleryDisplay.from_predictions(
         X, evaluation.positive.astype(int), evaluation.y_prob, select="most wrong",
+        crop_size=min(32, height, width),
         threshold=0.5 if evaluation.threshold is None else evaluation.threshold, pos_label=1,
     )  # fmt: skip
     return [_save_picture("most-wrong", gallery.figure_, "The patches with the worst predictions")]

@@ -58,9 +58,9 @@ def convert_weights(
     weights = np.ones(len(codes))
     if sample_weight is not None:
         refuse_masked(sample_weight, "weights")
-        weights = np.asarray(sample_weight)
-        if weights.ndim:
-            weights = _non_negative(sample_weight, "sample_weight")
+        if np.ndim(sample_weight) == 0:
+            raise ValueError(f"sample_weight is {sample_weight!r}, and must have 1 dimension.")
+        weights = _non_negative(sample_weight, "sample_weight")
     if weights.shape != codes.shape:
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {codes.shape}: one weight per patch."

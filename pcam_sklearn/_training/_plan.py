@@ -220,7 +220,7 @@ def split_rows(data: TrainingSet, fraction: float, seed: int) -> tuple[np.ndarra
         counts = dict(zip(data.classes.tolist(), n_of_class, strict=True))
         raise ValueError(
             f"validation_fraction={fraction} cannot be held out of so few patches of each class, "
-            f"{counts}: {str(error).rstrip('.')}. Pass more patches, another fraction, or "
+            f"{counts}: {str(error).rstrip('.')}. Try another fraction. Pass more patches, or "
             "validation_fraction=0 and early_stopping=False."
         ) from error
     return rows[stay], rows[held_out]

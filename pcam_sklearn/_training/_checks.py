@@ -34,7 +34,8 @@ def encode_labels(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     if len(unknown):
         raise ValueError(
             f"y holds the labels {_listed(unknown)}, but the classes are {_listed(classes)}; "
-            "pass classes= with all labels, or fit a clone of the classifier to train on others."
+            "fit a clone of the classifier to train on other classes, and name all of them in "
+            "classes= of partial_fit."
         )
     return np.searchsorted(classes, y)
 

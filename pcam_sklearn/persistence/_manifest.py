@@ -14,6 +14,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn._training._backends import SUPPORTED, current_framework
+from pcam_sklearn._values import check_values
 
 FORMAT = "pcam-sklearn model"
 FORMAT_VERSION = 1
@@ -51,6 +52,7 @@ def to_json(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
         **manifest,
         "members": listed,
     }
+    check_values(whole, "the manifest")
     return json.dumps(whole, allow_nan=False, indent=1).encode()
 
 
@@ -76,6 +78,7 @@ def read_manifest(members: Mapping[str, bytes]) -> dict[str, Any]:
         )
     for name in members:
         _check_text(name, members[name])
+    check_values(manifest, "its manifest")
     return manifest
 
 

@@ -22,7 +22,7 @@ from support.model_files import (
 from support.tiny import linear
 
 from pcam_sklearn._archive import write_archive
-from pcam_sklearn.persistence import ModelFileError, load_model, save_model
+from pcam_sklearn.persistence import ModelFileError, load_model, read_metadata, save_model
 
 CLASSIFIER = 2  # The place of the classifier in the list of estimators.
 
@@ -292,6 +292,29 @@ def test_sides_beyond_the_limit_are_refused(forged):
 def test_a_learned_attribute_of_another_form_is_refused(name, value, forged):
     path = forged(lambda manifest: classifier_of(manifest)["learned"].update({name: value}))
     refused(path, name)
+
+
+def wide(n):
+    """Return an array of n empty texts, each of which takes 40 kilobytes of memory."""
+    return {"array": "<U9999", "shape": [n], "values": [""] * n}
+
+
+def test_arrays_that_take_too_much_memory_together_are_refused_when_metadata_are_read(forged):
+    path = forged(lambda manifest: manifest.update(metadata={"a": wide(900), "b": wide(900)}))
+    with pytest.raises(ModelFileError, match=r"holds arrays of 71,992,800 bytes, and at most 67,"):
+        read_metadata(path)
+
+
+def test_arrays_that_take_too_much_memory_together_are_refused_as_parameters(forged):
+    path = forged(lambda manifest: everywhere(manifest, filters=wide(900)))
+    refused(path, "holds arrays of 71,992,8.. bytes, and at most 67,108,864 are read")
+
+
+def test_metadata_that_nest_deeply_are_refused_when_they_are_read(forged):
+    deep = json.loads("[" * 300 + "]" * 300)
+    path = forged(lambda manifest: manifest.update(metadata={"a": deep}))
+    with pytest.raises(ModelFileError, match="its manifest nests more than 200 times"):
+        read_metadata(path)
 
 
 def test_a_calibration_of_another_form_is_refused(tmp_path):

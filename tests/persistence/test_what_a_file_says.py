@@ -12,6 +12,8 @@ from pcam_sklearn.metrics import OperatingPoint, choose_operating_point
 from pcam_sklearn.persistence import ModelFileError, load_model, read_metadata, save_model
 from pcam_sklearn.report import evaluate_predictions, hash_patches
 
+WIDE = np.zeros(900, "<U9999")
+
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory):
@@ -123,6 +125,8 @@ def test_slides_that_are_objects_are_written_as_numbers(tmp_path):
         ({"confusion": {None: 5}}, "has keys that are neither text nor numbers"),
         ({"data": "kaggle"}, r"metadata\['data'\]='kaggle' must be a dict of facts"),
         ({"data": [("a", 1)]}, r"metadata\['data'\]=.* must be a dict of facts"),
+        ({"a": np.zeros(1700, "<U9999")}, r"metadata\['a'\] is an array of 67,993,200 bytes"),
+        ({"a": WIDE, "b": WIDE}, "the manifest holds arrays of 71,992,800 bytes"),
     ],
 )
 def test_metadata_that_a_file_cannot_hold_are_refused(metadata, match, tmp_path):

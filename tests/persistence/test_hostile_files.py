@@ -15,14 +15,23 @@ from support.model_files import (
     Y,
     built_pipeline,
     calibrated,
+    fixed,
     own_pipeline,
     put_together,
     take_apart,
 )
 from support.tiny import linear
 
+from pcam_sklearn import CNNClassifier
 from pcam_sklearn._archive import write_archive
+from pcam_sklearn._training._blueprint import Blueprint
 from pcam_sklearn.persistence import ModelFileError, load_model, read_metadata, save_model
+
+
+def one(value, dtype="<U8"):
+    """Return an array of one value, which NumPy compares as if it were the value."""
+    return {"array": dtype, "shape": [1], "values": [value]}
+
 
 CLASSIFIER = 2  # The place of the classifier in the list of estimators.
 
@@ -218,14 +227,22 @@ def test_an_estimator_that_holds_itself_is_refused(forged):
         ("loss", {"keras": "losses.deserialize"}, "is no loss, metric or optimizer of Keras"),
         ("metrics", {"list": [{"keras": "saving.load_model"}]}, "is no loss, metric or optimizer"),
         ("callbacks", {"keras": "callbacks.LambdaCallback"}, "callbacks is not as"),
-        ("learning_rate", {"float": "nan"}, "learning_rate must be finite"),
+        ("learning_rate", {"float": "nan"}, "learning_rate must be a finite number"),
         ("epochs", 0, "epochs == 0, must be >= 1"),
         ("dropout", 1.5, "cannot be loaded"),
-        ("augment", "lambda", "augment must hold names"),
+        ("augment", "lambda", "augment must be one of"),
         ("compile__loss", {"dict": [["class_name", "Lambda"]]}, "compile__loss must be"),
         ("model__weights", "/etc/passwd", "must be None, 'imagenet' or 'pcam'"),
         ("network", "resnet", "network must be one of"),
         ("random_state", -1, "random_state must be"),
+        ("model__weights", one("imagenet"), "model__weights must be None, 'imagenet' or 'pcam'"),
+        ("model__weights", one("pcam", "object"), "model__weights must be None, 'imagenet' or"),
+        ("class_weight", one("balanced"), "class_weight must be a dict of weights by label"),
+        ("schedule", one("cosine"), "schedule must be a finite number, text, a flag or None"),
+        ("dtype_policy", one("float32"), "dtype_policy must be a finite number, text"),
+        ("third_pool", one(2, "int64"), "third_pool must be a finite number, text"),
+        ("augment", one("d4"), "augment must be text, a list or tuple of text, or None"),
+        ("filters", {"array": "int64", "shape": [], "values": [2]}, "filters must be finite"),
     ],
 )
 def test_a_parameter_that_the_class_does_not_allow_is_refused(name, value, match, forged):
@@ -258,6 +275,30 @@ def test_weights_of_a_name_are_neither_downloaded_nor_read(forged, monkeypatch):
     small = {"network": "transfer", "dense_units": None, "third_pool": None, "filters": None}
     path = forged(lambda m: everywhere(m, **small, model__weights="imagenet"))
     refused(path, "a shape|arrays are not those of the network|cannot be built")
+
+
+def test_an_array_is_no_word_for_a_calibration(tmp_path):
+    save_model(calibrated("sigmoid"), tmp_path / "model.pcam")
+    members, manifest = take_apart(tmp_path / "model.pcam")
+    manifest["estimators"][-1]["parameters"]["cv"] = one("prefit")
+    put_together(tmp_path / "bad.pcam", members, manifest)
+    refused(tmp_path / "bad.pcam", "cv of CalibratedClassifierCV must be None, 'prefit'")
+
+
+def test_an_array_is_no_word_for_a_threshold(tmp_path):
+    save_model(fixed(built_pipeline()), tmp_path / "model.pcam")
+    members, manifest = take_apart(tmp_path / "model.pcam")
+    manifest["estimators"][-1]["parameters"]["threshold"] = one("auto")
+    put_together(tmp_path / "bad.pcam", members, manifest)
+    refused(tmp_path / "bad.pcam", "threshold of FixedThresholdClassifier must be 'auto' or a num")
+
+
+@pytest.mark.parametrize("network", ["transfer", "efficientnet-lite0"])
+def test_published_networks_are_built_without_weights_whatever_a_file_says_of_them(network):
+    weights = np.array(["imagenet"])
+    parameters = {"network": network, "model__weights": weights, "metrics": ()}
+    blueprint = Blueprint(parameters, (32, 32, 3), "float32", 0)
+    assert blueprint.build_network(CNNClassifier, weights_follow=True).count_params() > 0
 
 
 def test_a_function_that_a_file_names_is_not_imported(tmp_path):

@@ -18,6 +18,8 @@ Node = dict[str, Any]
 MOST_NODES = 1000
 # An estimator in a list may stand in many others. A prediction asks it each time.
 MOST_HELD = 10 * MOST_NODES
+# To build a small network takes as long as a large one.
+MOST_NETWORKS = 100
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Writer:
                 f"{name} holds more than the {MOST_NODES:,} estimators of a model file, or these "
                 f"hold one another more than {MOST_HELD:,} times; save it with joblib"
             )
+        if _n_networks(self.nodes) > MOST_NETWORKS:
+            raise ModelFileError(
+                f"{name} holds more than the {MOST_NETWORKS} networks of a model file; save it "
+                "with joblib"
+            )
         self._kept.append(estimator)  # An id stays unique while its object lives.
         self._places[id(estimator)] = len(self.nodes) - 1
 
@@ -93,11 +100,14 @@ class Reader:
     network_used: bool = False
     _sizes: list[int] = field(default_factory=list)
     _held: int = 0
+    _owned: set[int] = field(default_factory=set)
 
     def read(self, nodes: Any) -> Any:
         """Return the last estimator, which holds all others."""
         if not isinstance(nodes, list) or not 0 < len(nodes) <= MOST_NODES:
             raise ModelFileError("its list of estimators is not as the package writes it")
+        if _n_networks(nodes) > MOST_NETWORKS:
+            raise ModelFileError(f"it holds more than {MOST_NETWORKS} networks")
         for node in nodes:
             name = node.get("type") if isinstance(node, dict) else None
             if not isinstance(name, str) or name not in self.kinds:
@@ -108,6 +118,11 @@ class Reader:
             self._held = 0
             self.estimators.append(self.kinds[name].read(node, self))
             self._sizes.append(1 + self._held)
+        alone = set(range(len(nodes) - 1)) - self._owned
+        if alone:
+            raise ModelFileError(
+                f"its estimator {min(alone)}, a {nodes[min(alone)]['type']}, is held by no other"
+            )
         unused = self.arrays.keys() - self.used
         if unused:
             raise ModelFileError(f"the array {min(unused)!r} belongs to no estimator in it")
@@ -117,6 +132,7 @@ class Reader:
         """Return an estimator by its place in the list."""
         if type(place) is not int or not 0 <= place < len(self.estimators):
             raise ModelFileError(f"{name} names no estimator that stands before its owner")
+        self._owned.add(place)
         self._held += self._sizes[place]
         if self._held > MOST_HELD:
             raise ModelFileError(f"its estimators hold one another more than {MOST_HELD:,} times")
@@ -225,6 +241,10 @@ def part_of(node: Node, name: str) -> dict[str, Any]:
     if not isinstance(part, dict):
         raise ModelFileError(f"{node['type']} has no {name!r}")
     return part
+
+
+def _n_networks(nodes: list[Any]) -> int:
+    return sum(isinstance(node, dict) and node.get("network") is not None for node in nodes)
 
 
 def _passes(rule: Rule, value: Any) -> bool:

@@ -218,6 +218,21 @@ def test_an_estimator_that_holds_itself_is_refused(forged):
     refused(forged(edit), "names no estimator that stands before its owner")
 
 
+def test_an_estimator_that_no_other_holds_is_refused(forged):
+    def edit(manifest):
+        manifest["estimators"].insert(3, manifest["estimators"][0])
+
+    refused(forged(edit), "its estimator 3, a PatchReader, is held by no other")
+
+
+def test_more_networks_than_a_file_holds_are_refused_before_one_is_built(forged, monkeypatch):
+    def edit(manifest):
+        manifest["estimators"][:0] = [classifier_of(manifest)] * 100
+
+    monkeypatch.setattr("pcam_sklearn.persistence._networks._build", None)
+    refused(forged(edit), "it holds more than 100 networks")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "match"),
     [
@@ -381,6 +396,12 @@ def test_other_arrays_are_refused(original, forged):
     ):
         path = forged(lambda _: None, **{"weights.safetensors": save(changed)})
         refused(path, "belongs to no estimator|arrays are not those of the network")
+
+
+def test_more_arrays_than_a_file_holds_are_refused(forged):
+    arrays = save({str(n): np.zeros(0, np.float32) for n in range(20_001)})
+    path = forged(lambda _: None, **{"weights.safetensors": arrays})
+    refused(path, "it has 20,001 arrays, and at most 20,000 are read")
 
 
 @pytest.mark.parametrize(

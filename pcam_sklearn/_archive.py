@@ -26,6 +26,8 @@ LARGEST = {
     "README.md": 2**20,
     "requirements.txt": 2**16,
 }
+# Of the arrays: their names, shapes and places. The longest that was seen for an array is 200 bytes.
+_LONGEST_HEADER = 4 * 2**20
 _LOCAL, _CENTRAL, _END = "<4s5H3L2H", "<4s6H3L5H2L", "<4s4H2LH"
 _END_SIZE = struct.calcsize(_END)
 _VERSION = 20  # The oldest version of the zip format, which every tool reads.
@@ -103,10 +105,24 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
 
 def parse_arrays(content: bytes) -> dict[str, np.ndarray]:
     """Return the arrays of the member weights.safetensors, or raise ModelFileError."""
+    check_header(content)
     try:
         return load(content)
     except SafetensorError as error:
         raise ModelFileError(f"its weights.safetensors is damaged: {error}") from error
+
+
+def check_header(content: bytes) -> None:
+    """Raise ModelFileError if the arrays have a longer header than a reader takes.
+
+    To parse millions of empty arrays takes gigabytes. The parser itself refuses what is cut off.
+    """
+    length = int.from_bytes(content[:8], "little")
+    if _LONGEST_HEADER < length <= len(content):
+        raise ModelFileError(
+            f"the header of its weights.safetensors has {length:,} bytes, and at most "
+            f"{_LONGEST_HEADER:,} are read; save a model of so many arrays with joblib"
+        )
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save
 from sklearn.utils.validation import check_is_fitted
 
-from pcam_sklearn._archive import write_archive
+from pcam_sklearn._archive import check_header, write_archive
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn._files import atomic_path
 from pcam_sklearn._messages import first_few
@@ -130,6 +130,7 @@ def _members(
         "README.md": write_card(pipeline, metadata, plain),
         "requirements.txt": write_requirements(versions()),
     }
+    check_header(others["weights.safetensors"])
     manifest = to_json({"estimators": writer.nodes, **plain}, others)
     return {"manifest.json": manifest, **others}, writer.left_out
 

@@ -404,6 +404,15 @@ def test_more_arrays_than_a_file_holds_are_refused(forged):
     refused(path, "it has 20,001 arrays, and at most 20,000 are read")
 
 
+def test_a_long_header_is_refused_before_the_arrays_are_parsed(forged, monkeypatch):
+    monkeypatch.setattr("pcam_sklearn._archive.load", None)
+    arrays = struct.pack("<Q", 2**22 + 8) + b"{}".ljust(2**22 + 8)
+    path = forged(lambda _: None, **{"weights.safetensors": arrays})
+    refused(
+        path, r"the header of its weights\.safetensors has 4,194,312 bytes, and at most 4,194,30"
+    )
+
+
 @pytest.mark.parametrize(
     "content",
     [

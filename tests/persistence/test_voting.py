@@ -224,5 +224,5 @@ def test_more_estimators_than_a_reader_takes_are_not_written(members):
 
 def test_more_networks_than_a_reader_takes_are_not_written(members, monkeypatch):
     monkeypatch.setattr("pcam_sklearn.persistence._nodes.MOST_NETWORKS", 1)
-    with pytest.raises(ModelFileError, match="more than the 1 networks .* with joblib"):
+    with pytest.raises(ModelFileError, match=r"more than the 1 networks .* with joblib"):
         Writer(KINDS).add(blend(*members[:2]), "the estimator")

@@ -150,3 +150,11 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
     for name in ("a.pcam", "b.pcam"):
         save_model(pipeline, tmp_path / name)
     assert (tmp_path / "a.pcam").read_bytes() == (tmp_path / "b.pcam").read_bytes()
+
+
+def test_names_of_arrays_that_are_too_long_to_be_read_are_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("pcam_sklearn._archive._LONGEST_HEADER", 100)
+    with pytest.raises(
+        ModelFileError, match=r"header of its weights\.safetensors has .* with joblib"
+    ):
+        save_model(built_pipeline(), tmp_path / "model.pcam")

@@ -12,14 +12,15 @@ import numpy as np
 
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._values import decode, encode
+from pcam_sklearn.persistence._bounds import (
+    MOST_DEEP,
+    MOST_HELD,
+    MOST_NETWORKS,
+    MOST_NODES,
+    Holds,
+)
 
 Node = dict[str, Any]
-
-MOST_NODES = 1000
-# An estimator in a list may stand in many others. A prediction asks it each time.
-MOST_HELD = 10 * MOST_NODES
-# To build a small network takes as long as a large one.
-MOST_NETWORKS = 100
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Writer:
     function: Any = None
     _places: dict[int, int] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
-    _sizes: list[int] = field(default_factory=list)
-    _held: int = 0
+    _holds: Holds = field(default_factory=Holds)
+    _open: int = 0
 
     def add(self, estimator: Any, name: str) -> int:
         """Write an estimator that the user knows by `name`, and return its place in the list."""
@@ -52,7 +53,7 @@ class Writer:
         if id(estimator) not in self._places:
             self._write(estimator, name)
         place = self._places[id(estimator)]
-        self._held += self._sizes[place]
+        self._holds.note(place)
         return place
 
     def _write(self, estimator: Any, name: str) -> None:
@@ -63,12 +64,9 @@ class Writer:
                 f"model file holds only {', '.join(sorted(self.kinds))}; take it out of the "
                 "pipeline, or save the pipeline with joblib, whose files run code"
             )
-        around, self._held = self._held, 0
-        node = {"type": type(estimator).__name__, **kind.write(estimator, self)}
+        node = {"type": type(estimator).__name__, **self._write_inside(kind, estimator, name)}
         self.nodes.append(node)
-        self._sizes.append(1 + self._held)
-        self._held = around
-        if len(self.nodes) > MOST_NODES or self._sizes[-1] > MOST_HELD:
+        if len(self.nodes) > MOST_NODES or self._holds.sizes[-1] > MOST_HELD:
             raise ModelFileError(
                 f"{name} holds more than the {MOST_NODES:,} estimators of a model file, or these "
                 f"hold one another more than {MOST_HELD:,} times; save it with joblib"
@@ -80,6 +78,22 @@ class Writer:
             )
         self._kept.append(estimator)  # An id stays unique while its object lives.
         self._places[id(estimator)] = len(self.nodes) - 1
+
+    def _write_inside(self, kind: Kind, estimator: Any, name: str) -> Node:
+        """Return the node of an estimator after those of all that it holds."""
+        around, self._holds.now = self._holds.now, (0, 0)
+        self._open += 1
+        if self._open <= MOST_DEEP:  # Python's own limit must not come first.
+            node = kind.write(estimator, self)
+            self._holds.close()
+        if self._open > MOST_DEEP or self._holds.depths[-1] > MOST_DEEP:
+            raise ModelFileError(
+                f"{name} stands in estimators, or holds some, that are more than {MOST_DEEP} one "
+                "in another; make it flatter, or save it with joblib"
+            )
+        self._open -= 1
+        self._holds.now = around
+        return node
 
     def leave_out(self, owner: Any, name: str, value: Any) -> dict[str, str]:
         """Note a parameter that cannot be kept, and return what the file says about it."""
@@ -98,8 +112,7 @@ class Reader:
     left_out: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     network_used: bool = False
-    _sizes: list[int] = field(default_factory=list)
-    _held: int = 0
+    _holds: Holds = field(default_factory=Holds)
     _owned: set[int] = field(default_factory=set)
 
     def read(self, nodes: Any) -> Any:
@@ -115,9 +128,8 @@ class Reader:
                     f"it names the estimator {name!r}, and a model file holds only "
                     f"{', '.join(sorted(self.kinds))}"
                 )
-            self._held = 0
             self.estimators.append(self.kinds[name].read(node, self))
-            self._sizes.append(1 + self._held)
+            self._holds.close()
         alone = set(range(len(nodes) - 1)) - self._owned
         if alone:
             raise ModelFileError(
@@ -133,9 +145,11 @@ class Reader:
         if type(place) is not int or not 0 <= place < len(self.estimators):
             raise ModelFileError(f"{name} names no estimator that stands before its owner")
         self._owned.add(place)
-        self._held += self._sizes[place]
-        if self._held > MOST_HELD:
+        held, deep = self._holds.note(place)
+        if held > MOST_HELD:
             raise ModelFileError(f"its estimators hold one another more than {MOST_HELD:,} times")
+        if deep >= MOST_DEEP:
+            raise ModelFileError(f"its estimators are more than {MOST_DEEP} one in another")
         return self.estimators[place]
 
     def arrays_under(self, prefix: str) -> dict[str, np.ndarray]:

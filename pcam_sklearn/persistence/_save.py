@@ -39,8 +39,8 @@ def save_model(
     pipeline : estimator
         A fitted `Pipeline`, `PatchReader`, `CenterCropNormalizer` or `CNNClassifier`, or one of
         these in a `CalibratedClassifierCV`, `FrozenEstimator`, `TunedThresholdClassifierCV`,
-        `FixedThresholdClassifier` or `VotingClassifier`, to any depth. A fitted search is saved as
-        its best estimator.
+        `FixedThresholdClassifier` or `VotingClassifier`, up to 10 one in another. A fitted search
+        is saved as its best estimator.
     path : path-like
         The file to write, whose name ends in ``.pcam``, in a folder that exists. An old file is
         replaced as a whole or not at all.

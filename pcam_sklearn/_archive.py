@@ -12,10 +12,6 @@ import zlib
 from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
-
 from pcam_sklearn._errors import ModelFileError
 
 # The order within the file, and all the names there can be.
@@ -26,8 +22,6 @@ LARGEST = {
     "README.md": 2**20,
     "requirements.txt": 2**16,
 }
-# Names, shapes and places of the arrays: 200 bytes for each of 20,000.
-_LONGEST_HEADER = 4 * 2**20
 _LOCAL, _CENTRAL, _END = "<4s5H3L2H", "<4s6H3L5H2L", "<4s4H2LH"
 _END_SIZE = struct.calcsize(_END)
 _VERSION = 20  # The oldest version of the zip format, which every tool reads.
@@ -101,28 +95,6 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
         members = _read_directory(file, status.st_size)
         file.seek(0)
         return {member.name: _read_member(file, member) for member in members}
-
-
-def parse_arrays(content: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of the member weights.safetensors, or raise ModelFileError."""
-    check_header(content)
-    try:
-        return load(content)
-    except SafetensorError as error:
-        raise ModelFileError(f"its weights.safetensors is damaged: {error}") from error
-
-
-def check_header(content: bytes) -> None:
-    """Raise ModelFileError if the arrays have a longer header than a reader takes.
-
-    To parse millions of empty arrays takes gigabytes. The parser itself refuses what is cut off.
-    """
-    length = int.from_bytes(content[:8], "little")
-    if _LONGEST_HEADER < length <= len(content):
-        raise ModelFileError(
-            f"the header of its weights.safetensors has {length:,} bytes, and at most "
-            f"{_LONGEST_HEADER:,} are read; save a model of so many arrays with joblib"
-        )
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -22,27 +22,7 @@ from pcam_sklearn.networks import NETWORKS
 Arrays = Mapping[str, np.ndarray]
 
 _MOST_ARRAYS = 2048  # The deepest networks of keras.applications have some 1,600.
-_MOST_IN_A_FILE = 20_000  # Each takes some milliseconds, however small it is.
 _LONGEST_SIDE = 4096
-# Keras fills an array with random numbers first, in four times its memory for a moment.
-_LARGEST_ARRAY = 96 * 2**20
-
-
-def check_arrays(arrays: Arrays) -> None:
-    """Raise ModelFileError for arrays that take more memory or time than loading may."""
-    if len(arrays) > _MOST_IN_A_FILE:
-        raise ModelFileError(
-            f"it has {len(arrays):,} arrays, and at most {_MOST_IN_A_FILE:,} are read from a model "
-            "file; save a model as large as this with joblib"
-        )
-    for name, array in arrays.items():
-        # Networks have float32, also where the file has float16.
-        n_bytes = array.size * max(array.itemsize, 4)
-        if n_bytes > _LARGEST_ARRAY:
-            raise ModelFileError(
-                f"the array {name!r} takes {n_bytes:,} bytes, and at most {_LARGEST_ARRAY:,} "
-                "are read from a model file; save a model as large as this with joblib"
-            )
 
 
 def trainer_from_plain(

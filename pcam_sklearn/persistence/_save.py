@@ -10,15 +10,15 @@ import numpy as np
 from safetensors.numpy import save
 from sklearn.utils.validation import check_is_fitted
 
-from pcam_sklearn._archive import check_header, write_archive
+from pcam_sklearn._archive import write_archive
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn._files import atomic_path
+from pcam_sklearn._members import check_arrays, check_header
 from pcam_sklearn._messages import first_few
 from pcam_sklearn.persistence._card import write_card, write_requirements
 from pcam_sklearn.persistence._kinds import KINDS
 from pcam_sklearn.persistence._manifest import to_json, versions
 from pcam_sklearn.persistence._metadata import metadata_to_plain
-from pcam_sklearn.persistence._networks import check_arrays
 from pcam_sklearn.persistence._nodes import Writer
 
 EXTENSION = ".pcam"

@@ -405,7 +405,7 @@ def test_more_arrays_than_a_file_holds_are_refused(forged):
 
 
 def test_a_long_header_is_refused_before_the_arrays_are_parsed(forged, monkeypatch):
-    monkeypatch.setattr("pcam_sklearn._archive.load", None)
+    monkeypatch.setattr("pcam_sklearn._members.load", None)
     arrays = struct.pack("<Q", 2**22 + 8) + b"{}".ljust(2**22 + 8)
     path = forged(lambda _: None, **{"weights.safetensors": arrays})
     refused(

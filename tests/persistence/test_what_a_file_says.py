@@ -153,6 +153,6 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
 
 
 def test_names_of_arrays_that_are_too_long_to_be_read_are_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("pcam_sklearn._archive._LONGEST_HEADER", 100)
+    monkeypatch.setattr("pcam_sklearn._members._LONGEST_HEADER", 100)
     with pytest.raises(ModelFileError, match=r"header of its weights\.safetensors .* joblib"):
         save_model(built_pipeline(), tmp_path / "model.pcam")

@@ -28,6 +28,7 @@ from pcam_sklearn.persistence._nodes import (
     read_learned,
     write_values,
 )
+from pcam_sklearn.persistence._probes import check_probe, probe
 from pcam_sklearn.persistence._rules import (
     ARRAY_1D_OR_NONE,
     CLASSES,
@@ -125,12 +126,10 @@ def read_classifier(node: Node, reader: Reader) -> CNNClassifier:
         raise ModelFileError("its network is built for patches of another shape than it learned")
     prefix = f"{len(reader.estimators)}/"
     optimizer = reader.arrays_under(f"{prefix}optimizer/")
-    trainer = trainer_from_plain(
-        blueprint,
-        reader.arrays_under(f"{prefix}network/"),
-        optimizer or None,
-        plain.get("layers", ""),
-    )
+    weights = reader.arrays_under(f"{prefix}network/")
+    trainer = trainer_from_plain(blueprint, weights, optimizer or None, plain.get("layers", ""))
+    if callable(blueprint.parameters["network"]):
+        check_probe(plain.get("probabilities"), trainer, weights)
     classifier.__dict__.update(learned, trainer_=trainer, model_=trainer.network)
     return classifier
 
@@ -150,6 +149,7 @@ def _write_network(classifier: CNNClassifier, writer: Writer) -> Node:
     if writer.include_optimizer and optimizer is not None and not left_out:
         arrays |= {f"optimizer/{k}": v for k, v in named_values(optimizer.variables).items()}
     writer.arrays.update({prefix + name: array for name, array in arrays.items()})
+    is_own = callable(blueprint.parameters["network"])
     return {
         "built_from": {
             "parameters": parameters,
@@ -158,6 +158,7 @@ def _write_network(classifier: CNNClassifier, writer: Writer) -> Node:
             "seed": int(blueprint.seed),
         },
         "layers": hash_layers(trainer.network),
+        **({"probabilities": probe(trainer)} if is_own else {}),
     }
 
 

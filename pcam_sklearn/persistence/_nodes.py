@@ -4,6 +4,7 @@ A list instead of a tree: an estimator that two others hold is saved once and is
 nothing can hold itself, and nothing nests.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -284,5 +285,8 @@ def is_left_out(plain: Any) -> bool:
 
 def describe(value: Any) -> str:
     """Return a name for a value that does not differ from process to process."""
+    if isinstance(value, functools.partial):
+        given = [f"{len(value.args)} values"] * bool(value.args) + sorted(value.keywords)
+        return f"partial of {describe(value.func)} with {', '.join(given)}"
     kind = value if hasattr(value, "__qualname__") else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -22,11 +22,11 @@ _DEEPEST = 200  # Python's own limit, of 1,000 calls, comes later.
 
 def encode(value: Any, name: str) -> Any:
     """Return a value as JSON, or raise ModelFileError that calls it `name`."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not np.ma.is_masked(value):
         return {"array": _dtype_name(value.dtype, name), **_encode_items(value, name)}
     if isinstance(value, np.generic):
-        plain = encode(value.item(), name)
-        return {"numpy": _dtype_name(value.dtype, name), "value": plain}
+        dtype = _dtype_name(value.dtype, name)  # NumPy's longest floats have no item of Python.
+        return {"numpy": dtype, "value": encode(value.item(), name)}
     if value is None or type(value) in (bool, str):
         return value
     if type(value) is int and -_LARGEST <= value < _LARGEST:

@@ -62,8 +62,8 @@ class Writer:
         if kind is None or type(estimator) is not kind.estimator:
             raise ModelFileError(
                 f"{name} is a {type(estimator).__module__}.{type(estimator).__qualname__}, and a "
-                f"model file holds only {', '.join(sorted(self.kinds))}; take it out of the "
-                "pipeline, or save the pipeline with joblib, whose files run code"
+                f"model file holds only {', '.join(sorted(self.kinds))}; {_advice(estimator)}, or "
+                "save the pipeline with joblib, whose files run code"
             )
         node = {"type": type(estimator).__name__, **self._write_inside(kind, estimator, name)}
         self.nodes.append(node)
@@ -276,6 +276,16 @@ def _searched(estimator: Any, name: str) -> Any:
     if "best_index_" in learned and "best_estimator_" not in learned:
         raise ModelFileError(f"{name} is a search that kept no estimator; fit it with refit=True")
     return learned.get("best_estimator_", estimator)
+
+
+def _advice(estimator: Any) -> str:
+    """Return what to do with an estimator that a file cannot hold."""
+    if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):
+        return (
+            "fit the search by itself, and put search.best_estimator_ in its place, for instance "
+            "calibrate search.best_estimator_"
+        )
+    return "take it out of the pipeline"
 
 
 def is_left_out(plain: Any) -> bool:

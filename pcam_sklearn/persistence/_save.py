@@ -99,12 +99,13 @@ def save_model(
     if path.suffix != EXTENSION:
         raise ModelFileError(
             f"a model file ends in {EXTENSION}, got {path.name!r}; type "
-            f"{str(path.with_suffix(EXTENSION))!r}"
+            f"{str(path.parent / (_stem(path) + EXTENSION))!r}"
         )
     check_is_fitted(pipeline)
     if dtype not in ("float32", "float16"):
         raise ModelFileError(f"dtype must be 'float32' or 'float16', got {dtype!r}")
-    members, left_out = _members(pipeline, metadata or {}, include_optimizer, dtype)
+    metadata = {} if metadata is None else metadata
+    members, left_out = _members(pipeline, metadata, include_optimizer, dtype)
     if left_out:
         warnings.warn(
             f"the model file lacks {first_few(left_out)}: it predicts the same, and before you fit "
@@ -114,6 +115,11 @@ def save_model(
         )
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         write_archive(file, members)
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file without its ending, or one for a path that names no file."""
+    return path.stem if path.stem not in ("", "..", EXTENSION) else "model"
 
 
 def _members(

@@ -366,6 +366,20 @@ def test_arrays_that_take_too_much_memory_together_are_refused_as_parameters(for
     refused(path, "holds arrays of 71,992,8.. bytes, and at most 67,108,864 are read")
 
 
+@pytest.mark.parametrize("value", [[], "", 0, False, "x"], ids=repr)
+@pytest.mark.parametrize("part", ["operating_point", "metrics", "metadata", "data_sha256"])
+def test_metadata_of_another_form_are_refused(part, value, forged):
+    path = forged(lambda manifest: manifest.update({part: value}))
+    with pytest.raises(ModelFileError, match="its metadata are not as the package writes them"):
+        read_metadata(path)
+
+
+def test_metadata_that_are_null_are_refused(forged):
+    path = forged(lambda manifest: manifest.update(metadata=None))
+    with pytest.raises(ModelFileError, match="its metadata are not as the package writes them"):
+        read_metadata(path)
+
+
 def test_metadata_that_nest_deeply_are_refused_when_they_are_read(forged):
     deep = json.loads("[" * 300 + "]" * 300)
     path = forged(lambda manifest: manifest.update(metadata={"a": deep}))

@@ -12,6 +12,8 @@ from pcam_sklearn.metrics import OperatingPoint, choose_operating_point
 from pcam_sklearn.persistence import ModelFileError, load_model, read_metadata, save_model
 from pcam_sklearn.report import evaluate_predictions, hash_patches
 
+HOLDS_ITSELF = []
+HOLDS_ITSELF.append(HOLDS_ITSELF)
 WIDE = np.zeros(900, "<U9999")
 
 
@@ -125,6 +127,15 @@ def test_slides_that_are_objects_are_written_as_numbers(tmp_path):
         ({"confusion": {None: 5}}, "has keys that are neither text nor numbers"),
         ({"data": "kaggle"}, r"metadata\['data'\]='kaggle' must be a dict of facts"),
         ({"data": [("a", 1)]}, r"metadata\['data'\]=.* must be a dict of facts"),
+        ("text", "metadata='text' must be a dict of facts by name"),
+        ([("a", 1)], r"metadata=\[\('a', 1\)\] must be a dict of facts by name"),
+        ("", "metadata='' must be a dict of facts by name"),
+        ({"evaluation": "x"}, r"metadata\['evaluation'\]='x' is none; pass .*report\.evaluate"),
+        ({"operating_point": 5}, r"metadata\['operating_point'\]=5 is none; pass the result"),
+        ({"metrics": {"a": 1}}, r"metadata\['metrics'\] are not those that read_metadata returns"),
+        ({"a": HOLDS_ITSELF}, r"metadata\['a'\] nests too deeply, or holds itself"),
+        ({"a": np.longdouble(1)}, r"metadata\['a'\] is an array of float128"),
+        ({"a": np.ma.masked}, r"metadata\['a'\]=masked is no plain data"),
         ({"a": np.zeros(1700, "<U9999")}, r"metadata\['a'\] is an array of 67,993,200 bytes"),
         ({"a": WIDE, "b": WIDE}, "the manifest holds arrays of 71,992,800 bytes"),
     ],

@@ -332,6 +332,13 @@ def test_sides_beyond_the_limit_are_refused(forged):
     refused(forged(edit), "input_size of CenterCropNormalizer must be a side of 1 to 4096")
 
 
+def test_a_center_that_takes_megabytes_of_each_patch_is_refused(forged):
+    def edit(manifest):
+        manifest["estimators"][1]["parameters"].update(crop_size=4096, input_size=4096)
+
+    refused(forged(edit), "crop_size of CenterCropNormalizer must be a side of 1 to 1024 pixels")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

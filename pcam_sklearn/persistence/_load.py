@@ -136,7 +136,8 @@ def load_pretrained(name: str = "pcam") -> Pipeline:
 
     Examples
     --------
-    >>>     >>> from pcam_sklearn import load_pretrained
+    >>> import numpy as np
+    >>> from pcam_sklearn import load_pretrained
     >>> pipeline = load_pretrained()
     >>> patches = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
     >>> pipeline.predict_proba(patches).shape

@@ -12,10 +12,6 @@ import zlib
 from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
-
 from pcam_sklearn._errors import ModelFileError
 
 # The order within the file, and all the names there can be.
@@ -100,14 +96,6 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
         members = _read_directory(file, status.st_size)
         file.seek(0)
         return {member.name: _read_member(file, member) for member in members}
-
-
-def parse_arrays(content: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of the member weights.safetensors, or raise ModelFileError."""
-    try:
-        return load(content)
-    except SafetensorError as error:
-        raise ModelFileError(f"its weights.safetensors is damaged: {error}") from error
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -16,16 +16,17 @@ from pcam_sklearn._errors import ModelFileError
 _LARGEST = 2**63
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _DTYPE = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|<U[0-9]{1,4}|object")
-_MOST_BYTES = 64 * 2**20
+_MOST_BYTES = 64 * 2**20  # Of all arrays in one text.
+_DEEPEST = 200  # Python's own limit, of 1,000 calls, comes later.
 
 
 def encode(value: Any, name: str) -> Any:
     """Return a value as JSON, or raise ModelFileError that calls it `name`."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not np.ma.is_masked(value):
         return {"array": _dtype_name(value.dtype, name), **_encode_items(value, name)}
     if isinstance(value, np.generic):
-        plain = encode(value.item(), name)
-        return {"numpy": _dtype_name(value.dtype, name), "value": plain}
+        dtype = _dtype_name(value.dtype, name)  # NumPy's longest floats have no item of Python.
+        return {"numpy": dtype, "value": encode(value.item(), name)}
     if value is None or type(value) in (bool, str):
         return value
     if type(value) is int and -_LARGEST <= value < _LARGEST:
@@ -59,6 +60,41 @@ def decode(plain: Any, name: str) -> Any:
     if not isinstance(plain, dict):
         raise _unknown(name)
     return _decode_object(plain, name)
+
+
+def check_values(plain: Any, name: str) -> None:
+    """Raise ModelFileError for JSON whose arrays take too much memory together, or that nests deep.
+
+    An empty text in an array of long ones takes a few bytes of JSON and many kilobytes of memory.
+    Call this with all of a file before `decode` makes its first array.
+    """
+    n_bytes, level = 0, _items_of([plain])
+    for _ in range(_DEEPEST):
+        n_bytes += sum(map(_bytes_of, level))
+        if n_bytes > _MOST_BYTES:
+            raise ModelFileError(
+                f"{name} holds arrays of {n_bytes:,} bytes, and at most {_MOST_BYTES:,} are read "
+                "from a model file; keep large arrays in a file of their own"
+            )
+        level = [item for holder in level for item in _items_of(holder)]
+        if not level:
+            return
+    raise ModelFileError(f"{name} nests more than {_DEEPEST} times")
+
+
+def _bytes_of(plain: Any) -> int:
+    """Return the memory of an array that `decode` would make, and 0 for JSON of another form."""
+    match plain:
+        case {"array": str(dtype), "values": list(items)} if _DTYPE.fullmatch(dtype):
+            n_bytes = np.dtype(dtype).itemsize * len(items)
+            return n_bytes if n_bytes <= _MOST_BYTES else 0
+    return 0
+
+
+def _items_of(plain: Any) -> list[Any]:
+    """Return what JSON holds that may itself hold more."""
+    items = plain.values() if isinstance(plain, dict) else plain
+    return [item for item in items if isinstance(item, (dict, list))]
 
 
 def _decode_object(plain: dict[str, Any], name: str) -> Any:
@@ -98,6 +134,11 @@ def _is_key(value: Any) -> bool:
 
 
 def _encode_items(array: np.ndarray, name: str) -> dict[str, Any]:
+    if array.nbytes > _MOST_BYTES:
+        raise ModelFileError(
+            f"{name} is an array of {array.nbytes:,} bytes, and at most {_MOST_BYTES:,} are read "
+            "from a model file; keep it in a file of its own"
+        )
     values = array.ravel().tolist()
     items = [encode(v.item() if isinstance(v, np.generic) else v, name) for v in values]
     if any(isinstance(item, (list, dict)) and "float" not in item for item in items):

@@ -442,6 +442,8 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         require_findable(self.get_params(deep=False))
+        if "trainer_" in vars(self):  # A network stays what it was built from.
+            require_findable(self.trainer_.blueprint.parameters)
         return super().__reduce_ex__(protocol)
 
     def __copy__(self) -> Self:

@@ -294,18 +294,19 @@ class CenterCropNormalizer(_StatelessPatchTransformer):
 
 
 def _prepare(X: np.ndarray, input_size: int, crop_size: int, dtype: str) -> np.ndarray:
-    if X.shape[1:3] != (input_size, input_size):
-        X = _resize(X, input_size)
     start = (input_size - crop_size) // 2
     window = slice(start, start + crop_size)
-    return scale(X[:, window, window], dtype)
+    if X.shape[1:3] == (input_size, input_size):
+        return scale(X[:, window, window], dtype)
+    return scale(_resize(X, input_size, window), dtype)
 
 
-def _resize(X: np.ndarray, size: int) -> np.ndarray:
-    dtype = np.uint8 if X.dtype == np.uint8 else np.float32
-    resized = np.empty((len(X), size, size, X.shape[3]), dtype=dtype)
+def _resize(X: np.ndarray, size: int, window: slice) -> np.ndarray:
+    """Return the center of each resized patch; only one patch is whole at a time."""
+    side, dtype = window.stop - window.start, np.uint8 if X.dtype == np.uint8 else np.float32
+    resized = np.empty((len(X), side, side, X.shape[3]), dtype=dtype)
     for i, patch in enumerate(X):
-        resized[i] = _resize_patch(patch.astype(dtype, copy=False), size)
+        resized[i] = _resize_patch(patch.astype(dtype, copy=False), size)[window, window]
     # The average of ones may be a rounding error above one, which a classifier would refuse.
     return resized if dtype is np.uint8 else np.clip(resized, 0, 1, out=resized)
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from pcam_sklearn._training._recipe import average_weights, layers_under
-from pcam_sklearn.networks import build_network, efficientnet_lite0, get_network
+from pcam_sklearn.networks import NETWORKS, build_network, efficientnet_lite0, get_network
 from pcam_sklearn.networks._own_weights import slides_behind
 
 _PARAMETERS = (
@@ -83,6 +83,9 @@ def _learning_rate(classifier: Any) -> dict[str, float]:
 
 def _nothing_pretrained(network: Any, hyper_parameters: dict[str, Any]) -> dict[str, None]:
     """Return the parameter that keeps a network from loading weights by a name or a path."""
-    default = inspect.signature(get_network(network)).parameters.get("weights")
+    build = get_network(network)
+    default = inspect.signature(build).parameters.get("weights")
     weights = hyper_parameters.get("weights", default and default.default)
-    return {"weights": None} if isinstance(weights, str | os.PathLike) else {}
+    # Here `weights` says where weights are; to a function of the user's own it may mean numbers.
+    is_ours = default is not None and build in NETWORKS.values()
+    return {"weights": None} if is_ours or isinstance(weights, str | os.PathLike) else {}

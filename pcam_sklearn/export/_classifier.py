@@ -100,11 +100,13 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         OSError, ModelFileError, ValueError
             As in `predict_proba`.
         """
-        if isinstance(self.path, str | os.PathLike) and expand_home(self.path).exists():
+        was_read = "_content" in vars(self)
+        self._open()  # Raises if the file is no good.
+        if was_read and expand_home(self.path).exists():
             # It may have been written again. Where it is not, a pickle has brought its content.
             for name in ("_content", "_content_of", *_UNBOUND):
                 self.__dict__.pop(name, None)
-        self._open()  # Raises if the file is no good.
+            self._open()
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -147,7 +147,7 @@ def export_onnx(
             "pipeline that ends in a CNNClassifier"
         )
     check_is_fitted(pipeline)
-    facts = _facts_of(pipeline, metadata or {}, quantize)
+    facts = _facts_of(pipeline, {} if metadata is None else metadata, quantize)
     exact = in_float32(pipeline)
     graph = build_graph(exact, facts.patch_shape)
     content = with_facts(convert(graph, facts.patch_shape), facts)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pcam_sklearn._errors import ModelFileError
-from pcam_sklearn._values import decode, encode
+from pcam_sklearn._values import check_values, decode, encode
 from pcam_sklearn.persistence._metadata import metadata_from_plain
 
 INPUT, OUTPUT = "patches", "probabilities"
@@ -60,6 +60,7 @@ def to_text(facts: Facts) -> str:
         "quantize": facts.quantize,
         "about": facts.about,
     }
+    check_values(plain, "what is said about the model")
     return json.dumps(plain, allow_nan=False)
 
 
@@ -71,6 +72,7 @@ def from_text(text: str | None) -> Facts:
         )
     try:
         plain = json.loads(text)
+        check_values(plain, "what it says about its model")
         if type(plain["format_version"]) is not int or plain["format_version"] < 1:
             raise ModelFileError(f"it has no format version, got {plain['format_version']!r:.50}")
         if plain["format_version"] > FORMAT_VERSION:

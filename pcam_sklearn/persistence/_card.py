@@ -64,13 +64,22 @@ def _header(title: str, licence: str, metrics: Mapping[str, Any] | None) -> str:
 
 def _index(title: str, metrics: Mapping[str, Any]) -> str:
     """Return the results as a hub lists them beside a model."""
-    auc, brier = (dict(metrics[name]["dict"]) for name in ("ROC AUC", "Brier score"))
+    try:
+        auc, brier = (
+            dict(metrics[name]["dict"])["estimate"] for name in ("ROC AUC", "Brier score")
+        )
+        data = metrics["measured on"]
+    except (KeyError, TypeError, ValueError):
+        raise ModelFileError(
+            "metadata['metrics'] are not those that read_metadata returns; pass "
+            "metadata={'evaluation': evaluation}, and other figures by another name"
+        ) from None
     result = {
         "task": {"type": "image-classification"},
-        "dataset": {"type": "histology-patches", "name": metrics["measured on"]},
+        "dataset": {"type": "histology-patches", "name": data},
         "metrics": [
-            {"type": "roc_auc", "value": auc["estimate"]},
-            {"type": "brier_score", "value": brier["estimate"]},
+            {"type": "roc_auc", "value": auc},
+            {"type": "brier_score", "value": brier},
         ],
     }
     return json.dumps([{"name": title, "results": [result]}])

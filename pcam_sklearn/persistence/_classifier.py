@@ -11,7 +11,6 @@ from pcam_sklearn._training._layers import hash_layers
 from pcam_sklearn._training._scikeras import ROUTES
 from pcam_sklearn._training._weights import named_values
 from pcam_sklearn._values import decode, encode
-from pcam_sklearn.augmentation import AUGMENTATIONS
 from pcam_sklearn.augmentation._views import check_test_time_augmentation
 from pcam_sklearn.classifier import CNNClassifier
 from pcam_sklearn.networks import NETWORKS
@@ -29,14 +28,18 @@ from pcam_sklearn.persistence._nodes import (
     read_learned,
     write_values,
 )
+from pcam_sklearn.persistence._probes import check_probe, probe
 from pcam_sklearn.persistence._rules import (
     ARRAY_1D_OR_NONE,
     CLASSES,
     COUNT,
     FLAG,
     INDEX,
+    NAMES,
     PLAIN,
     SEED,
+    SIMPLE,
+    is_word,
     one_of,
 )
 
@@ -74,10 +77,19 @@ _LEARNED = {
 _NEEDED = ("classes_", "X_shape_")
 _CLASS_WEIGHT = Rule(
     "a dict of weights by label, 'balanced' or None",
-    lambda v: v in (None, "balanced") or (isinstance(v, dict) and PLAIN.test(list(v.values()))),
+    lambda v: (
+        is_word(v, None, "balanced") or (isinstance(v, dict) and PLAIN.test(list(v.values())))
+    ),
 )
-_WEIGHTS = Rule("None, 'imagenet' or 'pcam'", lambda v: v in (None, "imagenet", "pcam"))
-_RULES = {"class_weight": _CLASS_WEIGHT, "random_state": SEED, "model__weights": _WEIGHTS}
+_WEIGHTS = Rule("None, 'imagenet' or 'pcam'", lambda v: is_word(v, None, "imagenet", "pcam"))
+_RULES = {
+    **dict.fromkeys(CNNClassifier._get_param_names(), SIMPLE),
+    "filters": PLAIN,
+    "augment": NAMES,
+    "class_weight": _CLASS_WEIGHT,
+    "random_state": SEED,
+    "model__weights": _WEIGHTS,
+}
 
 
 def write_classifier(classifier: CNNClassifier, writer: Writer) -> Node:
@@ -103,7 +115,6 @@ def read_classifier(node: Node, reader: Reader) -> CNNClassifier:
     parameters = _read_parameters(part_of(node, "parameters"), reader)
     classifier = CNNClassifier(**parameters)
     classifier._check_parameters()
-    _check_names(classifier)
     if node.get("network") is None:
         return classifier
     learned = read_learned(node, _LEARNED, _NEEDED)
@@ -115,12 +126,10 @@ def read_classifier(node: Node, reader: Reader) -> CNNClassifier:
         raise ModelFileError("its network is built for patches of another shape than it learned")
     prefix = f"{len(reader.estimators)}/"
     optimizer = reader.arrays_under(f"{prefix}optimizer/")
-    trainer = trainer_from_plain(
-        blueprint,
-        reader.arrays_under(f"{prefix}network/"),
-        optimizer or None,
-        plain.get("layers", ""),
-    )
+    weights = reader.arrays_under(f"{prefix}network/")
+    trainer = trainer_from_plain(blueprint, weights, optimizer or None, plain.get("layers", ""))
+    if callable(blueprint.parameters["network"]):
+        check_probe(plain.get("probabilities"), trainer, weights)
     classifier.__dict__.update(learned, trainer_=trainer, model_=trainer.network)
     return classifier
 
@@ -140,6 +149,7 @@ def _write_network(classifier: CNNClassifier, writer: Writer) -> Node:
     if writer.include_optimizer and optimizer is not None and not left_out:
         arrays |= {f"optimizer/{k}": v for k, v in named_values(optimizer.variables).items()}
     writer.arrays.update({prefix + name: array for name, array in arrays.items()})
+    is_own = callable(blueprint.parameters["network"])
     return {
         "built_from": {
             "parameters": parameters,
@@ -148,6 +158,7 @@ def _write_network(classifier: CNNClassifier, writer: Writer) -> Node:
             "seed": int(blueprint.seed),
         },
         "layers": hash_layers(trainer.network),
+        **({"probabilities": probe(trainer)} if is_own else {}),
     }
 
 
@@ -269,13 +280,3 @@ def _read_blueprint(plain: dict[str, Any], reader: Reader) -> Blueprint:
     if not isinstance(shape, list):
         raise ModelFileError("the shape of its patches is no list")
     return Blueprint(parameters, tuple(shape), policy, seed or 0)
-
-
-def _check_names(classifier: CNNClassifier) -> None:
-    """Raise ModelFileError for what only a fit would find out."""
-    augment = classifier.augment
-    names = [augment] if isinstance(augment, str) else augment or []
-    if not isinstance(names, (list, tuple)) or not all(
-        isinstance(name, str) and name in AUGMENTATIONS for name in names
-    ):
-        raise ModelFileError(f"augment must hold names of {sorted(AUGMENTATIONS)}")

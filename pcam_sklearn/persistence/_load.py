@@ -5,18 +5,17 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
-from pcam_sklearn._archive import parse_arrays, read_archive
+from pcam_sklearn._archive import read_archive
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
+from pcam_sklearn._members import read_manifest, take_arrays
 from pcam_sklearn._messages import first_few
 from pcam_sklearn._shipped import find_shipped, is_shipped
 from pcam_sklearn.networks import get_network
 from pcam_sklearn.persistence._kinds import KINDS
-from pcam_sklearn.persistence._manifest import read_manifest, warn_of_other_versions
+from pcam_sklearn.persistence._manifest import warn_of_other_versions
 from pcam_sklearn.persistence._metadata import metadata_from_plain
-from pcam_sklearn.persistence._networks import check_arrays
 from pcam_sklearn.persistence._nodes import Reader
 
 
@@ -153,7 +152,7 @@ def _load(path: str | os.PathLike[str], network: Callable[..., Any] | None) -> A
     members = read_archive(path)
     manifest = read_manifest(members)
     metadata_from_plain(manifest)
-    arrays = _read_arrays(members)
+    arrays = take_arrays(members)
     reader = Reader(KINDS, arrays, network)
     estimator = reader.read(manifest["estimators"])
     if network is not None and not reader.network_used:
@@ -171,15 +170,6 @@ def _load(path: str | os.PathLike[str], network: Callable[..., Any] | None) -> A
             stacklevel=3,
         )
     return estimator
-
-
-def _read_arrays(members: dict[str, bytes]) -> dict[str, np.ndarray]:
-    if "weights.safetensors" not in members:
-        raise ModelFileError("it has no weights.safetensors")
-    # The arrays are copies, and the network will need the memory of the bytes.
-    arrays = parse_arrays(members.pop("weights.safetensors"))
-    check_arrays(arrays)
-    return arrays
 
 
 def _named(path: str | os.PathLike[str], error: Exception) -> Exception:

@@ -1,7 +1,6 @@
-"""The manifest of a model file: what wrote it, what it holds, and how the rest must look."""
+"""The manifest of a model file as it is written, and what wrote it."""
 
 import functools
-import hashlib
 import json
 import platform
 import warnings
@@ -13,14 +12,10 @@ import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
+from pcam_sklearn._members import FORMAT, FORMAT_VERSION, describe_member
 from pcam_sklearn._training._backends import SUPPORTED, current_framework
+from pcam_sklearn._values import check_values
 
-FORMAT = "pcam-sklearn model"
-FORMAT_VERSION = 1
-_KEYS = {
-    "format", "format_version", "versions", "backend", "estimators", "operating_point",
-    "data_sha256", "metrics", "metadata", "members",
-}  # fmt: skip
 # What is installed decides what is loaded; the others are for the record and for requirements.txt.
 _PACKAGES = (
     "pcam-sklearn", "scikit-learn", "keras", "scikeras", "numpy", "scipy", "pandas",
@@ -51,41 +46,8 @@ def to_json(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
         **manifest,
         "members": listed,
     }
+    check_values(whole, "the manifest")
     return json.dumps(whole, allow_nan=False, indent=1).encode()
-
-
-def describe_member(content: bytes) -> dict[str, Any]:
-    """Return size and hash of a member."""
-    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def read_manifest(members: Mapping[str, bytes]) -> dict[str, Any]:
-    """Return the manifest, when all other members are those that it lists."""
-    if "manifest.json" not in members:
-        raise ModelFileError("it is a zip without a manifest.json; save_model did not write it")
-    manifest = _parse(members["manifest.json"])
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ModelFileError("it is no model file: save_model did not write it")
-    _check_format(manifest.get("format_version"))
-    if manifest.keys() != _KEYS:
-        raise ModelFileError("its manifest is not as the package writes it")
-    others = {name: describe_member(members[name]) for name in members if name != "manifest.json"}
-    if manifest["members"] != others:
-        raise ModelFileError(
-            "its members are not those that its manifest lists by size and SHA-256: it was changed"
-        )
-    for name in members:
-        _check_text(name, members[name])
-    return manifest
-
-
-def _check_text(name: str, content: bytes) -> None:
-    """Raise ModelFileError if a member that people read is no text."""
-    if name.endswith((".md", ".txt")):
-        try:
-            content.decode("utf-8")
-        except UnicodeDecodeError:
-            raise ModelFileError(f"its {name} is no text") from None
 
 
 def warn_of_other_versions(manifest: Mapping[str, Any], estimators: list[Any]) -> None:
@@ -115,35 +77,3 @@ def warn_of_other_versions(manifest: Mapping[str, Any], estimators: list[Any]) -
 
 def _is_of_scikit_learn(estimator: Any) -> bool:
     return type(estimator).__module__.partition(".")[0] == "sklearn"
-
-
-def _check_format(found: Any) -> None:
-    if type(found) is not int or found < 1:
-        raise ModelFileError("its manifest names no version of the format")
-    if found > FORMAT_VERSION:
-        raise ModelFileError(
-            f"its format has version {found}, and this package reads up to {FORMAT_VERSION}; "
-            "install a newer one: type git pull and pip install . in a clone of its repository"
-        )
-
-
-def _parse(content: bytes) -> Any:
-    try:
-        return json.loads(
-            content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
-        )
-    except RecursionError:
-        raise ModelFileError("its manifest nests too deeply") from None
-    except ValueError as error:
-        raise ModelFileError(f"its manifest is no sound JSON: {error}") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ModelFileError("its manifest has a name twice in one object")
-    return found
-
-
-def _no_constant(word: str) -> Any:
-    raise ModelFileError(f"its manifest holds {word}, which is no JSON")

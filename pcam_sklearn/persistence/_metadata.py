@@ -14,8 +14,8 @@ _RATES = ("threshold", "sensitivity", "specificity", "criterion")
 
 def metadata_to_plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of the manifest that the user's metadata fills."""
-    rest = dict(metadata)
-    evaluation = rest.pop("evaluation", None)
+    rest = dict(_require_facts(metadata, "metadata", "{'author': 'A. Smith'}"))
+    evaluation = _require_evaluation(rest.pop("evaluation", None))
     point = rest.pop("operating_point", getattr(evaluation, "operating_point", None))
     sha256 = rest.pop("data_sha256", None)
     # Metadata that were read from a file may be written again. The versions are those of now.
@@ -27,32 +27,57 @@ def metadata_to_plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
             f"metadata['data_sha256']={sha256!r} is no SHA-256; pass "
             "pcam_sklearn.report.hash_patches(X_train)"
         )
-    data = metadata.get("data")
-    if data is not None and not isinstance(data, Mapping):
-        raise ModelFileError(
-            f"metadata['data']={data!r:.200} must be a dict of facts by name, such as "
-            "{'Patches': 'Kaggle'}"
-        )
+    if metadata.get("data") is not None:
+        _require_facts(metadata["data"], "metadata['data']", "{'Patches': 'Kaggle'}")
     return {
         "operating_point": _point_to_plain(point),
         "data_sha256": sha256,
         "metrics": _metrics_to_plain(evaluation) if evaluation is not None else _encode(metrics),
-        "metadata": {name: encode(v, f"metadata[{name!r}]") for name, v in rest.items()},
+        "metadata": {name: _encode_fact(name, value) for name, value in rest.items()},
     }
+
+
+def _require_facts(given: Any, name: str, example: str) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ModelFileError(
+            f"{name}={given!r:.200} must be a dict of facts by name, such as {example}"
+        )
+    return given
+
+
+def _require_evaluation(given: Any) -> Any:
+    from pcam_sklearn.report import Evaluation
+
+    if given is not None and not isinstance(given, Evaluation):
+        raise ModelFileError(
+            f"metadata['evaluation']={given!r:.200} is none; pass the result of "
+            "pcam_sklearn.report.evaluate"
+        )
+    return given
+
+
+def _encode_fact(name: str, value: Any) -> Any:
+    try:
+        return encode(value, f"metadata[{name!r}]")
+    except RecursionError:
+        raise ModelFileError(f"metadata[{name!r}] nests too deeply, or holds itself") from None
 
 
 def metadata_from_plain(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata of a file as plain values."""
-    parts = ("operating_point", "metrics", "metadata")
-    if not all(isinstance(manifest[part] or {}, dict) for part in parts):
+    names = ("operating_point", "metrics", "data_sha256", "metadata")
+    point, metrics, sha256, facts = (manifest[name] for name in names)
+    is_hash = sha256 is None or (isinstance(sha256, str) and _SHA256.fullmatch(sha256))
+    parts = [facts, *(part for part in (point, metrics) if part is not None)]
+    if not is_hash or not all(isinstance(part, dict) for part in parts):
         raise ModelFileError("its metadata are not as the package writes them")
-    found = {name: decode(value, name) for name, value in manifest["metadata"].items()}
-    metrics = manifest["metrics"]
+    found = {name: decode(value, name) for name, value in facts.items()}
+    measured = None if metrics is None else {n: decode(value, n) for n, value in metrics.items()}
     return {
         **found,
-        "data_sha256": manifest["data_sha256"],
-        "operating_point": point_from_plain(manifest["operating_point"]),
-        "metrics": metrics and {name: decode(v, name) for name, v in metrics.items()},
+        "data_sha256": sha256,
+        "operating_point": point_from_plain(point),
+        "metrics": measured,
         "versions": manifest["versions"],
     }
 
@@ -60,8 +85,9 @@ def metadata_from_plain(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _point_to_plain(point: Any) -> dict[str, Any] | None:
     if point is None:
         return None
-    values = point if isinstance(point, Mapping) else dataclasses.asdict(point)
-    if set(values) != set(_RATES):
+    is_instance = dataclasses.is_dataclass(point) and not isinstance(point, type)
+    values = dataclasses.asdict(point) if is_instance else point
+    if not isinstance(values, Mapping) or set(values) != set(_RATES):
         raise ModelFileError(
             f"metadata['operating_point']={point!r} is none; pass the result of "
             "pcam_sklearn.metrics.choose_operating_point"

@@ -23,20 +23,6 @@ Arrays = Mapping[str, np.ndarray]
 
 _MOST_ARRAYS = 2048  # The deepest networks of keras.applications have some 1,600.
 _LONGEST_SIDE = 4096
-# Keras fills an array with random numbers first, in four times its memory for a moment.
-_LARGEST_ARRAY = 96 * 2**20
-
-
-def check_arrays(arrays: Arrays) -> None:
-    """Raise ModelFileError for arrays that take more memory than loading may."""
-    for name, array in arrays.items():
-        # Networks have float32, also where the file has float16.
-        n_bytes = array.size * max(array.itemsize, 4)
-        if n_bytes > _LARGEST_ARRAY:
-            raise ModelFileError(
-                f"the array {name!r} takes {n_bytes:,} bytes, and at most {_LARGEST_ARRAY:,} "
-                "are read from a model file; save a model as large as this with joblib"
-            )
 
 
 def trainer_from_plain(

@@ -4,6 +4,7 @@ A list instead of a tree: an estimator that two others hold is saved once and is
 nothing can hold itself, and nothing nests.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +13,15 @@ import numpy as np
 
 from pcam_sklearn._errors import ModelFileError
 from pcam_sklearn._values import decode, encode
+from pcam_sklearn.persistence._bounds import (
+    MOST_DEEP,
+    MOST_HELD,
+    MOST_NETWORKS,
+    MOST_NODES,
+    Holds,
+)
 
 Node = dict[str, Any]
-
-MOST_NODES = 1000
-# An estimator in a list may stand in many others. A prediction asks it each time.
-MOST_HELD = 10 * MOST_NODES
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Writer:
     function: Any = None
     _places: dict[int, int] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
-    _sizes: list[int] = field(default_factory=list)
-    _held: int = 0
+    _holds: Holds = field(default_factory=Holds)
+    _open: int = 0
 
     def add(self, estimator: Any, name: str) -> int:
         """Write an estimator that the user knows by `name`, and return its place in the list."""
@@ -50,7 +54,7 @@ class Writer:
         if id(estimator) not in self._places:
             self._write(estimator, name)
         place = self._places[id(estimator)]
-        self._held += self._sizes[place]
+        self._holds.note(place)
         return place
 
     def _write(self, estimator: Any, name: str) -> None:
@@ -58,21 +62,39 @@ class Writer:
         if kind is None or type(estimator) is not kind.estimator:
             raise ModelFileError(
                 f"{name} is a {type(estimator).__module__}.{type(estimator).__qualname__}, and a "
-                f"model file holds only {', '.join(sorted(self.kinds))}; take it out of the "
-                "pipeline, or save the pipeline with joblib, whose files run code"
+                f"model file holds only {', '.join(sorted(self.kinds))}; {_advice(estimator)}, or "
+                "save the pipeline with joblib, whose files run code"
             )
-        around, self._held = self._held, 0
-        node = {"type": type(estimator).__name__, **kind.write(estimator, self)}
+        node = {"type": type(estimator).__name__, **self._write_inside(kind, estimator, name)}
         self.nodes.append(node)
-        self._sizes.append(1 + self._held)
-        self._held = around
-        if len(self.nodes) > MOST_NODES or self._sizes[-1] > MOST_HELD:
+        if len(self.nodes) > MOST_NODES or self._holds.sizes[-1] > MOST_HELD:
             raise ModelFileError(
                 f"{name} holds more than the {MOST_NODES:,} estimators of a model file, or these "
                 f"hold one another more than {MOST_HELD:,} times; save it with joblib"
             )
+        if _n_networks(self.nodes) > MOST_NETWORKS:
+            raise ModelFileError(
+                f"{name} holds more than the {MOST_NETWORKS} networks of a model file; save it "
+                "with joblib"
+            )
         self._kept.append(estimator)  # An id stays unique while its object lives.
         self._places[id(estimator)] = len(self.nodes) - 1
+
+    def _write_inside(self, kind: Kind, estimator: Any, name: str) -> Node:
+        """Return the node of an estimator after those of all that it holds."""
+        around, self._holds.now = self._holds.now, (0, 0)
+        self._open += 1
+        if self._open <= MOST_DEEP:  # Python's own limit must not come first.
+            node = kind.write(estimator, self)
+            self._holds.close()
+        if self._open > MOST_DEEP or self._holds.depths[-1] > MOST_DEEP:
+            raise ModelFileError(
+                f"{name} stands in estimators, or holds some, that are more than {MOST_DEEP} one "
+                "in another; make it flatter, or save it with joblib"
+            )
+        self._open -= 1
+        self._holds.now = around
+        return node
 
     def leave_out(self, owner: Any, name: str, value: Any) -> dict[str, str]:
         """Note a parameter that cannot be kept, and return what the file says about it."""
@@ -91,13 +113,15 @@ class Reader:
     left_out: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     network_used: bool = False
-    _sizes: list[int] = field(default_factory=list)
-    _held: int = 0
+    _holds: Holds = field(default_factory=Holds)
+    _owned: set[int] = field(default_factory=set)
 
     def read(self, nodes: Any) -> Any:
         """Return the last estimator, which holds all others."""
         if not isinstance(nodes, list) or not 0 < len(nodes) <= MOST_NODES:
             raise ModelFileError("its list of estimators is not as the package writes it")
+        if _n_networks(nodes) > MOST_NETWORKS:
+            raise ModelFileError(f"it holds more than {MOST_NETWORKS} networks")
         for node in nodes:
             name = node.get("type") if isinstance(node, dict) else None
             if not isinstance(name, str) or name not in self.kinds:
@@ -105,9 +129,13 @@ class Reader:
                     f"it names the estimator {name!r}, and a model file holds only "
                     f"{', '.join(sorted(self.kinds))}"
                 )
-            self._held = 0
             self.estimators.append(self.kinds[name].read(node, self))
-            self._sizes.append(1 + self._held)
+            self._holds.close()
+        alone = set(range(len(nodes) - 1)) - self._owned
+        if alone:
+            raise ModelFileError(
+                f"its estimator {min(alone)}, a {nodes[min(alone)]['type']}, is held by no other"
+            )
         unused = self.arrays.keys() - self.used
         if unused:
             raise ModelFileError(f"the array {min(unused)!r} belongs to no estimator in it")
@@ -117,9 +145,12 @@ class Reader:
         """Return an estimator by its place in the list."""
         if type(place) is not int or not 0 <= place < len(self.estimators):
             raise ModelFileError(f"{name} names no estimator that stands before its owner")
-        self._held += self._sizes[place]
-        if self._held > MOST_HELD:
+        self._owned.add(place)
+        held, deep = self._holds.note(place)
+        if held > MOST_HELD:
             raise ModelFileError(f"its estimators hold one another more than {MOST_HELD:,} times")
+        if deep >= MOST_DEEP:
+            raise ModelFileError(f"its estimators are more than {MOST_DEEP} one in another")
         return self.estimators[place]
 
     def arrays_under(self, prefix: str) -> dict[str, np.ndarray]:
@@ -227,6 +258,10 @@ def part_of(node: Node, name: str) -> dict[str, Any]:
     return part
 
 
+def _n_networks(nodes: list[Any]) -> int:
+    return sum(isinstance(node, dict) and node.get("network") is not None for node in nodes)
+
+
 def _passes(rule: Rule, value: Any) -> bool:
     try:
         encode(value, "")
@@ -243,6 +278,16 @@ def _searched(estimator: Any, name: str) -> Any:
     return learned.get("best_estimator_", estimator)
 
 
+def _advice(estimator: Any) -> str:
+    """Return what to do with an estimator that a file cannot hold."""
+    if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):
+        return (
+            "fit the search by itself, and put search.best_estimator_ in its place, for instance "
+            "calibrate search.best_estimator_"
+        )
+    return "take it out of the pipeline"
+
+
 def is_left_out(plain: Any) -> bool:
     """Return whether JSON is what `Writer.leave_out` returned."""
     return isinstance(plain, dict) and plain.keys() == {"left_out"}
@@ -250,5 +295,8 @@ def is_left_out(plain: Any) -> bool:
 
 def describe(value: Any) -> str:
     """Return a name for a value that does not differ from process to process."""
+    if isinstance(value, functools.partial):
+        given = [f"{len(value.args)} values"] * bool(value.args) + sorted(value.keywords)
+        return f"partial of {describe(value.func)} with {', '.join(given)}"
     kind = value if hasattr(value, "__qualname__") else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"

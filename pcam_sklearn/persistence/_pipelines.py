@@ -20,14 +20,19 @@ from pcam_sklearn.persistence._rules import COUNT, FLAG, one_of
 from pcam_sklearn.preprocessing import CenterCropNormalizer, PatchReader
 
 _LONGEST_SIDE = 4096
-_SIDE = Rule(
-    f"a side of 1 to {_LONGEST_SIDE} pixels", lambda v: COUNT.test(v) and v <= _LONGEST_SIDE
-)
+_LONGEST_CROP = 1024  # A prediction holds this much of each patch.
+
+
+def _side(longest: int) -> Rule:
+    return Rule(f"a side of 1 to {longest} pixels", lambda v: COUNT.test(v) and v <= longest)
+
+
+_SIDE = _side(_LONGEST_SIDE)
 _SIDE_OR_NONE = Rule(f"None or {_SIDE.words}", lambda v: v is None or _SIDE.test(v))
 _TRANSFORMERS: dict[type, dict[str, Rule]] = {
     PatchReader: {"crop_size": _SIDE_OR_NONE, "in_memory": one_of(True, False, "auto")},
     CenterCropNormalizer: {
-        "crop_size": _SIDE,
+        "crop_size": _side(_LONGEST_CROP),
         "input_size": _SIDE,
         "dtype": one_of("float32", "uint8"),
     },

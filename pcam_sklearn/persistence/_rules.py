@@ -26,7 +26,20 @@ def _is_simple(value: Any) -> bool:
 
 
 def _is_list_of_simple(value: Any) -> bool:
-    return isinstance(value, (list, tuple, np.ndarray)) and all(map(_is_simple, value))
+    several = ARRAY_1D.test(value) or isinstance(value, (list, tuple))
+    return several and all(map(_is_simple, value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_word(value: Any, *allowed: str | None) -> bool:
+    """Return whether a value is one of a few words, or None where that is allowed.
+
+    An array of one word compares equal to it, and is none.
+    """
+    return (value is None or isinstance(value, str)) and value in allowed
 
 
 def one_of(*allowed: Any) -> Rule:
@@ -46,6 +59,10 @@ PLAIN = Rule(
     "finite numbers, text, flags or None, alone or in a list",
     lambda v: _is_simple(v) or _is_list_of_simple(v),
 )
+NAMES = Rule(
+    "text, a list or tuple of text, or None",
+    lambda v: v is None or _is_text(v) or (isinstance(v, (list, tuple)) and all(map(_is_text, v))),
+)
 N_JOBS = Rule("a small whole number or None", lambda v: v is None or _is_whole(v, -10_000, 10_000))
 SEED = Rule(
     "a whole number from 0 to 2^32 - 1, or None",
@@ -59,5 +76,5 @@ ARRAY_1D = Rule("a 1-D array", lambda v: isinstance(v, np.ndarray) and v.ndim ==
 ARRAY_1D_OR_NONE = Rule("a 1-D array or None", lambda v: v is None or ARRAY_1D.test(v))
 CV = Rule(
     "None, 'prefit', a whole number or a share",
-    lambda v: v is None or v == "prefit" or (COUNT.test(v) or (FINITE.test(v) and 0 < v < 1)),
+    lambda v: is_word(v, None, "prefit") or (COUNT.test(v) or (FINITE.test(v) and 0 < v < 1)),
 )

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from pcam_sklearn._archive import write_archive
 from pcam_sklearn._errors import ModelFileError, ModelFileWarning
 from pcam_sklearn._files import atomic_path, expand_home
+from pcam_sklearn._members import check_arrays, check_header
 from pcam_sklearn._messages import first_few
 from pcam_sklearn.persistence._card import write_card, write_requirements
 from pcam_sklearn.persistence._kinds import KINDS
 from pcam_sklearn.persistence._manifest import to_json, versions
 from pcam_sklearn.persistence._metadata import metadata_to_plain
-from pcam_sklearn.persistence._networks import check_arrays
 from pcam_sklearn.persistence._nodes import Writer
 
 EXTENSION = ".pcam"
@@ -38,8 +39,8 @@ def save_model(
     pipeline : estimator
         A fitted `Pipeline`, `PatchReader`, `CenterCropNormalizer` or `CNNClassifier`, or one of
         these in a `CalibratedClassifierCV`, `FrozenEstimator`, `TunedThresholdClassifierCV`,
-        `FixedThresholdClassifier` or `VotingClassifier`, to any depth. A fitted search is saved as
-        its best estimator.
+        `FixedThresholdClassifier` or `VotingClassifier`, up to 10 one in another. A fitted search
+        is saved as its best estimator.
     path : path-like
         The file to write, whose name ends in ``.pcam``, in a folder that exists. An old file is
         replaced as a whole or not at all.
@@ -98,12 +99,13 @@ def save_model(
     if path.suffix != EXTENSION:
         raise ModelFileError(
             f"a model file ends in {EXTENSION}, got {path.name!r}; type "
-            f"{str(path.with_suffix(EXTENSION))!r}"
+            f"{str(path.parent / (_stem(path) + EXTENSION))!r}"
         )
     check_is_fitted(pipeline)
     if dtype not in ("float32", "float16"):
         raise ModelFileError(f"dtype must be 'float32' or 'float16', got {dtype!r}")
-    members, left_out = _members(pipeline, metadata or {}, include_optimizer, dtype)
+    metadata = {} if metadata is None else metadata
+    members, left_out = _members(pipeline, metadata, include_optimizer, dtype)
     if left_out:
         warnings.warn(
             f"the model file lacks {first_few(left_out)}: it predicts the same, and before you fit "
@@ -113,6 +115,11 @@ def save_model(
         )
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         write_archive(file, members)
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file without its ending, or one for a path that names no file."""
+    return path.stem if path.stem not in ("", "..", EXTENSION) else "model"
 
 
 def _members(
@@ -129,6 +136,7 @@ def _members(
         "README.md": write_card(pipeline, metadata, plain),
         "requirements.txt": write_requirements(versions()),
     }
+    check_header(others["weights.safetensors"])
     manifest = to_json({"estimators": writer.nodes, **plain}, others)
     return {"manifest.json": manifest, **others}, writer.left_out
 

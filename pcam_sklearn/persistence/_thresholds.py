@@ -31,6 +31,7 @@ from pcam_sklearn.persistence._rules import (
     NUMBER,
     SEED,
     SIMPLE,
+    is_word,
     one_of,
 )
 from pcam_sklearn.persistence._toys import TOY_CODES, TOY_X, Toy
@@ -50,7 +51,7 @@ _TUNED = {
 }
 _TUNED_LEARNED = {"best_threshold_": NUMBER, "best_score_": NUMBER, "n_features_in_": INDEX}
 _FIXED = {
-    "threshold": Rule("'auto' or a number", lambda v: v == "auto" or NUMBER.test(v)),
+    "threshold": Rule("'auto' or a number", lambda v: is_word(v, "auto") or NUMBER.test(v)),
     "pos_label": SIMPLE,
     "response_method": _RESPONSES,
 }

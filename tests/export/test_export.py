@@ -411,6 +411,11 @@ def test_the_file_tells_what_is_known_about_the_model(tmp_path):
     assert "not a medical device" in (tmp_path / "model.onnx").read_bytes().decode("latin1")
 
 
+def test_metadata_of_another_form_are_refused(tmp_path):
+    with pytest.raises(ModelFileError, match="metadata='' must be a dict of facts by name"):
+        export_onnx(built_pipeline(), tmp_path / "model.onnx", metadata="")
+
+
 def test_the_largest_difference_is_printed(tmp_path, capsys):
     export = export_onnx(built_pipeline(), tmp_path / "model.onnx")
     assert f"by at most {export.difference:.1g}" in capsys.readouterr().out

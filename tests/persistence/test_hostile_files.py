@@ -15,14 +15,23 @@ from support.model_files import (
     Y,
     built_pipeline,
     calibrated,
+    fixed,
     own_pipeline,
     put_together,
     take_apart,
 )
 from support.tiny import linear
 
+from pcam_sklearn import CNNClassifier
 from pcam_sklearn._archive import write_archive
-from pcam_sklearn.persistence import ModelFileError, load_model, save_model
+from pcam_sklearn._training._blueprint import Blueprint
+from pcam_sklearn.persistence import ModelFileError, load_model, read_metadata, save_model
+
+
+def one(value, dtype="<U8"):
+    """Return an array of one value, which NumPy compares as if it were the value."""
+    return {"array": dtype, "shape": [1], "values": [value]}
+
 
 CLASSIFIER = 2  # The place of the classifier in the list of estimators.
 
@@ -209,6 +218,21 @@ def test_an_estimator_that_holds_itself_is_refused(forged):
     refused(forged(edit), "names no estimator that stands before its owner")
 
 
+def test_an_estimator_that_no_other_holds_is_refused(forged):
+    def edit(manifest):
+        manifest["estimators"].insert(3, manifest["estimators"][0])
+
+    refused(forged(edit), "its estimator 3, a PatchReader, is held by no other")
+
+
+def test_more_networks_than_a_file_holds_are_refused_before_one_is_built(forged, monkeypatch):
+    def edit(manifest):
+        manifest["estimators"][:0] = [classifier_of(manifest)] * 100
+
+    monkeypatch.setattr("pcam_sklearn.persistence._networks._build", None)
+    refused(forged(edit), "it holds more than 100 networks")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "match"),
     [
@@ -218,14 +242,22 @@ def test_an_estimator_that_holds_itself_is_refused(forged):
         ("loss", {"keras": "losses.deserialize"}, "is no loss, metric or optimizer of Keras"),
         ("metrics", {"list": [{"keras": "saving.load_model"}]}, "is no loss, metric or optimizer"),
         ("callbacks", {"keras": "callbacks.LambdaCallback"}, "callbacks is not as"),
-        ("learning_rate", {"float": "nan"}, "learning_rate must be finite"),
+        ("learning_rate", {"float": "nan"}, "learning_rate must be a finite number"),
         ("epochs", 0, "epochs == 0, must be >= 1"),
         ("dropout", 1.5, "cannot be loaded"),
-        ("augment", "lambda", "augment must hold names"),
+        ("augment", "lambda", "augment must be one of"),
         ("compile__loss", {"dict": [["class_name", "Lambda"]]}, "compile__loss must be"),
         ("model__weights", "/etc/passwd", "must be None, 'imagenet' or 'pcam'"),
         ("network", "resnet", "network must be one of"),
         ("random_state", -1, "random_state must be"),
+        ("model__weights", one("imagenet"), "model__weights must be None, 'imagenet' or 'pcam'"),
+        ("model__weights", one("pcam", "object"), "model__weights must be None, 'imagenet' or"),
+        ("class_weight", one("balanced"), "class_weight must be a dict of weights by label"),
+        ("schedule", one("cosine"), "schedule must be a finite number, text, a flag or None"),
+        ("dtype_policy", one("float32"), "dtype_policy must be a finite number, text"),
+        ("third_pool", one(2, "int64"), "third_pool must be a finite number, text"),
+        ("augment", one("d4"), "augment must be text, a list or tuple of text, or None"),
+        ("filters", {"array": "int64", "shape": [], "values": [2]}, "filters must be finite"),
     ],
 )
 def test_a_parameter_that_the_class_does_not_allow_is_refused(name, value, match, forged):
@@ -260,6 +292,30 @@ def test_weights_of_a_name_are_neither_downloaded_nor_read(forged, monkeypatch):
     refused(path, "a shape|arrays are not those of the network|cannot be built")
 
 
+def test_an_array_is_no_word_for_a_calibration(tmp_path):
+    save_model(calibrated("sigmoid"), tmp_path / "model.pcam")
+    members, manifest = take_apart(tmp_path / "model.pcam")
+    manifest["estimators"][-1]["parameters"]["cv"] = one("prefit")
+    put_together(tmp_path / "bad.pcam", members, manifest)
+    refused(tmp_path / "bad.pcam", "cv of CalibratedClassifierCV must be None, 'prefit'")
+
+
+def test_an_array_is_no_word_for_a_threshold(tmp_path):
+    save_model(fixed(built_pipeline()), tmp_path / "model.pcam")
+    members, manifest = take_apart(tmp_path / "model.pcam")
+    manifest["estimators"][-1]["parameters"]["threshold"] = one("auto")
+    put_together(tmp_path / "bad.pcam", members, manifest)
+    refused(tmp_path / "bad.pcam", "threshold of FixedThresholdClassifier must be 'auto' or a num")
+
+
+@pytest.mark.parametrize("network", ["transfer", "efficientnet-lite0"])
+def test_published_networks_are_built_without_weights_whatever_a_file_says_of_them(network):
+    weights = np.array(["imagenet"])
+    parameters = {"network": network, "model__weights": weights, "metrics": ()}
+    blueprint = Blueprint(parameters, (32, 32, 3), "float32", 0)
+    assert blueprint.build_network(CNNClassifier, weights_follow=True).count_params() > 0
+
+
 def test_a_function_that_a_file_names_is_not_imported(tmp_path):
     save_model(own_pipeline(), tmp_path / "model.pcam")
     members, manifest = take_apart(tmp_path / "model.pcam")
@@ -274,6 +330,13 @@ def test_sides_beyond_the_limit_are_refused(forged):
         manifest["estimators"][1]["parameters"]["input_size"] = 10**9
 
     refused(forged(edit), "input_size of CenterCropNormalizer must be a side of 1 to 4096")
+
+
+def test_a_center_that_takes_megabytes_of_each_patch_is_refused(forged):
+    def edit(manifest):
+        manifest["estimators"][1]["parameters"].update(crop_size=4096, input_size=4096)
+
+    refused(forged(edit), "crop_size of CenterCropNormalizer must be a side of 1 to 1024 pixels")
 
 
 @pytest.mark.parametrize(
@@ -292,6 +355,43 @@ def test_sides_beyond_the_limit_are_refused(forged):
 def test_a_learned_attribute_of_another_form_is_refused(name, value, forged):
     path = forged(lambda manifest: classifier_of(manifest)["learned"].update({name: value}))
     refused(path, name)
+
+
+def wide(n):
+    """Return an array of n empty texts, each of which takes 40 kilobytes of memory."""
+    return {"array": "<U9999", "shape": [n], "values": [""] * n}
+
+
+def test_arrays_that_take_too_much_memory_together_are_refused_when_metadata_are_read(forged):
+    path = forged(lambda manifest: manifest.update(metadata={"a": wide(900), "b": wide(900)}))
+    with pytest.raises(ModelFileError, match=r"holds arrays of 71,992,800 bytes, and at most 67,"):
+        read_metadata(path)
+
+
+def test_arrays_that_take_too_much_memory_together_are_refused_as_parameters(forged):
+    path = forged(lambda manifest: everywhere(manifest, filters=wide(900)))
+    refused(path, "holds arrays of 71,992,8.. bytes, and at most 67,108,864 are read")
+
+
+@pytest.mark.parametrize("value", [[], "", 0, False, "x"], ids=repr)
+@pytest.mark.parametrize("part", ["operating_point", "metrics", "metadata", "data_sha256"])
+def test_metadata_of_another_form_are_refused(part, value, forged):
+    path = forged(lambda manifest: manifest.update({part: value}))
+    with pytest.raises(ModelFileError, match="its metadata are not as the package writes them"):
+        read_metadata(path)
+
+
+def test_metadata_that_are_null_are_refused(forged):
+    path = forged(lambda manifest: manifest.update(metadata=None))
+    with pytest.raises(ModelFileError, match="its metadata are not as the package writes them"):
+        read_metadata(path)
+
+
+def test_metadata_that_nest_deeply_are_refused_when_they_are_read(forged):
+    deep = json.loads("[" * 300 + "]" * 300)
+    path = forged(lambda manifest: manifest.update(metadata={"a": deep}))
+    with pytest.raises(ModelFileError, match="its manifest nests more than 200 times"):
+        read_metadata(path)
 
 
 def test_a_calibration_of_another_form_is_refused(tmp_path):
@@ -317,6 +417,21 @@ def test_other_arrays_are_refused(original, forged):
     ):
         path = forged(lambda _: None, **{"weights.safetensors": save(changed)})
         refused(path, "belongs to no estimator|arrays are not those of the network")
+
+
+def test_more_arrays_than_a_file_holds_are_refused(forged):
+    arrays = save({str(n): np.zeros(0, np.float32) for n in range(20_001)})
+    path = forged(lambda _: None, **{"weights.safetensors": arrays})
+    refused(path, "it has 20,001 arrays, and at most 20,000 are read")
+
+
+def test_a_long_header_is_refused_before_the_arrays_are_parsed(forged, monkeypatch):
+    monkeypatch.setattr("pcam_sklearn._members.load", None)
+    arrays = struct.pack("<Q", 2**22 + 8) + b"{}".ljust(2**22 + 8)
+    path = forged(lambda _: None, **{"weights.safetensors": arrays})
+    refused(
+        path, r"the header of its weights\.safetensors has 4,194,312 bytes, and at most 4,194,30"
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ EXPECTED = {
     # A subclass that knows four names reads one published file, by its SHA-256, and no model file.
     ("networks/_published.py", "pickle"),
     ("_training/_keras_parts.py", "from_config()"),  # of an optimizer that lives in this process
+    ("_training/_recipe.py", "from_config()"),  # of a loss that lives in this process
     ("_files.py", "ctypes"),  # asks the system to exchange two folders
     ("_training/_backends/__init__.py", "import_module()"),  # the backend, out of three
 }

@@ -20,6 +20,8 @@ from support.tiny import SIDE, learned, linear, quick_pipeline, small_pipeline
 from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader
 from pcam_sklearn.networks import _published
 from pcam_sklearn.persistence import ModelFileError, ModelFileWarning, load_model, save_model
+from pcam_sklearn.persistence._kinds import KINDS as KINDS_OF_FILES
+from pcam_sklearn.persistence._nodes import Writer
 
 
 @pytest.fixture
@@ -341,6 +343,19 @@ def test_a_parameter_of_the_network_that_is_no_plain_data_is_refused(path):
     )
     with pytest.raises(ModelFileError, match=r"model__activation=.* is needed to build"):
         save_model(pipeline, path)
+
+
+@pytest.mark.parametrize("name", ["", ".pcam", "..", "/"])
+def test_a_path_that_names_no_file_is_refused_with_one_that_does(name):
+    with pytest.raises(ModelFileError, match=r"type '/?model\.pcam'"):
+        save_model(PatchReader(), name)
+
+
+def test_a_search_to_calibrate_is_refused_with_what_to_calibrate(path):
+    search = GridSearchCV(quick_pipeline(), {"cnnclassifier__batch_size": [16]}, cv=2)
+    writer = Writer(KINDS_OF_FILES)
+    with pytest.raises(ModelFileError, match=r"GridSearchCV.* calibrate search\.best_estimator_"):
+        writer.add(CalibratedClassifierCV(search), "the estimator")
 
 
 @pytest.mark.parametrize("name", ["model.joblib", "model", "model.PCAM"])

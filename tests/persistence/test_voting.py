@@ -199,24 +199,63 @@ def test_a_member_that_votes_a_million_times_is_refused_before_it_is_asked(forge
     refused(forged(edit), f"hold one another more than {MOST_HELD:,} times")
 
 
-def test_votes_in_votes_that_double_thirty_times_are_refused(forged):
+def test_votes_in_votes_that_grow_thirtyfold_are_refused(forged):
     def edit(nodes):
         nodes[-1]["parameters"]["weights"] = None
-        for place in range(len(nodes) - 1, len(nodes) + 29):
-            nodes.append(nodes[-1] | {"fitted": [["m0", place], ["m1", place]]})
+        for place in range(len(nodes) - 1, len(nodes) + 3):
+            nodes.append(nodes[-1] | {"fitted": [[f"m{i}", place] for i in range(30)]})
 
     refused(forged(edit), f"hold one another more than {MOST_HELD:,} times")
 
 
 def test_what_no_reader_would_take_is_not_written(members):
     voting = members[0]
-    for _ in range(14):
-        voting = VotingClassifier([("a", voting), ("b", voting)])
+    for _ in range(3):
+        voting = VotingClassifier([(f"m{i}", voting) for i in range(30)])
     with pytest.raises(ModelFileError, match=r"hold one another more than .* with joblib"):
         Writer(KINDS).add(voting, "the estimator")
+
+
+def test_estimators_that_are_deep_one_in_another_are_refused(forged):
+    def edit(nodes):
+        for place in range(len(nodes) - 1, len(nodes) + 9):
+            nodes.append({"type": "Pipeline", "parameters": {}, "steps": [["a", place]]})
+
+    refused(forged(edit), "its estimators are more than 10 one in another")
+
+
+@pytest.mark.parametrize("levels", [9, 2000])
+def test_estimators_that_are_too_deep_to_be_read_are_not_written(levels, members):
+    nested = members[0]  # It is two levels deep.
+    for _ in range(levels):
+        nested = FrozenEstimator(nested)
+    with pytest.raises(ModelFileError, match=r"more than 10 one in another; make it flatter"):
+        Writer(KINDS).add(nested, "the estimator")
+
+
+def test_estimators_that_are_deep_together_with_what_was_written_before_are_not_written(members):
+    nested = members[0]
+    for _ in range(6):
+        nested = FrozenEstimator(nested)
+    deeper = FrozenEstimator(FrozenEstimator(FrozenEstimator(nested)))
+    with pytest.raises(ModelFileError, match=r"more than 10 one in another"):
+        Writer(KINDS).add(VotingClassifier([("a", nested), ("b", deeper)]), "the estimator")
+
+
+def test_ten_estimators_one_in_another_come_back(members, path):
+    nested = members[0]
+    for _ in range(8):
+        nested = FrozenEstimator(nested)
+    np.testing.assert_array_equal(again(nested, path).predict(X), members[0].predict(X))
 
 
 def test_more_estimators_than_a_reader_takes_are_not_written(members):
     many = [(f"m{i}", FrozenEstimator(members[0])) for i in range(MOST_NODES)]
     with pytest.raises(ModelFileError, match=r"more than the 1,000 estimators"):
         Writer(KINDS).add(VotingClassifier(many), "the estimator")
+
+
+def test_more_networks_than_a_reader_takes_are_not_written(members, monkeypatch):
+    monkeypatch.setattr("pcam_sklearn.persistence._nodes.MOST_NETWORKS", 1)
+    with pytest.raises(ModelFileError, match=r"more than the 1 networks .* with joblib"):
+        Writer(KINDS).add(blend(*members[:2]), "the estimator")

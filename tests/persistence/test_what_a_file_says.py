@@ -12,6 +12,10 @@ from pcam_sklearn.metrics import OperatingPoint, choose_operating_point
 from pcam_sklearn.persistence import ModelFileError, load_model, read_metadata, save_model
 from pcam_sklearn.report import evaluate_predictions, hash_patches
 
+HOLDS_ITSELF = []
+HOLDS_ITSELF.append(HOLDS_ITSELF)
+WIDE = np.zeros(900, "<U9999")
+
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory):
@@ -123,6 +127,17 @@ def test_slides_that_are_objects_are_written_as_numbers(tmp_path):
         ({"confusion": {None: 5}}, "has keys that are neither text nor numbers"),
         ({"data": "kaggle"}, r"metadata\['data'\]='kaggle' must be a dict of facts"),
         ({"data": [("a", 1)]}, r"metadata\['data'\]=.* must be a dict of facts"),
+        ("text", "metadata='text' must be a dict of facts by name"),
+        ([("a", 1)], r"metadata=\[\('a', 1\)\] must be a dict of facts by name"),
+        ("", "metadata='' must be a dict of facts by name"),
+        ({"evaluation": "x"}, r"metadata\['evaluation'\]='x' is none; pass .*report\.evaluate"),
+        ({"operating_point": 5}, r"metadata\['operating_point'\]=5 is none; pass the result"),
+        ({"metrics": {"a": 1}}, r"metadata\['metrics'\] are not those that read_metadata returns"),
+        ({"a": HOLDS_ITSELF}, r"metadata\['a'\] nests too deeply, or holds itself"),
+        ({"a": np.longdouble(1)}, r"metadata\['a'\] is an array of float128"),
+        ({"a": np.ma.masked}, r"metadata\['a'\]=masked is no plain data"),
+        ({"a": np.zeros(1700, "<U9999")}, r"metadata\['a'\] is an array of 67,993,200 bytes"),
+        ({"a": WIDE, "b": WIDE}, "the manifest holds arrays of 71,992,800 bytes"),
     ],
 )
 def test_metadata_that_a_file_cannot_hold_are_refused(metadata, match, tmp_path):
@@ -146,3 +161,9 @@ def test_saving_twice_gives_the_same_bytes(tmp_path):
     for name in ("a.pcam", "b.pcam"):
         save_model(pipeline, tmp_path / name)
     assert (tmp_path / "a.pcam").read_bytes() == (tmp_path / "b.pcam").read_bytes()
+
+
+def test_names_of_arrays_that_are_too_long_to_be_read_are_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("pcam_sklearn._members._LONGEST_HEADER", 100)
+    with pytest.raises(ModelFileError, match=r"header of its weights\.safetensors .* joblib"):
+        save_model(built_pipeline(), tmp_path / "model.pcam")

@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -421,3 +422,16 @@ def test_set_output_pandas_leaves_arrays_of_images_alone(transformer):
 def test_a_normalizer_survives_pickling():
     normalizer = pickle.loads(pickle.dumps(CenterCropNormalizer(48, dtype="uint8")))
     assert normalizer.get_params() == {"crop_size": 48, "input_size": 96, "dtype": "uint8"}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_resized_patches_take_the_memory_of_their_centers(dtype):
+    patches = np.zeros((20, 8, 8, 3), dtype=np.uint8)
+    normalizer = CenterCropNormalizer(crop_size=8, input_size=1024, dtype=dtype)
+    tracemalloc.start()
+    try:
+        normalizer.transform(patches)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * 1024 * 1024 * 3  # All of them, whole, take 20 times 3 MB.

@@ -101,6 +101,13 @@ def test_what_pickle_cannot_find_is_an_error_that_says_to_move_it(dumps, paramet
         dumps(quick(**{parameter: value}))
 
 
+@pytest.mark.parametrize("dumps", [pickle.dumps, dump_by_joblib], ids=["pickle", "joblib"])
+def test_what_a_network_was_built_from_is_looked_for_too(dumps):
+    fitted = quick(network=local_network()).initialize(X, Y).set_params(network="notebook")
+    with pytest.raises(pickle.PicklingError, match=r"network=.*top level of a module"):
+        dumps(fitted)
+
+
 def test_cloudpickle_and_copies_take_local_functions():
     fitted = quick(network=local_network()).fit(X, Y)
     expected = fitted.predict_proba(X)

@@ -16,7 +16,7 @@ def last_step(estimator: Any) -> Any:
 
 
 def refitted(estimator: Any) -> Any:
-    """Return what a fitted search holds, or the estimator itself."""
+    """Return the estimator that a fitted search holds, or the estimator itself."""
     return getattr(estimator, "best_estimator_", estimator)
 
 

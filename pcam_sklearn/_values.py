@@ -16,7 +16,7 @@ from pcam_sklearn._errors import ModelFileError
 _LARGEST = 2**63
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _DTYPE = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|<U[0-9]{1,4}|object")
-_MOST_BYTES = 64 * 2**20  # Of all arrays in one text.
+_MOST_BYTES = 64 * 2**20  # All arrays in one text.
 _DEEPEST = 200  # Python's own limit, of 1,000 calls, comes later.
 
 
@@ -92,7 +92,7 @@ def _bytes_of(plain: Any) -> int:
 
 
 def _items_of(plain: Any) -> list[Any]:
-    """Return what JSON holds that may itself hold more."""
+    """Return the dicts and lists in one of JSON."""
     items = plain.values() if isinstance(plain, dict) else plain
     return [item for item in items if isinstance(item, (dict, list))]
 

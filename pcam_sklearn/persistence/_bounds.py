@@ -1,4 +1,4 @@
-"""How many estimators a model file may hold, and how they may hold one another."""
+"""The bounds of a model file: the number of its estimators, and how deep they stand."""
 
 from dataclasses import dataclass, field
 

@@ -279,7 +279,7 @@ def _searched(estimator: Any, name: str) -> Any:
 
 
 def _advice(estimator: Any) -> str:
-    """Return what to do with an estimator that a file cannot hold."""
+    """Return advice about an estimator that a file cannot hold."""
     if hasattr(estimator, "estimator") and hasattr(estimator, "refit"):
         return (
             "fit the search by itself, and put search.best_estimator_ in its place, for instance "

@@ -46,7 +46,7 @@ def check_probe(plain: Any, trainer: PatchModel, weights: Mapping[str, np.ndarra
     difference = abs(_infer(trainer) - expected).max()
     halved = any(array.dtype == np.float16 for array in weights.values())
     in_16_bits = halved or trainer.blueprint.dtype_policy.startswith("mixed")
-    # A difference of NaN is none that is allowed.
+    # NaN fails each comparison.
     if not difference <= (_TOLERANCE_OF_16_BITS if in_16_bits else _TOLERANCE):
         raise ModelFileError(
             f"{describe(trainer.blueprint.parameters['network'])!r} builds another network than "

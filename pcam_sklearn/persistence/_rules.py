@@ -37,7 +37,7 @@ def _is_text(value: Any) -> bool:
 def is_word(value: Any, *allowed: str | None) -> bool:
     """Return whether a value is one of a few words, or None where that is allowed.
 
-    An array of one word compares equal to it, and is none.
+    An array that holds one word compares equal to it, but is not that word.
     """
     return (value is None or isinstance(value, str)) and value in allowed
 

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pcam_sklearn._files import atomic_path
+from pcam_sklearn._files import atomic_path, expand_home
 from pcam_sklearn._training import KEEP
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._callbacks import Callbacks, Shuffle
@@ -47,11 +47,12 @@ class Checkpoint:
     """
 
     def __init__(self, folder: str | Path, identity: str) -> None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        folder = expand_home(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         self._held = ExitStack()
         # First the files that are there: their fits may have ended, and not this one's.
-        found = sorted(Path(folder).glob(f"fit-{identity}-*.npz"))
-        names = (Path(folder) / f"fit-{identity}-{number}.npz" for number in itertools.count(1))
+        found = sorted(folder.glob(f"fit-{identity}-*.npz"))
+        names = (folder / f"fit-{identity}-{number}.npz" for number in itertools.count(1))
         for self.path in itertools.chain(found, names):
             with suppress(BlockingIOError):
                 self._held.enter_context(workspace(self.path, alone=True))

@@ -4,12 +4,15 @@ import hashlib
 import os
 import sys
 import types
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from pcam_sklearn import __version__
+from pcam_sklearn._files import expand_home
 from pcam_sklearn._training._backends import current_framework
 from pcam_sklearn._training._data import TrainingSet
 from pcam_sklearn._training._keras_parts import describe_part
@@ -37,8 +40,8 @@ def identify(plan: Any) -> str:
     surroundings = [backend, keras.config.dtype_policy().name, keras.config.floatx()]
     surroundings += [__version__, keras.__version__, sys.modules[backend].__version__]
     weights = parameters.get("model__weights")
-    if isinstance(weights, str | os.PathLike) and os.path.isfile(weights):
-        with open(weights, "rb") as file:
+    if isinstance(weights, str | os.PathLike) and expand_home(weights).is_file():
+        with open(expand_home(weights), "rb") as file:
             surroundings.append(hashlib.file_digest(file, "sha256").hexdigest())
     start = []
     if plan.resume:
@@ -75,11 +78,11 @@ def _describe(value: Any, around: tuple[int, ...] = ()) -> str:
 
     if isinstance(value, np.ndarray):
         return _describe_array(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return repr(sorted((inner(key), inner(item)) for key, item in value.items()))
     if isinstance(value, (set, frozenset)):
         return repr(sorted(map(inner, value)))  # Their order differs between processes.
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, deque)):
         return repr([inner(item) for item in value])
     return repr([inner(part) for part in _parts(value)])
 
@@ -94,7 +97,7 @@ def _describe_array(array: np.ndarray) -> str:
 def _parts(value: Any) -> list[Any]:
     """Return plainer parts of which an object consists."""
     if isinstance(value, np.random.RandomState):
-        return list(value.get_state())
+        return [value.get_state(legacy=False)]
     if isinstance(value, types.CodeType):
         return [value.co_code, value.co_consts, value.co_names]
     if isinstance(value, types.FunctionType | type):

@@ -1,19 +1,28 @@
 """The user's own functions and classes: what they consist of, as far as it decides on results."""
 
+import argparse
 import dataclasses
 import enum
 import functools
 import sys
 import types
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
-from pcam_sklearn._training._plain_values import is_plain
+from pcam_sklearn._training._plain_values import is_state
 
 _INSTALLED = {"site-packages", "dist-packages"}
 _HELPERS = (types.FunctionType, type, functools.partial)
 # Names in each class, such as those of its module and its line.
-_OF_PYTHON = ("__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__")
+_OF_PYTHON = (
+    "__module__",
+    "__doc__",
+    "__dict__",
+    "__weakref__",
+    "__firstlineno__",
+    "__slotnames__",
+)
 
 
 def is_own(module: str | None) -> bool:
@@ -26,8 +35,9 @@ def is_own(module: str | None) -> bool:
 
 
 def says_all(value: Any) -> bool:
-    """Return True for numbers, text, arrays and containers of such, and for functions."""
-    return is_plain(value) or isinstance(_unwrapped(value), _HELPERS)
+    """Return True for numbers, text, arrays and holders of such, and for functions."""
+    known = is_state(value) or _is_settings(value)
+    return known or isinstance(_unwrapped(value), _HELPERS)
 
 
 def parts_of_code(value: Any) -> list[Any]:
@@ -51,7 +61,7 @@ def _globals(function: types.FunctionType) -> dict[str, Any]:
     return {
         name: _unwrapped(v)
         for name, v in found.items()
-        if is_plain(v) or _is_own_helper(v) or _is_settings(v)
+        if is_state(v) or _is_own_helper(v) or _is_settings(v)
     }
 
 
@@ -63,11 +73,22 @@ def _is_own_helper(value: Any) -> bool:
 
 
 def _is_settings(value: Any) -> bool:
-    """Return True for values in a namespace or a dataclass, and for one of an enumeration."""
-    if isinstance(value, enum.Enum):
+    """Return True for a path, a member of an enumeration, or a holder of plain values and such."""
+    if isinstance(value, enum.Enum | PurePath):
         return True
-    holds = isinstance(value, types.SimpleNamespace) or dataclasses.is_dataclass(value)
-    return holds and not isinstance(value, type) and all(map(is_plain, vars(value).values()))
+    parts = _parts_of_holder(value)
+    return parts is not None and all(is_state(part) or _is_settings(part) for part in parts)
+
+
+def _parts_of_holder(value: Any) -> list[Any] | None:
+    """Return the values in a container, a namespace or a dataclass, or None for anything else."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name) for field in dataclasses.fields(value)]
+    if isinstance(value, types.SimpleNamespace | argparse.Namespace):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple | set | frozenset) else None
 
 
 def _unwrapped(value: Any) -> Any:

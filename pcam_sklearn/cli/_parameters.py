@@ -63,7 +63,19 @@ def _split_setting(text: str) -> tuple[str, str]:
 def _parse_list(text: str) -> list[Any]:
     # As one literal first: in (8,8),(4,4) not every comma separates values.
     whole = parse_value(f"[{text}]")
-    return whole if isinstance(whole, list) else [_parse_typed(part) for part in text.split(",")]
+    return whole if isinstance(whole, list) else [_parse_typed(part) for part in _split_list(text)]
+
+
+def _split_list(text: str) -> list[str]:
+    """Return the parts between the commas that stand in no brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def _parse_typed(text: str) -> Any:

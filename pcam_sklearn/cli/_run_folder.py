@@ -30,12 +30,13 @@ _CHECKPOINT = "checkpoint"
 _TO_RESUME = {_CHECKPOINT, CONFIG_FILE}
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunInProgress:
     """The place where a run is written until it is complete, next to its final folder."""
 
     work: Workspace
     out: Output
+    has_trained: bool = False
 
     def start(self) -> Path:
         """Remove what an ended process left, and return an empty folder for the files."""
@@ -60,14 +61,14 @@ class RunInProgress:
     def checkpoint(self, config: Mapping[str, Any], *, resume: bool) -> Iterator[Path]:
         """Yield a folder for checkpoints, which stays if the block is interrupted.
 
-        With `resume` it stays after errors as well.
+        With `resume`, and once the fit is done, it stays after errors as well.
         """
         with atomic_path(self.work.path / CONFIG_FILE) as path:
             path.write_text(to_json(config), encoding="utf-8")
         try:
             yield self.work.path / _CHECKPOINT
         except (Exception, KeyboardInterrupt) as error:
-            if resume or isinstance(error, KeyboardInterrupt):
+            if resume or self.has_trained or isinstance(error, KeyboardInterrupt):
                 self._keep(error)
             raise
 

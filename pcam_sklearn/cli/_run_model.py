@@ -99,8 +99,12 @@ class Model:
         """
         of_patches = of_slides = np.zeros(len(patches), dtype=bool)
         if self.folder is not None:
-            ids = list(filter(is_id, self._used["id"]))
-            of_patches = np.isin(patches.digests(), self._used[PIXELS]) | np.isin(patches.ids, ids)
+            # Runs of version 0.1.0 recorded ids alone.
+            known = (self._used[PIXELS] != "").all()
+            ids = self._used["id"][self._used["id"].map(is_id) | (not known)]
+            of_patches = np.isin(patches.ids, ids)
+            if known:
+                of_patches |= np.isin(patches.digests(), self._used[PIXELS])
         if patches.groups is not None:
             of_slides = np.isin(patches.groups, self._used_slides)
         return of_patches, of_slides
@@ -272,7 +276,7 @@ def read_predictions(folder: Path) -> pd.DataFrame:
 
 def _read_split(folder: Path) -> pd.DataFrame:
     path = folder / SPLIT_FILE
-    split = read_table(path, ["id", "slide", "part", PIXELS])
+    split = read_table(path, ["id", "slide", "part"], optional=(PIXELS,))
     if set(split["part"]) != set(_PARTS):
         raise ValueError(f"{path} must name the parts {', '.join(_PARTS)}, and no other")
     return split

@@ -138,6 +138,7 @@ def make_run(
             kept = None if search else checkpoint  # A search could not go on at its end.
             rows = split.training
             fit_pipeline(pipeline, patches, rows, progress=out.progress, checkpoint=kept)
+            run.has_trained = kept is not None
             point = _choose_threshold(pipeline, patches.take(split.threshold), criterion, out)
             evaluation = _evaluate(pipeline, patches.take(split.test), point, options, out)
             out.step("drawing the card and writing the run")

@@ -65,7 +65,7 @@ def shown_rounding(part: Any) -> float:
         logit = np.log(near + _TINY) - np.log(1 - near + _TINY)
         return float(abs(np.diff(expit(float(calibrator.beta_) * logit))).item())
     widths = np.diff(calibrator.X_thresholds_)
-    rises = np.diff(calibrator.y_thresholds_)
+    rises = np.abs(np.diff(calibrator.y_thresholds_))
     return float(np.max(rises * np.minimum(ulp / widths, 1.0), initial=0.0))
 
 

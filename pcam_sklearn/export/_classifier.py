@@ -100,13 +100,12 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
         OSError, ModelFileError, ValueError
             As in `predict_proba`.
         """
-        was_read = "_content" in vars(self)
+        if "_content" in vars(self) and expand_home(self.path).exists():
+            # The file may have been written again. Where it is none, a pickle has brought it.
+            again = type(self)(**self.get_params())
+            again._open()
+            self.__dict__.update(vars(again))
         self._open()  # Raises if the file is no good.
-        if was_read and expand_home(self.path).exists():
-            # It may have been written again. Where it is not, a pickle has brought its content.
-            for name in ("_content", "_content_of", *_UNBOUND):
-                self.__dict__.pop(name, None)
-            self._open()
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:

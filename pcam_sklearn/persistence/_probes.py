@@ -27,15 +27,11 @@ _PROBABILITIES = Rule(
 def probe(trainer: PatchModel) -> list[float] | None:
     """Return the probabilities of the patches, or None for a network that does not repeat them.
 
-    A layer that draws numbers in predictions changes them, and its generator is put back.
+    A layer that draws numbers in predictions changes them.
     """
-    network = trainer.network
-    before = named_values(network.variables)
-    first, second = _infer(trainer), _infer(trainer)
-    if np.allclose(first, second, rtol=0, atol=_TOLERANCE):
-        return first.tolist()  # Two numbers that are NaN are not close.
-    assign_named(network.variables, before, f"the network {network.name!r}")
-    return None
+    first, second = _infer(trainer, 2)
+    # Two numbers that are NaN are not close.
+    return first.tolist() if np.allclose(first, second, rtol=0, atol=_TOLERANCE) else None
 
 
 def check_probe(plain: Any, trainer: PatchModel, weights: Mapping[str, np.ndarray]) -> None:
@@ -43,7 +39,7 @@ def check_probe(plain: Any, trainer: PatchModel, weights: Mapping[str, np.ndarra
     if plain is None:  # Earlier versions kept none.
         return
     expected = np.array(_PROBABILITIES.check(plain, "the probabilities of its network"))
-    difference = abs(_infer(trainer) - expected).max()
+    difference = abs(_infer(trainer, 1)[0] - expected).max()
     halved = any(array.dtype == np.float16 for array in weights.values())
     in_16_bits = halved or trainer.blueprint.dtype_policy.startswith("mixed")
     # NaN fails each comparison.
@@ -56,8 +52,13 @@ def check_probe(plain: Any, trainer: PatchModel, weights: Mapping[str, np.ndarra
         )
 
 
-def _infer(trainer: PatchModel) -> np.ndarray:
-    return current_framework().infer(trainer, _patches(trainer.blueprint.input_shape)).ravel()
+def _infer(trainer: PatchModel, times: int) -> list[np.ndarray]:
+    """Return probabilities, and leave the network, with the generators of its layers, as it was."""
+    network, patches = trainer.network, _patches(trainer.blueprint.input_shape)
+    before = named_values(network.variables)
+    found = [current_framework().infer(trainer, patches).ravel() for _ in range(times)]
+    assign_named(network.variables, before, f"the network {network.name!r}")
+    return found
 
 
 def _patches(shape: tuple[int, int, int]) -> np.ndarray:

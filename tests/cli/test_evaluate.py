@@ -17,6 +17,7 @@ from support.cli_runs import (
 )
 
 from pcam_sklearn import make_pcam_pipeline
+from pcam_sklearn.cli._manifest import write_manifest
 from pcam_sklearn.datasets import load_kaggle
 from pcam_sklearn.persistence import load_model, save_model
 from pcam_sklearn.report import stain_of_slides
@@ -211,3 +212,11 @@ def test_patches_of_one_slide_get_intervals_over_patches_and_a_warning(model, ot
 def test_evaluate_of_patches_without_labels_says_what_to_pass(run, kaggle):
     said = cli("evaluate", run, kaggle, "--subset", "test", code=2)
     assert "--subset train" in said.stderr
+
+
+def test_a_run_that_recorded_no_pixels_knows_its_patches_by_their_ids(run, kaggle, tmp_path):
+    old = shutil.copytree(run, tmp_path / "old")
+    read_split(old).drop(columns="sha256").to_csv(old / "split.csv", index=False)
+    write_manifest(old)
+    expected = as_json("evaluate", run, kaggle, *QUICK, "--unseen")
+    assert as_json("evaluate", old, kaggle, *QUICK, "--unseen")["patches"] == expected["patches"]

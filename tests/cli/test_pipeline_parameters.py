@@ -38,6 +38,11 @@ def test_a_grid_is_read_as_it_was_written(values):
     assert parse_grid(["name=" + ",".join(map(str, values))]) == {"name": values}
 
 
+def test_a_grid_may_mix_words_with_tuples():
+    assert parse_grid(["a=d4,('d4','stain'),none"]) == {"a": ["d4", ("d4", "stain"), None]}
+    assert parse_grid(["a=(8,8),none"]) == {"a": [(8, 8), None]}
+
+
 def test_none_may_be_written_as_the_option_augment_takes_it():
     assert parse_grid(["a=none,d4"]) == {"a": [None, "d4"]}
     assert parse_settings(["a=none"]) == {"a": None}

@@ -336,12 +336,19 @@ def test_a_run_that_was_killed_ends_with_resume_as_one_that_was_not(kaggle, tmp_
         assert (killed / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
 
-def test_a_run_that_ends_after_its_fit_does_not_train_again(kaggle, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (OSError("full"), 2)])
+def test_a_run_that_ends_after_its_fit_does_not_train_again(
+    error, code, kaggle, tmp_path, monkeypatch
+):
     cli("train", kaggle, "--output", tmp_path / "undisturbed", *TINY)
     command = ["train", kaggle, "--output", tmp_path / "ended", *TINY]
+
+    def end(*_):
+        raise error
+
     with monkeypatch.context() as patch:
-        patch.setattr("pcam_sklearn.cli._training_run._choose_threshold", interrupt)
-        said = cli(*command, code=130)
+        patch.setattr("pcam_sklearn.cli._training_run._choose_threshold", end)
+        said = cli(*command, code=code)
     assert "go on with --resume" in " ".join(said.stderr.split())
     said = cli(*command, "--resume").stderr
     assert "Resuming the run" in said
@@ -349,7 +356,3 @@ def test_a_run_that_ends_after_its_fit_does_not_train_again(kaggle, tmp_path, mo
     for name in ("predictions.csv", "history.csv", "config.json"):
         expected = (tmp_path / "undisturbed" / name).read_bytes()
         assert (tmp_path / "ended" / name).read_bytes() == expected, name
-
-
-def interrupt(*_):
-    raise KeyboardInterrupt

@@ -70,6 +70,18 @@ def test_files_give_what_their_pixels_give(file, tmp_path):
     np.testing.assert_array_equal(served.predict_proba(paths), served.predict_proba(X[:4]))
 
 
+def test_a_fit_that_fails_keeps_what_a_pickle_brought(file, tmp_path):
+    path = tmp_path / "model.onnx"
+    shutil.copy(file, path)
+    served = pickle.loads(pickle.dumps(OnnxClassifier(path)))
+    patches = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), dtype=np.uint8)
+    before = served.predict_proba(patches)
+    path.write_bytes(b"damaged")
+    with pytest.raises(ModelFileError):
+        served.fit(patches)
+    np.testing.assert_array_equal(served.predict_proba(patches), before)
+
+
 @pytest.mark.parametrize("path", [None, 3, b"model.onnx"])
 def test_a_path_that_is_none_is_refused(path):
     with pytest.raises(TypeError, match="path must be the path of an ONNX file"):

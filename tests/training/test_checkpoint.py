@@ -7,8 +7,10 @@ import logging
 import os
 import signal
 import threading
+from argparse import Namespace
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -423,11 +425,13 @@ class Forgetful(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
         self.generator, self.epochs = np.random.default_rng(0), set()
+        self.old = np.random.RandomState(0)
         self.last = deque(maxlen=2)
 
     def on_epoch_end(self, epoch, logs=None):
         self.epochs.add(epoch)
-        self.last.append(self.generator.integers(1000))
+        child = self.generator.spawn(1)[0]
+        self.last.append((child.integers(1000), self.old.randint(1000)))
 
     def on_train_end(self, logs=None):
         type(self).seen = (self.epochs, self.last, self.generator.integers(1000))
@@ -515,11 +519,23 @@ class Config:
     slope: float
 
 
+@dataclass(slots=True)
+class Slotted:
+    slope: float
+
+
 SETTINGS = {
     "a namespace": (SimpleNamespace(slope=0.1), SimpleNamespace(slope=0.2)),
     "a dataclass": (Config(0.1), Config(0.2)),
     "an enumeration": (Mode.SLOW, Mode.FAST),
     "a set": ({1, 2}, {1, 3}),
+    "nested": ({"a": [SimpleNamespace(b=Mode.SLOW)]}, {"a": [SimpleNamespace(b=Mode.FAST)]}),
+    "a dataclass with slots": (Slotted(0.1), Slotted(0.2)),
+    "arguments": (Namespace(act="relu"), Namespace(act="tanh")),
+    "a path": (Path("a"), Path("b")),
+    "a queue": (deque([1]), deque([2])),
+    "a generator": (np.random.default_rng(1), np.random.default_rng(2)),
+    "a generator of old": (np.random.RandomState(1), np.random.RandomState(2)),
 }
 HELD = None
 
@@ -538,6 +554,36 @@ def test_global_settings_are_part_of_the_identity(values, monkeypatch):
         monkeypatch.setitem(globals(), "HELD", value)
         found.append(identity_of(network=with_settings))
     assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize("values", SETTINGS.values(), ids=SETTINGS)
+def test_settings_of_callbacks_are_part_of_the_identity(values):
+    first, equal, other = (
+        identity_of(callbacks=[Noted(value)])
+        for value in (values[0], copy.deepcopy(values[0]), values[1])
+    )
+    assert first == equal != other
+
+
+def test_a_class_that_was_copied_is_the_same_class():
+    class Local(keras.callbacks.Callback):
+        pass
+
+    before = identity_of(callbacks=[Local()])
+    copy.copy(Local())
+    assert identity_of(callbacks=[Local()]) == before
+
+
+def test_a_folder_may_lie_in_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pcam").write_bytes(b"a")
+    with Checkpoint("~/new", "same") as checkpoint:
+        assert checkpoint.path.parent == tmp_path / "new"
+    lite = {"network": "efficientnet-lite0", "model__weights": "~/w.pcam"}
+    first = identity_of(**lite)
+    (tmp_path / "w.pcam").write_bytes(b"b")
+    assert identity_of(**lite) != first
 
 
 def test_another_verbosity_goes_on_as_well(monkeypatch, tmp_path):

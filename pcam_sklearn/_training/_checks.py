@@ -59,7 +59,7 @@ def convert_weights(
     weights = np.ones(len(codes))
     if sample_weight is not None:
         refuse_masked(sample_weight, "weights")
-        if np.ndim(sample_weight) == 0:
+        if not np.asarray(sample_weight).ndim:
             raise ValueError(f"sample_weight is {sample_weight!r}, and must have 1 dimension.")
         weights = _non_negative(sample_weight, "sample_weight")
     if weights.shape != codes.shape:

@@ -27,6 +27,7 @@ def replace_operations(model: Any) -> None:
 def _gates(graph: Any) -> set[str]:
     """Return the outputs that are multiplied by something computed, as within a network."""
     constants = {tensor.name for tensor in graph.initializer}
+    constants |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
     products = [node for node in graph.node if node.op_type == "Mul"]
     return {name for node in products if not constants & {*node.input} for name in node.input}
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from pcam_sklearn._reading._checks import check_patches
 from pcam_sklearn._sklearn_callbacks import CallbackSupportMixin, with_callbacks
 from pcam_sklearn._training import _fit
-from pcam_sklearn._training._checks import require_probabilities
+from pcam_sklearn._training._checks import checked_probabilities
 from pcam_sklearn._training._data import TrainingSet, check_training_set
 from pcam_sklearn._training._epoch_tasks import EpochTasks
 from pcam_sklearn._training._model import PatchModel, predict_in_batches
@@ -119,16 +119,14 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
         Fixes all that is random. On a CPU the same number gives the same bits; on TensorFlow,
         "transfer" and your own networks may need ``TF_NUM_INTEROP_THREADS=1`` for it.
     verbose : {0, 1, 2, "auto"}, default=0
-        0 is silent. 1 shows one line per fit on stderr: epoch, loss, AUC of the held-out patches
-        (of the training patches if none are held out), time left. A screen shows it all the time,
-        a file or a parallel fit only at the end. 2 is Keras' own output, one line per epoch.
-        "auto" is 1.
+        0 is silent. 1 and "auto" show one line per fit on stderr: epoch, loss, AUC of the held-out
+        patches (of the training patches if none are held out), time left. A file or a parallel fit
+        shows it at the end, a screen all the time. 2 is Keras' own output, one line per epoch.
     checkpoint_dir : str, path or None, default=None
         A folder for the state after each epoch. After a kill or an error, call the same `fit`
         again, with equal parameters and data: it continues after the last complete epoch, with the
-        bits of `random_state`. Each fit has a file of its own, and removes it when it is done. Of
-        your own callbacks it keeps attributes that are numbers, text, arrays, generators of NumPy,
-        or containers of such.
+        bits of `random_state`. The file goes when the fit is done. Of your own callbacks it keeps
+        attributes that are numbers, text, arrays, generators of NumPy, or containers of such.
 
     Attributes
     ----------
@@ -267,9 +265,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
 
         Raises
         ------
-        TypeError
-            If a parameter is of another type than documented, such as ``epochs="3"``.
-        ValueError
+        TypeError, ValueError
             If a parameter or an argument is not as documented, or there are too few patches, or
             slides, to hold out `validation_fraction` of them.
         """
@@ -417,8 +413,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
             views=find_views(views, X.shape, built),
             show_progress=bool(routes.get("verbose", False)),
         ).astype(np.float64)
-        require_probabilities(output)
-        return np.clip(output, 0, 1)
+        return checked_probabilities(output)
 
     @property
     def current_epoch(self) -> int:
@@ -442,7 +437,7 @@ class CNNClassifier(CallbackSupportMixin, TrueKerasClassifier):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         require_findable(self.get_params(deep=False))
-        if "trainer_" in vars(self):  # A network stays what it was built from.
+        if hasattr(self, "trainer_"):  # The network stays what it was built from.
             require_findable(self.trainer_.blueprint.parameters)
         return super().__reduce_ex__(protocol)
 

@@ -78,8 +78,8 @@ def convert_weights(
     return weights.astype(np.float32)
 
 
-def require_probabilities(output: np.ndarray) -> None:
-    """Raise ValueError if a network gives NaN, or values outside [0, 1]."""
+def checked_probabilities(output: np.ndarray) -> np.ndarray:
+    """Return a network's output in [0, 1], or raise ValueError for NaN, or values outside."""
     n_nan = int(np.isnan(output).any(axis=1).sum())
     if n_nan:
         raise ValueError(
@@ -94,6 +94,7 @@ def require_probabilities(output: np.ndarray) -> None:
             f"The network gives {wrong[0]:g}, which is no probability; it must end in one, for "
             "instance Dense(1, activation='sigmoid')."
         )
+    return np.clip(output, 0, 1)  # A mean of 32 bits may be off by its last digit.
 
 
 def _non_negative(values: Any, name: str) -> np.ndarray:

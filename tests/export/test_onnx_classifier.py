@@ -193,6 +193,7 @@ def test_a_path_set_as_an_attribute_is_another_file_too(file, tmp_path):
         classifier.predict_proba(X)
 
 
+@pytest.mark.slow
 def test_several_processes_can_share_the_work(file):
     served = make_onnx_pipeline(file, n_threads=1)
     parts = joblib.Parallel(2)(

@@ -51,6 +51,7 @@ def test_it_has_the_parameters_of_the_default_pipeline(pipeline):
         assert found[name] == expected[name], name
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_from_it(pipeline, patches):
     X = pipeline[:-1].transform(patches.paths[:8])
     labels = patches.target[:8]
@@ -133,6 +134,7 @@ def test_other_versions_are_no_reason_for_a_warning(monkeypatch, recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.slow
 def test_the_same_file_by_its_path_is_the_same_model(pipeline, patches):
     loaded = load_model(MODELS / "pcam.pcam")
     np.testing.assert_array_equal(

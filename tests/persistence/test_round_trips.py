@@ -52,6 +52,7 @@ def test_a_calibration_over_folds_keeps_the_classifier_of_each_fold(path):
     np.testing.assert_array_equal(back.predict_proba(X), ensemble.predict_proba(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ensemble", [True, False])
 @pytest.mark.parametrize(
     "labels", [Y, np.array(["a", "b"])[Y], Y == 1], ids=["0 1", "text", "bool"]
@@ -144,6 +145,7 @@ def test_a_resumed_fit_goes_on_as_the_saved_one_if_the_optimizer_is_included(inc
     assert np.array_equal(*same) == include
 
 
+@pytest.mark.slow
 def test_a_loaded_pipeline_can_be_cloned_copied_and_fitted_again(path):
     back = again(built_pipeline(), path)
     assert clone(back).fit(X, Y).predict(X).shape == Y.shape

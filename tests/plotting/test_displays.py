@@ -80,11 +80,13 @@ def test_an_empty_history_is_refused():
         TrainingHistoryDisplay({}).plot()
 
 
+@pytest.mark.slow
 def test_a_search_has_the_history_of_the_classifier_that_it_refitted(search):
     search.set_params(refit=True).fit(X, Y)
     assert TrainingHistoryDisplay.from_estimator(search).history is search.best_estimator_.history_
 
 
+@pytest.mark.slow
 def test_a_search_without_a_refit_is_refused(search):
     search.set_params(refit=False).fit(X, Y)
     with pytest.raises(ValueError, match="GridSearchCV has no history"):

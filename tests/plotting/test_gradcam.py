@@ -71,6 +71,7 @@ def test_the_map_is_the_one_computed_by_hand(fitted, patches):
     np.testing.assert_allclose(grad_cam(fitted, X), by_hand(fitted, X), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_search_has_the_map_of_the_pipeline_that_it_refitted(patches):
     grid = {"cnnclassifier__network": [averaging]}
     search = GridSearchCV(quick_pipeline(), grid, cv=2).fit(*patches)

@@ -419,6 +419,7 @@ def test_a_card_of_another_classifier_is_written_too():
     assert len(model_card(dummy, measure()).pictures) == 2
 
 
+@pytest.mark.slow
 def test_patches_smaller_than_the_labelled_center_are_shown_whole(fitted):
     X = RNG.integers(0, 256, (240, PATCH_SIDE, PATCH_SIDE, 3), dtype=np.uint8)
     names = [picture.name for picture in model_card(fitted, measure(), X=X).pictures]

@@ -111,6 +111,7 @@ def test_a_fit_that_had_stopped_early_trains_no_more(monkeypatch, tmp_path):
     assert_array_equal(classifier.predict_proba(X), whole.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_a_fit_that_resumes_another_goes_on_as_well(monkeypatch, tmp_path):
     fits = []
     for folder in (None, tmp_path):
@@ -158,6 +159,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_another_fit_begins_anew(change, monkeypatch, tmp_path):
     first = {"optimizer": Damped(0.1), "epochs": 2, "checkpoint_dir": tmp_path}
@@ -177,6 +179,7 @@ def test_what_does_not_change_the_training_does_not_matter(monkeypatch, tmp_path
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_each_fold_of_a_search_has_its_own_file(tmp_path):
     scores = [
         cross_val_score(quick(epochs=2, checkpoint_dir=folder), X, Y, cv=2)
@@ -437,6 +440,7 @@ class Forgetful(keras.callbacks.Callback):
         type(self).seen = (self.epochs, self.last, self.generator.integers(1000))
 
 
+@pytest.mark.slow
 def test_generators_sets_and_queues_of_callbacks_are_given_back(monkeypatch, tmp_path):
     quick(callbacks=[Forgetful()], epochs=3).fit(X, Y)
     whole = Forgetful.seen
@@ -447,6 +451,7 @@ def test_generators_sets_and_queues_of_callbacks_are_given_back(monkeypatch, tmp
 
 
 # A process that is killed closes its files; here they are left to the garbage collector.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_log_of_keras_keeps_the_epochs_before(monkeypatch, tmp_path):
     log = str(tmp_path / "log.csv")
@@ -458,6 +463,7 @@ def test_a_log_of_keras_keeps_the_epochs_before(monkeypatch, tmp_path):
     assert pd.read_csv(log)["epoch"].astype(str).tolist() == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_a_file_cannot_change_settings_and_methods_of_callbacks(monkeypatch, tmp_path):
     saved = [keras.callbacks.ModelCheckpoint(str(tmp_path / "good.keras"))]
     classifier = quick(callbacks=saved, epochs=2, checkpoint_dir=tmp_path / "new")
@@ -600,6 +606,7 @@ def named_optimizer(input_shape):
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), first, end])
 
 
+@pytest.mark.slow
 def test_any_name_and_type_of_variables_goes_on(monkeypatch, tmp_path):
     parameters = {"network": named_optimizer, "epochs": 2}
     classifier = quick(**parameters, checkpoint_dir=tmp_path)

@@ -387,6 +387,7 @@ def test_a_network_that_gives_nan_predicts_nothing(method):
         getattr(diverged, method)(X)
 
 
+@pytest.mark.slow
 def test_a_search_does_not_choose_a_fit_that_diverged():
     few = np.flatnonzero(np.cumsum(Y) <= 8)  # A fit that says 0 for all would be right on most.
     search = GridSearchCV(

@@ -103,6 +103,7 @@ def test_a_warm_start_watches_the_same_slides(splits):
     assert splits[0] == splits[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(0)], ids=["None", "drawn"])
 def test_a_warm_start_watches_the_same_rows_with_any_random_state(splits, random_state):
     classifier = quick(**{**WATCHES, "warm_start": True, "random_state": random_state})

@@ -101,7 +101,7 @@ class OnnxClassifier(ClassifierMixin, BaseEstimator):
             As in `predict_proba`.
         """
         if "_content" in vars(self) and expand_home(self.path).exists():
-            # The file may have been written again. Where it is none, a pickle has brought it.
+            # The file may have been written again. Where there is no file, a pickle has brought it.
             again = type(self)(**self.get_params())
             again._open()
             self.__dict__.update(vars(again))

@@ -206,7 +206,8 @@ def _facts_of(pipeline: Any, metadata: Mapping[str, Any], quantize: str | None) 
     takes = find_input(pipeline)
     threshold, above = find_threshold(pipeline)
     about = {**metadata_to_plain(metadata), "versions": dict(versions())}
-    if point := about["operating_point"]:
+    point = about["operating_point"]
+    if point and isinstance(point["threshold"], float):  # JSON writes infinity otherwise.
         # A probability of 32 bits that equals the threshold must still reach it.
         point["threshold"] = min(point["threshold"], float(np.float32(point["threshold"])))
     return Facts(

@@ -18,7 +18,7 @@ from support.tiny import PATCH_SIDE, SIDE, make_data, quick_pipeline
 
 from pcam_sklearn import CenterCropNormalizer, CNNClassifier, PatchReader, make_pcam_pipeline
 from pcam_sklearn.datasets import load_kaggle
-from pcam_sklearn.metrics import choose_operating_point
+from pcam_sklearn.metrics import OperatingPoint, choose_operating_point
 from pcam_sklearn.networks import Enlargement
 from pcam_sklearn.persistence import ModelFileError
 from pcam_sklearn.report import hash_patches
@@ -231,6 +231,14 @@ def test_an_operating_point_at_a_plateau_calls_the_same_patches(tmp_path):
         called = served.predict_proba(OTHERS)[:, 1] >= threshold
         expected = calibration.predict_proba(OTHERS)[:, 1] >= point.threshold
         assert called.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("threshold", [np.inf, -np.inf, 1, np.float32(0.3)])
+def test_a_threshold_of_any_kind_is_told_as_it_is(threshold, tmp_path):
+    rates = {"sensitivity": 0.0, "specificity": 1.0, "criterion": "specificity >= 0.95"}
+    point = OperatingPoint(threshold=threshold, **rates)
+    served = exported(built_pipeline(), tmp_path, metadata={"operating_point": point})
+    assert served[-1].metadata_["operating_point"] == {"threshold": threshold, **rates}
 
 
 def test_what_a_steep_calibration_makes_of_rounding_is_told(tmp_path, capsys):
